@@ -1,0 +1,33 @@
+"""What is measured. A case is one entry of CASES; README.md says how to add one."""
+
+from dataclasses import dataclass, field
+
+from load import Wrk
+
+HOST = "bench.example.com"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of request, asked of every peer that offers what it needs.
+
+    path        answered by the node: "/N" is N bytes (backend.cc)
+    body_bytes  what each answer must bring
+    needs       words that a peer's `offers` must all hold: how the client speaks, what the node speaks
+    load        the load generator
+    stall_ms    a p99 at or above this is called out: a 40 ms delayed ACK shows there
+    """
+
+    name: str
+    about: str
+    path: str
+    body_bytes: int
+    needs: frozenset = frozenset({"http", "uwsgi-node"})
+    load: Wrk = field(default_factory=Wrk)
+    stall_ms: float = 20.0
+
+
+CASES = [
+    Case("get-small", "keep-alive GET of 10 bytes from a uwsgi node", "/10", 10),
+    Case("get-10k", "keep-alive GET of 10 KiB from a uwsgi node", "/10240", 10240),
+]

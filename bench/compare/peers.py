@@ -1,0 +1,205 @@
+"""Who is measured. A peer is one class in PEERS; README.md says how to add one.
+
+Every peer does the same work with the best sane settings that it has: one worker, client
+keep-alive without end, no access log, TCP_NODELAY where it can be had.
+"""
+
+import os
+import shutil
+import subprocess
+
+from cases import HOST
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Peer:
+    """One server under measurement.
+
+    A subclass sets `name` and `offers`, and gives `binary`, `prepare` and `command`.
+    It lives in `directory`, which is the bench's to remove, and listens on 127.0.0.1:`port`.
+    """
+
+    name = ""
+    offers = frozenset()
+    announced = False  # whether it learns of the node by subscription packets at `subscription_path`
+
+    def __init__(self, options):
+        self.options = options
+        self.directory = ""
+        self.port = 0
+        self.node_path = ""
+
+    def binary(self):
+        """The program: a path, or a name to be found."""
+        raise NotImplementedError
+
+    def prepare(self):
+        """Writes configuration into `directory`."""
+
+    def command(self):
+        """The command that runs it in the foreground."""
+        raise NotImplementedError
+
+    def version_command(self):
+        return [self.program(), "--version"]
+
+    def program(self):
+        """The binary's full path, or None where it is not there."""
+        return shutil.which(self.binary(), path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin")
+
+    def missing(self):
+        """Why it cannot run, or None."""
+        return None if self.program() else f"no program {self.binary()}"
+
+    def version(self):
+        """The first line that the program says of itself."""
+        done = subprocess.run(self.version_command(), capture_output=True, text=True, timeout=10, check=False)
+        return ((done.stdout + done.stderr).strip().splitlines() or ["unknown"])[0]
+
+    def url(self, case):
+        return f"http://127.0.0.1:{self.port}{case.path}"
+
+    @property
+    def subscription_path(self):
+        return self.path("subscribe.sock")
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+# The variables of nginx's own uwsgi_params, written out so that a machine's copy cannot differ.
+NGINX_VARIABLES = {
+    "QUERY_STRING": "$query_string",
+    "REQUEST_METHOD": "$request_method",
+    "CONTENT_TYPE": "$content_type",
+    "CONTENT_LENGTH": "$content_length",
+    "REQUEST_URI": "$request_uri",
+    "PATH_INFO": "$document_uri",
+    "DOCUMENT_ROOT": "$document_root",
+    "SERVER_PROTOCOL": "$server_protocol",
+    "REQUEST_SCHEME": "$scheme",
+    "HTTPS": "$https if_not_empty",
+    "REMOTE_ADDR": "$remote_addr",
+    "REMOTE_PORT": "$remote_port",
+    "SERVER_PORT": "$server_port",
+    "SERVER_NAME": "$server_name",
+}
+
+NGINX_CONFIG = """\
+user root;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log error;
+events {{ use epoll; worker_connections 8192; }}
+http {{
+  access_log off;
+  keepalive_timeout 3600s;
+  keepalive_requests 1000000000;
+  tcp_nodelay on;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    server_name {host};
+    location / {{
+{variables}
+      uwsgi_buffering off;
+      uwsgi_buffer_size {buffer};
+      uwsgi_buffers 8 {buffer};
+      uwsgi_pass unix:{node_path};
+    }}
+  }}
+}}
+"""
+
+
+class NginxUwsgi(Peer):
+    """nginx with uwsgi_pass.
+
+    Buffering is off: the answer streams through one bounded buffer, as the router does it, and
+    nginx reads once less a request. A 10 KiB answer fits into that buffer. Both are its better side.
+    """
+
+    name = "nginx-uwsgi"
+    offers = frozenset({"http", "uwsgi-node"})
+    buffer = "16k"
+
+    def binary(self):
+        return "nginx"
+
+    def version_command(self):
+        return [self.program(), "-v"]
+
+    def prepare(self):
+        variables = "\n".join(f"      uwsgi_param {name} {value};" for name, value in NGINX_VARIABLES.items())
+        self.write("nginx.conf", NGINX_CONFIG.format(
+            directory=self.directory, port=self.port, host=HOST, variables=variables,
+            buffer=self.buffer, node_path=self.node_path))
+
+    def command(self):
+        return [self.program(), "-p", self.directory, "-c", self.path("nginx.conf"),
+                "-e", self.path("error.log"), "-g", "daemon off;"]
+
+
+class UwsgiHttp(Peer):
+    """uWSGI's http router with a subscription server.
+
+    It sets no TCP_NODELAY on the client's side, and its buffer of one page splits a 10 KiB
+    answer into several small writes: 40 ms stalls. A buffer that holds the answer avoids both.
+    """
+
+    name = "uwsgi-http"
+    offers = frozenset({"http", "uwsgi-node"})
+    announced = True
+
+    def binary(self):
+        return "uwsgi"
+
+    def command(self):
+        return [self.program(), "--plugin", "http", "--http", f"127.0.0.1:{self.port}",
+                "--http-subscription-server", self.subscription_path, "--http-processes", "1",
+                "--http-keepalive", "--http-buffer-size", "32768", "--listen", "1024",
+                "--master", "--die-on-term", "--disable-logging"]
+
+
+FEALTY_CONFIG = """\
+workers: 1
+user: root
+listeners:
+  - {{address: "127.0.0.1:{port}", protocol: http}}
+subscription:
+  servers: [ {{address: "unix:{subscription_path}", mode: "0600"}} ]
+  tolerance: 60s
+access_log: null
+"""
+
+
+class Fealty(Peer):
+    """The project's router."""
+
+    name = "fealty"
+    offers = frozenset({"http", "uwsgi-node"})
+    announced = True
+
+    def binary(self):
+        return self.options.fealty or os.path.join(REPOSITORY, "build", "bin", "fealty-router")
+
+    def missing(self):
+        return None if self.program() else f"no program {self.binary()}: build it, or name it with --fealty PATH"
+
+    def prepare(self):
+        self.write("router.yaml", FEALTY_CONFIG.format(port=self.port, subscription_path=self.subscription_path))
+
+    def command(self):
+        return [self.program(), "-c", self.path("router.yaml")]
+
+
+PEERS = [NginxUwsgi, UwsgiHttp, Fealty]

@@ -1,0 +1,483 @@
+#include "conf/router_config.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "base/fd.h"
+#include "conf/document.h"
+#include "conf/section.h"
+#include "conf/values.h"
+
+namespace fealty::conf {
+namespace {
+
+constexpr std::int64_t kDay_ms = 24 * 3600 * 1000;
+constexpr std::int64_t kDay_s = 24 * 3600;
+constexpr unsigned kWorkersMax = 256;
+constexpr std::uint64_t kKibi = 1024;
+constexpr std::uint64_t kGibi = kKibi * kKibi * kKibi;
+constexpr std::size_t kPrefixBytesMax = 107;
+constexpr std::uint64_t kFdMost = 65'535;
+// The last uid that is a user: -1 means "none" to the kernel.
+constexpr std::uint64_t kUidMost = 4'294'967'294;
+constexpr std::string_view kUnixPrefix = "unix:";
+constexpr std::string_view kFdPrefix = "fd:";
+
+// Room for the request's own variables must remain in a packet of 64 KiB.
+constexpr std::size_t kVariablesBytesMax = 16 * kKibi;
+constexpr std::size_t kVariablesMax = 256;
+constexpr std::size_t kVariableNameBytesMax = 128;
+
+// What the router says itself of every request; besides these, whatever begins
+// with HTTP (the client's headers and the state of TLS).
+constexpr std::array<std::string_view, 13> kOwnVariables = {
+    "REQUEST_METHOD", "REQUEST_URI",  "QUERY_STRING",   "SERVER_PROTOCOL",
+    "PATH_INFO",      "SCRIPT_NAME",  "SERVER_NAME",    "SERVER_PORT",
+    "UWSGI_ROUTER",   "REMOTE_ADDR",  "REMOTE_PORT",    "CONTENT_LENGTH",
+    "CONTENT_TYPE"};
+
+bool is_empty_list(const Value& value) {
+  return value.kind == Value::Kind::kList && value.items.empty();
+}
+
+bool is_empty_map(const Value& value) {
+  return value.kind == Value::Kind::kMap && value.entries.empty();
+}
+
+// Fills the options from the file, section by section.
+class Reader {
+ public:
+  Reader(Problems& problems, std::string folder)
+      : dump_(problems.file_name()),
+        report_{problems, dump_},
+        folder_(std::move(folder)) {}
+
+  Loaded read(const Value& root) {
+    Section file(report_, &root, {1, 1}, "", 0);
+    router::Options& router = loaded_.config.router;
+    file.scalar("workers", router.workers, AutoCountFormat{kWorkersMax});
+    file.scalar("user", router.user, UserFormat{});
+    read_listeners(file);
+    read_subscription(file);
+    file.unserved("static");
+    read_timeouts(file, router.timeouts);
+    read_limits(file, router.limits);
+    file.scalar("temp_dir", router.temp_dir, PathFormat{folder_});
+    read_variables(file);
+    read_tls(file);
+    read_admin(file);
+    file.unserved("access_log");
+    file.finish();
+    loaded_.dump = dump_.take();
+    return std::move(loaded_);
+  }
+
+ private:
+  void read_listeners(Section& file) {
+    auto& listeners = loaded_.config.router.listeners;
+    file.maps("listeners", [&](Section& item) {
+      listeners.push_back(read_listener(item));
+    });
+    const Value* list = file.find("listeners");
+    if (list == nullptr || is_empty_list(*list)) {
+      file.problem(list == nullptr ? file.at() : list->at, "listeners",
+                   "at least one is needed, such as "
+                   "{address: \"127.0.0.1:8080\", protocol: http}");
+    }
+  }
+
+  router::ListenerOptions read_listener(Section& item) {
+    router::ListenerOptions listener;
+    const Value* address = read_listener_address(item, listener);
+    std::size_t protocol = 0;
+    const Value* served = item.scalar(
+        "protocol", protocol, WordFormat{{"http", "https", "uwsgi"}, 1});
+    const bool is_http = served != nullptr || item.find("protocol") == nullptr;
+    read_mode(item, listener.address, listener.mode);
+    for (const std::string_view key : {"certificate", "key"}) {
+      const Value* value = item.find(key);
+      if (value != nullptr && is_http) {
+        item.problem(value->at, key, "only protocol https has it");
+      }
+    }
+    item.unserved("proxy_protocol");
+    item.unserved("trusted");
+    item.unserved("redirect_to_https");
+    if (address != nullptr && listener.inherited_fd < 0) {
+      note_use(item, "address", "tcp", listener.address, address->at);
+    }
+    return listener;
+  }
+
+  // Of an address "fd:3" only the number.
+  const Value* read_listener_address(Section& item,
+                                     router::ListenerOptions& listener) {
+    const Value* value = item.find("address");
+    const bool is_fd = value != nullptr &&
+                       value->kind == Value::Kind::kScalar &&
+                       value->text.starts_with(kFdPrefix);
+    if (!is_fd) {
+      value = item.required("address", listener.address,
+                            AddressFormat{folder_});
+      if (value != nullptr) listener.text = value->text;
+      return value;
+    }
+    const auto fd = IntegerFormat{3, kFdMost}.parse(
+        std::string_view(value->text).substr(kFdPrefix.size()));
+    listener.text = value->text;
+    item.dump("address", yaml_quoted(value->text));
+    if (!fd) {
+      item.problem(value->at, "address",
+                   cited(value->text) + " is not fd:3 or a higher number");
+      return nullptr;
+    }
+    listener.inherited_fd = static_cast<int>(fd.value());
+    for (const auto& other : loaded_.config.router.listeners) {
+      if (other.inherited_fd != listener.inherited_fd) continue;
+      item.problem(value->at, "address",
+                   cited(value->text) + " is another listener's already");
+    }
+    return value;
+  }
+
+  void read_mode(Section& item, const Address& address,
+                 std::optional<mode_t>& mode) {
+    const Value* value = item.scalar("mode", mode, ModeFormat{});
+    const bool has_file =
+        address.is_unix() && address.unix_path().starts_with('/');
+    if (value != nullptr && !has_file) {
+      item.problem(value->at, "mode", "only a Unix socket's file has a mode");
+    }
+  }
+
+  // Two sockets cannot share an address: TCP among TCP, UDP among UDP, and the
+  // files of Unix sockets among all.
+  void note_use(Section& section, std::string_view key,
+                std::string_view transport, const Address& address,
+                Position at) {
+    std::string name = address.to_string();
+    if (!address.is_unix()) name.insert(0, std::string(transport) + " ");
+    const auto [first, is_new] = used_.emplace(name, at);
+    if (is_new) return;
+    section.problem(at, key,
+                    cited(address.to_string()) + " is taken already in line " +
+                        std::to_string(first->second.line));
+  }
+
+  void read_subscription(Section& file) {
+    subscription::Options& options = loaded_.config.subscription;
+    Section part = file.section("subscription");
+    part.maps("servers", [&](Section& item) {
+      subscription::ServerSocket socket;
+      const Value* address =
+          item.required("address", socket.address, AddressFormat{folder_});
+      read_mode(item, socket.address, socket.mode);
+      if (address != nullptr) {
+        note_use(item, "address", "udp", socket.address, address->at);
+      }
+      options.servers.push_back(std::move(socket));
+    });
+    part.scalar("tolerance", options.tolerance_ms,
+                DurationFormat{100, kDay_ms});
+    part.scalar("dotsplit", options.dotsplit, BooleanFormat{});
+    std::size_t algorithm = 0;
+    part.scalar("algorithm", algorithm,
+                WordFormat{{"wrr", "lrc", "wlrc", "iphash"}, 1});
+    read_sign_check(part, options);
+    part.scalar("use_credentials", options.use_credentials, BooleanFormat{});
+    read_allow_addresses(part, options);
+    read_allow_sni_paths(part);
+    part.unserved("mountpoints");
+    part.unserved("credentials_check");
+    part.unserved("resubscribe");
+    part.unserved("expect_port_in_key");
+    part.finish();
+  }
+
+  // A map, or uWSGI's short form "SHA1:/folder".
+  void read_sign_check(Section& part, subscription::Options& options) {
+    const Value* value = part.find("sign_check");
+    if (value == nullptr) {
+      part.dump("sign_check", "null");
+    } else if (value->kind == Value::Kind::kScalar) {
+      options.sign_check = read_short_sign_check(part, *value);
+    } else {
+      options.sign_check = read_full_sign_check(part);
+    }
+  }
+
+  subscription::SignCheck read_short_sign_check(Section& part,
+                                                const Value& value) {
+    subscription::SignCheck check;
+    const std::string_view text = value.text;
+    const std::size_t colon = text.find(':');
+    const auto digest = digest_format().parse(text.substr(0, colon));
+    const auto keys = PathFormat{folder_}.parse(
+        colon == text.npos ? "" : text.substr(colon + 1));
+    if (digest && keys) {
+      check.digest = static_cast<subscription::Digest>(digest.value());
+      check.keys = keys.value();
+    } else {
+      part.problem(value.at, "sign_check",
+                   cited(text) + " is not a digest (SHA1, SHA256, SHA512), a "
+                                 "colon and the folder of the public keys");
+    }
+    part.dump("sign_check",
+              yaml_quoted(digest_format().show(place_of(check)) + ":" +
+                          check.keys));
+    return check;
+  }
+
+  subscription::SignCheck read_full_sign_check(Section& part) {
+    subscription::SignCheck check;
+    Section map = part.section("sign_check");
+    std::size_t digest = place_of(check);
+    map.scalar("digest", digest, digest_format());
+    check.digest = static_cast<subscription::Digest>(digest);
+    map.required("keys", check.keys, PathFormat{folder_});
+    map.scalar("tolerance", check.tolerance_s, SecondsFormat{1, kDay_s});
+    map.scalars("skip_uids", "[]", [&](const Value& item) {
+      const auto uid = IntegerFormat{0, kUidMost}.parse(item.text);
+      if (!uid) {
+        map.problem(item.at, "skip_uids", uid.error().message);
+        return std::string();
+      }
+      check.skip_uids.push_back(static_cast<uid_t>(uid.value()));
+      return IntegerFormat::show(uid.value());
+    });
+    map.finish();
+    return check;
+  }
+
+  // In the order of subscription::Digest.
+  static WordFormat digest_format() {
+    return WordFormat{{"SHA1", "SHA256", "SHA512"}};
+  }
+  static std::size_t place_of(const subscription::SignCheck& check) {
+    return static_cast<std::size_t>(check.digest);
+  }
+
+  void read_allow_addresses(Section& part, subscription::Options& options) {
+    constexpr std::string_view kKey = "allow_addresses";
+    const Value* value = part.find(kKey);
+    // `default` stands for what cannot be written shorter.
+    if (value == nullptr || (value->kind == Value::Kind::kScalar &&
+                             value->text == "default")) {
+      return part.dump(kKey, "default");
+    }
+    subscription::AllowAddresses allowed;
+    part.scalars(kKey, "", [&](const Value& item) {
+      return read_allowed(part, item, allowed);
+    });
+    if (is_empty_list(*value)) {
+      part.problem(value->at, kKey, "it is empty: no node could announce "
+                                    "itself");
+    }
+    options.allow_addresses = std::move(allowed);
+  }
+
+  std::string read_allowed(Section& part, const Value& item,
+                           subscription::AllowAddresses& allowed) {
+    std::string_view text = item.text;
+    if (text.starts_with(kUnixPrefix)) text.remove_prefix(kUnixPrefix.size());
+    if (text.starts_with('/') || text.starts_with('@') ||
+        text.size() < item.text.size()) {
+      // '@' begins the names that are no files.
+      const auto prefix = text.starts_with('@')
+                              ? TextFormat{kPrefixBytesMax}.parse(text)
+                              : PathFormat{folder_}.parse(text);
+      if (prefix) {
+        allowed.unix_prefixes.push_back(prefix.value());
+        return yaml_quoted(std::string(kUnixPrefix) + prefix.value());
+      }
+      part.problem(item.at, "allow_addresses", prefix.error().message);
+      return {};
+    }
+    auto network = Network::parse(text);
+    if (network) {
+      allowed.networks.push_back(*std::move(network));
+      return yaml_quoted(text);
+    }
+    part.problem(item.at, "allow_addresses",
+                 cited(text) + " is neither a network (10.0.0.0/8, fc00::/7) "
+                               "nor the beginning of a path (unix:/run/)");
+    return {};
+  }
+
+  // Without an HTTPS listener nothing reads certificates' paths.
+  void read_allow_sni_paths(Section& part) {
+    part.scalars("allow_sni_paths", "[]", [&](const Value& item) {
+      const auto path = PathFormat{folder_}.parse(item.text);
+      if (path) return yaml_quoted(path.value());
+      part.problem(item.at, "allow_sni_paths", path.error().message);
+      return std::string();
+    });
+  }
+
+  void read_timeouts(Section& file, router::Timeouts& timeouts) {
+    Section part = file.section("timeouts");
+    constexpr DurationFormat kFormat{1, kDay_ms};
+    part.scalar("head", timeouts.head_ms, kFormat);
+    part.scalar("connect", timeouts.connect_ms, kFormat);
+    part.scalar("node", timeouts.node_ms, kFormat);
+    part.scalar("client", timeouts.client_ms, kFormat);
+    part.scalar("keepalive", timeouts.keepalive_ms, kFormat);
+    part.scalar("drain", timeouts.drain_ms, kFormat);
+    part.finish();
+  }
+
+  void read_limits(Section& file, router::Limits& limits) {
+    Section part = file.section("limits");
+    part.scalar("head_bytes", limits.head_bytes,
+                SizeFormat{kKibi, 64 * kKibi});
+    part.scalar("connections", limits.connections,
+                IntegerFormat{1, 1'000'000});
+    part.scalar("body_bytes", limits.body_bytes,
+                SizeFormat{1, UINT64_MAX - 1, true});
+    part.scalar("body_memory", limits.body_memory_bytes,
+                SizeFormat{kKibi, kGibi});
+    part.finish();
+  }
+
+  void read_variables(Section& file) {
+    const Value* map = file.find("variables");
+    if (map == nullptr || is_empty_map(*map)) {
+      return file.dump("variables", "{}");
+    }
+    Section part = file.section("variables");
+    if (map->kind != Value::Kind::kMap) return;
+    if (map->entries.size() > kVariablesMax) {
+      return file.problem(map->at, "variables", "more than 256 variables");
+    }
+    std::size_t bytes = 0;
+    for (const Entry& entry : map->entries) {
+      if (!check_variable_name(file, entry)) continue;
+      std::string value;
+      part.scalar(entry.key, value, TextFormat{kVariablesBytesMax, true});
+      bytes += 4 + entry.key.size() + value.size();
+      loaded_.config.router.extra_variables.emplace_back(entry.key,
+                                                         std::move(value));
+    }
+    if (bytes > kVariablesBytesMax) {
+      file.problem(map->at, "variables", "together they have more than 16k");
+    }
+  }
+
+  bool check_variable_name(Section& file, const Entry& entry) {
+    const std::string_view name = entry.key;
+    const auto allowed = [](char c) {
+      return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    };
+    std::string wrong;
+    if (name.empty() || name.size() > kVariableNameBytesMax ||
+        !std::all_of(name.begin(), name.end(), allowed)) {
+      wrong = " is no variable's name: A-Z, 0-9 and _, at most 128";
+    } else if (name.starts_with("HTTP") ||
+               std::find(kOwnVariables.begin(), kOwnVariables.end(), name) !=
+                   kOwnVariables.end()) {
+      wrong = " is a variable that the router sets itself";
+    }
+    if (wrong.empty()) return true;
+    file.problem(entry.at, "variables", cited(name) + wrong);
+    return false;
+  }
+
+  // It is read, so that a file that is ready for HTTPS can be checked, but
+  // without an HTTPS listener it changes nothing.
+  void read_tls(Section& file) {
+    Section part = file.section("tls");
+    std::size_t version = 0;
+    std::size_t plain_http = 0;
+    std::string ciphers = "default";
+    part.scalar("min_version", version, WordFormat{{"1.2", "1.3"}});
+    part.scalar("ciphers", ciphers, TextFormat{4 * kKibi});
+    part.scalar("plain_http_for_client_auth", plain_http,
+                WordFormat{{"redirect", "refuse", "serve"}});
+    part.finish();
+  }
+
+  void read_admin(Section& file) {
+    file.scalars("admin", "[]", [&](const Value& item) {
+      const auto address = AddressFormat{folder_}.parse(item.text);
+      if (!address) {
+        file.problem(item.at, "admin", address.error().message);
+        return std::string();
+      }
+      note_use(file, "admin", "tcp", address.value(), item.at);
+      loaded_.config.router.admin.push_back(address.value());
+      return AddressFormat::show(address.value());
+    });
+  }
+
+  Dump dump_;
+  Report report_;
+  std::string folder_;
+  Loaded loaded_;
+  std::map<std::string, Position> used_;
+};
+
+std::string folder_of(const std::string& file_name) {
+  std::error_code error;
+  auto path = std::filesystem::absolute(file_name, error);
+  if (error) path = "/";
+  return path.parent_path().string();
+}
+
+// The file's bytes, or why there are none. One byte more than is allowed is
+// enough to see that it is too large.
+Result<std::string> read_file(const std::string& path) {
+  const auto failed = [&](int code) {
+    return Error{path + ": cannot be read: " + std::strerror(code)};
+  };
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd.valid()) return failed(errno);
+  std::string text;
+  std::array<char, 16 * kKibi> chunk{};
+  while (text.size() <= kFileBytesMax) {
+    const ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed(errno);
+    if (got == 0) break;
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<Loaded, std::vector<std::string>> parse_router_config(
+    std::string_view text, const std::string& file_name) {
+  Problems problems(file_name);
+  const std::optional<Value> root = parse_yaml(text, problems);
+  if (!root) return problems.lines();
+  if (root->kind == Value::Kind::kNull) {
+    problems.add(root->at, "the file is empty; it needs at least listeners");
+    return problems.lines();
+  }
+  if (root->kind != Value::Kind::kMap) {
+    problems.add(root->at, "a map (key: value) is expected here");
+    return problems.lines();
+  }
+  Loaded loaded = Reader(problems, folder_of(file_name)).read(*root);
+  if (!problems.empty()) return problems.lines();
+  return loaded;
+}
+
+Result<Loaded, std::vector<std::string>> load_router_config(
+    const std::string& path) {
+  const Result<std::string> text = read_file(path);
+  if (!text) return std::vector{text.error().message};
+  return parse_router_config(text.value(), path);
+}
+
+}  // namespace fealty::conf

@@ -1,0 +1,78 @@
+#include "router/acceptor.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "router/listen.h"
+
+namespace fealty::router {
+
+Acceptor::Acceptor(WorkerContext& context, UniqueFd listener,
+                   OnConnection on_connection)
+    : context_(context), listener_(std::move(listener)),
+      on_connection_(std::move(on_connection)) {
+  const Address address = bound_address(listener_.get());
+  if (address.is_ip()) server_port_ = std::to_string(address.port());
+  io_.bind<&Acceptor::on_readable>(context.loop, this);
+  pause_timer_.bind<&Acceptor::on_pause_over>(context.loop, this);
+}
+
+void Acceptor::start() { io_.start(listener_.get(), EV_READ); }
+
+void Acceptor::stop() {
+  if (!listener_.valid()) return;
+  while (accept_one()) {
+  }
+  io_.stop();
+  pause_timer_.stop();
+  listener_.reset();
+}
+
+void Acceptor::on_readable(int) {
+  for (int i = 0; i < kPerTurn; ++i) {
+    if (!accept_one()) return;
+  }
+}
+
+void Acceptor::on_pause_over() { io_.want(EV_READ); }
+
+void Acceptor::pause() {
+  io_.want(0);
+  pause_timer_.start(kPauseMs);
+}
+
+bool Acceptor::accept_one() {
+  const std::size_t now =
+      context_.shared.connections.fetch_add(1, std::memory_order_relaxed);
+  if (now >= context_.options.limits.connections) {
+    context_.shared.connections.fetch_sub(1, std::memory_order_relaxed);
+    pause();
+    return false;
+  }
+  sockaddr_storage peer{};
+  socklen_t bytes = sizeof peer;
+  UniqueFd fd(::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer),
+                        &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (fd.valid()) {
+    on_connection_(std::move(fd),
+                   Address::from_sockaddr(reinterpret_cast<sockaddr*>(&peer),
+                                          bytes),
+                   server_port_);
+    return true;
+  }
+  const int error = errno;
+  context_.shared.connections.fetch_sub(1, std::memory_order_relaxed);
+  if (error == ECONNABORTED || error == EINTR) return true;
+  if (error == EAGAIN) return false;
+  std::uint64_t suppressed = 0;
+  if (error_log_.allow(coarse_monotonic_ms(), &suppressed)) {
+    log::error("cannot accept connections: {}", std::strerror(error));
+  }
+  pause();
+  return false;
+}
+
+}  // namespace fealty::router

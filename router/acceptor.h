@@ -1,0 +1,48 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/address.h"
+#include "base/fd.h"
+#include "base/loop.h"
+#include "router/worker_context.h"
+
+namespace fealty::router {
+
+// Takes connections off one listening socket: a bounded number a turn, none
+// beyond limits.connections (they wait in the kernel's queue), and none for a
+// moment where descriptors have run out. One thread: its worker's.
+class Acceptor {
+ public:
+  // Given the connection, the peer, and the listener's port as text.
+  using OnConnection =
+      std::function<void(UniqueFd, const Address&, std::string_view)>;
+
+  Acceptor(WorkerContext& context, UniqueFd listener,
+           OnConnection on_connection);
+
+  void start();
+  // Takes what is queued already, then closes the listener.
+  void stop();
+
+ private:
+  static constexpr int kPerTurn = 64;
+  static constexpr std::int64_t kPauseMs = 50;
+
+  void on_readable(int events);
+  void on_pause_over();
+  void pause();
+  // False: nothing was there, or nothing may be taken now.
+  [[nodiscard]] bool accept_one();
+
+  WorkerContext& context_;
+  UniqueFd listener_;
+  OnConnection on_connection_;
+  std::string server_port_;
+  IoWatcher io_;
+  TimerWatcher pause_timer_;
+  log::Limiter error_log_{10'000};
+};
+
+}  // namespace fealty::router

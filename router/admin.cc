@@ -1,0 +1,202 @@
+#include "router/admin.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "http/head_scanner.h"
+#include "router/error_page.h"
+#include "router/listen.h"
+#include "router/stream.h"
+
+namespace fealty::router {
+
+class Admin::Listener {
+ public:
+  Listener(Admin& admin, UniqueFd fd) : admin_(admin), fd_(std::move(fd)) {
+    io_.bind<&Listener::on_readable>(admin.loop_, this);
+    pause_.bind<&Listener::on_pause_over>(admin.loop_, this);
+  }
+  void start() { io_.start(fd_.get(), EV_READ); }
+
+ private:
+  void on_readable(int) {
+    UniqueFd fd(::accept4(fd_.get(), nullptr, nullptr,
+                          SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (fd.valid()) {
+      admin_.on_connection(std::move(fd));
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+      io_.want(0);
+      pause_.start(kPauseMs);
+    }
+  }
+  void on_pause_over() { io_.want(EV_READ); }
+
+  static constexpr std::int64_t kPauseMs = 100;
+
+  Admin& admin_;
+  UniqueFd fd_;
+  IoWatcher io_;
+  TimerWatcher pause_;
+};
+
+// Reads one request, writes one answer. Deletes itself through remove(), which
+// is therefore the last thing that any of its functions does.
+class Admin::Connection {
+ public:
+  Connection(Admin& admin, UniqueFd fd)
+      : admin_(admin), stream_(std::move(fd)) {
+    io_.bind<&Connection::on_event>(admin.loop_, this);
+    silence_.bind<&Connection::on_silence>(admin.loop_, this);
+    lifetime_.bind<&Connection::on_lifetime>(admin.loop_, this);
+    io_.start(stream_.fd(), EV_READ);
+    silence_.start(kSilenceMs);
+    lifetime_.start(kLifetimeMs);
+  }
+
+ private:
+  void on_event(int events) {
+    if ((events & EV_WRITE) != 0) {
+      flush();
+    } else {
+      read();
+    }
+  }
+  void on_silence() { respond(admin_.handler_("/", "").body); }
+  void on_lifetime() { admin_.remove(*this); }
+
+  void read() {
+    std::array<char, 4096> bytes;
+    const IoResult result = stream_.read(bytes);
+    if (result.would_block()) return;
+    if (result.end() && request_.empty()) {
+      on_silence();  // it will say nothing more
+      return;
+    }
+    if (!result.ok()) {
+      admin_.remove(*this);
+      return;
+    }
+    silence_.stop();
+    request_.append(bytes.data(), result.bytes);
+    const auto step = scanner_.scan(request_);
+    if (step == http::HeadScanner::Step::kComplete) {
+      respond_to_request();
+    } else if (step == http::HeadScanner::Step::kBad ||
+               request_.size() > kRequestBytesMax) {
+      respond("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n"
+              "Connection: close\r\n\r\n");
+    }
+  }
+
+  void respond_to_request() {
+    const std::string_view head(request_.data(), scanner_.head_bytes());
+    Answer answer;
+    const auto problem = http::parse_request_head(head, admin_.head_);
+    if (problem.status != 0) {
+      answer = {problem.status, "text/plain", std::string(problem.reason)};
+    } else {
+      answer = admin_.answer(admin_.head_);
+    }
+    const std::string_view title =
+        answer.status == 200 ? "OK" : status_title(answer.status);
+    const bool head_only = problem.status == 0 && admin_.head_.is_head();
+    std::string text = "HTTP/1.1 " + std::to_string(answer.status) + " " +
+                       std::string(title) +
+                       "\r\nContent-Type: " + answer.content_type +
+                       "\r\nContent-Length: " +
+                       std::to_string(answer.body.size()) +
+                       "\r\nCache-Control: no-store\r\n"
+                       "Connection: close\r\n\r\n";
+    if (!head_only) text += answer.body;
+    respond(std::move(text));
+  }
+
+  void respond(std::string text) {
+    silence_.stop();
+    response_ = std::move(text);
+    io_.want(EV_WRITE);
+    flush();
+  }
+
+  void flush() {
+    while (sent_ < response_.size()) {
+      const IoResult result = stream_.write(
+          std::span<const char>(response_).subspan(sent_));
+      if (result.would_block()) return;
+      if (!result.ok()) break;
+      sent_ += result.bytes;
+    }
+    stream_.shut_down_writing();
+    admin_.remove(*this);
+  }
+
+  Admin& admin_;
+  Stream stream_;
+  IoWatcher io_;
+  TimerWatcher silence_;
+  TimerWatcher lifetime_;
+  http::HeadScanner scanner_;
+  std::string request_;
+  std::string response_;
+  std::size_t sent_ = 0;
+};
+
+Admin::Admin(Loop& loop, Handler handler)
+    : loop_(loop), handler_(std::move(handler)) {}
+
+Admin::~Admin() = default;
+
+Status Admin::bind(const std::vector<Address>& addresses) {
+  for (const Address& address : addresses) {
+    auto fd = listen_on(address, {});
+    if (!fd) return fd.error();
+    socket_files_.emplace_back(address);
+    listeners_.push_back(std::make_unique<Listener>(*this, std::move(*fd)));
+  }
+  return Ok{};
+}
+
+void Admin::start() {
+  for (const auto& listener : listeners_) listener->start();
+}
+
+void Admin::on_connection(UniqueFd fd) {
+  if (connections_.size() >= kConnectionsMax) return;
+  connections_.push_back(std::make_unique<Connection>(*this, std::move(fd)));
+}
+
+void Admin::remove(Connection& connection) {
+  std::erase_if(connections_,
+                [&](const auto& own) { return own.get() == &connection; });
+}
+
+Admin::Answer Admin::answer(const http::RequestHead& head) const {
+  if (head.method != "GET" && head.method != "HEAD") {
+    return {501, "text/plain", "GET only\n"};
+  }
+  return handler_(head.path, head.query);
+}
+
+std::string query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::size_t ampersand = query.find('&');
+    const std::string_view pair = query.substr(0, ampersand);
+    query = ampersand == query.npos ? std::string_view{}
+                                    : query.substr(ampersand + 1);
+    const std::size_t equals = pair.find('=');
+    if (equals == pair.npos || pair.substr(0, equals) != name) continue;
+    const std::string_view raw = pair.substr(equals + 1);
+    std::string value(raw.size(), '\0');
+    const std::size_t bytes = http::percent_decode(raw, value.data());
+    if (bytes == SIZE_MAX) return {};
+    value.resize(bytes);
+    return value;
+  }
+  return {};
+}
+
+}  // namespace fealty::router

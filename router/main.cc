@@ -1,0 +1,98 @@
+// fealty-router: the command line, and the only place where the rooms are put
+// together. Exit codes: 0, 1 at run time, 2 usage, 78 configuration.
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "conf/router_config.h"
+#include "router/router.h"
+
+namespace {
+
+using namespace fealty;
+
+constexpr int kExitRun = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitConfig = 78;
+
+struct CommandLine {
+  std::string config = "/etc/fealty/router.yaml";
+  bool check = false;
+  bool dump = false;
+  std::string log_format = "text";
+  std::string log_level = "info";
+};
+
+void define(CLI::App& app, CommandLine& line) {
+  app.add_option("-c,--config", line.config, "The configuration (YAML)")
+      ->capture_default_str();
+  app.add_flag("--check-config", line.check,
+               "Check the configuration and end: 0 fine, 78 broken");
+  app.add_flag("--dump-config", line.dump,
+               "Print each value and where it came from, and end");
+  app.add_option("--log-format", line.log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  app.add_option("--log-level", line.log_level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app.set_version_flag("--version",
+                       "fealty-router " + std::string(kVersion));
+  app.footer(
+      "SIGTERM and SIGINT drain and end, a second one ends at once.\n"
+      "conf/router.yaml is a commented sample of the configuration.");
+}
+
+log::Level level_of(const std::string& name) {
+  if (name == "debug") return log::Level::kDebug;
+  if (name == "warning") return log::Level::kWarning;
+  if (name == "error") return log::Level::kError;
+  return log::Level::kInfo;
+}
+
+int run(const conf::RouterConfig& config) {
+  router::Router router(config.router, config.subscription);
+  Status ready = router.bind();
+  if (ready) ready = router.drop_privileges();
+  if (!ready) {
+    log::error("{}", ready.error().message);
+    return kExitRun;
+  }
+  return router.run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CommandLine line;
+  CLI::App app("An HTTP router whose applications announce themselves.",
+               "fealty-router");
+  define(app, line);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  log::init(line.log_format == "json" ? log::Format::kJson
+                                      : log::Format::kText,
+            level_of(line.log_level));
+
+  const auto loaded = conf::load_router_config(line.config);
+  if (!loaded) {
+    for (const auto& problem : loaded.error()) {
+      std::fprintf(stderr, "%s\n", problem.c_str());
+    }
+    return kExitConfig;
+  }
+  if (line.dump) {
+    std::fputs(loaded->dump.c_str(), stdout);
+    return 0;
+  }
+  if (line.check) return 0;
+  return run(loaded->config);
+}

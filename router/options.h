@@ -1,0 +1,51 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/address.h"
+
+namespace fealty::router {
+
+// A socket that requests are taken from.
+struct ListenerOptions {
+  Address address;                 // unset where `inherited_fd` is given
+  int inherited_fd = -1;           // "fd:3": a listening socket from outside
+  std::optional<mode_t> mode;      // of a Unix socket's file
+  std::string text;                // as it was written, for messages and stats
+};
+
+struct Timeouts {                  // milliseconds
+  std::int64_t head_ms = 10'000;         // a request's head, from its first byte
+  std::int64_t connect_ms = 60'000;      // one node's connection
+  std::int64_t node_ms = 500'000;        // silence of a node that has a request
+  std::int64_t client_ms = 60'000;       // silence of a client amid a request
+  std::int64_t keepalive_ms = 5'000;     // idle between two requests
+  std::int64_t drain_ms = 30'000;        // what SIGTERM leaves to the running
+};
+
+struct Limits {
+  std::size_t head_bytes = 64 * 1024;    // request line and headers
+  std::size_t connections = 65'536;      // clients, all workers together
+  std::uint64_t body_bytes = UINT64_MAX; // a request's body
+  std::size_t body_memory_bytes = 256 * 1024;  // of a body kept; the rest: file
+};
+
+struct Options {
+  unsigned workers = 0;                  // 0: one a core
+  std::string user = "www-data";         // only when started as root
+  std::vector<ListenerOptions> listeners;
+  Timeouts timeouts;
+  Limits limits;
+  std::string temp_dir = "/var/tmp";     // unlinked files of large bodies
+  // Fixed variables added to every request of a uwsgi node.
+  std::vector<std::pair<std::string, std::string>> extra_variables;
+  std::vector<Address> admin;
+};
+
+}  // namespace fealty::router

@@ -1,0 +1,224 @@
+#include "router/router.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "router/listen.h"
+#include "router/stats.h"
+
+namespace fealty::router {
+namespace {
+
+unsigned worker_count(const Options& options) {
+  if (options.workers != 0) return options.workers;
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
+// Two descriptors a connection, and what the process needs besides. What the
+// kernel does not grant shows as a pause of the acceptors, so it is said here.
+void raise_descriptor_limit(std::size_t connections) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t wanted = 2 * connections + 1024;
+  if (limit.rlim_cur >= wanted) return;
+  rlimit raised{wanted, std::max<rlim_t>(wanted, limit.rlim_max)};
+  if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) return;
+  raised = {limit.rlim_max, limit.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &raised);
+  if (limit.rlim_max < wanted) {
+    log::warning(
+        "at most {} descriptors may be open, {} are wanted for "
+        "limits.connections: raise LimitNOFILE or lower the limit",
+        limit.rlim_max, wanted);
+  }
+}
+
+}  // namespace
+
+Router::Router(const Options& options,
+               const subscription::Options& subscription)
+    : options_(options), subscriptions_(loop_, clock_, subscription),
+      published_(std::make_shared<const subscription::Snapshot>()),
+      admin_(loop_, [this](std::string_view path, std::string_view query) {
+        return on_admin(path, query);
+      }) {
+  progress_.start<&Router::on_worker_progress>(loop_, this);
+  drain_timer_.bind<&Router::on_drain_deadline>(loop_, this);
+  for (unsigned i = 0; i < worker_count(options); ++i) {
+    workers_.push_back(std::make_unique<Worker>(options, shared_,
+                                                [this] { progress_.send(); }));
+  }
+}
+
+Router::~Router() {
+  for (const auto& worker : workers_) worker->stop();
+  for (auto& thread : threads_) thread.join();
+}
+
+Status Router::bind() {
+  raise_descriptor_limit(options_.limits.connections);
+  for (const ListenerOptions& listener : options_.listeners) {
+    if (Status bound = bind_listener(listener); !bound) return bound;
+  }
+  if (Status bound = subscriptions_.bind(); !bound) return bound;
+  return admin_.bind(options_.admin);
+}
+
+// TCP: a socket a worker, and the kernel spreads the connections. A Unix or an
+// inherited socket is one, which all workers accept from.
+Status Router::bind_listener(const ListenerOptions& listener) {
+  if (listener.inherited_fd < 0 && listener.address.is_ip()) {
+    if (Status free = check_address_free(listener.address); !free) return free;
+    Address address = listener.address;
+    for (const auto& worker : workers_) {
+      auto fd = listen_on(address, {true, {}});
+      if (!fd) return fd.error();
+      address = bound_address(fd->get());  // port 0: the same for all
+      worker->add_listener(std::move(*fd));
+    }
+    return Ok{};
+  }
+  auto first = listener.inherited_fd >= 0
+                   ? adopt_listener(listener.inherited_fd)
+                   : listen_on(listener.address, {false, listener.mode});
+  if (!first) return first.error();
+  if (listener.inherited_fd < 0) socket_files_.emplace_back(listener.address);
+  for (const auto& worker : workers_) {
+    auto fd = adopt_listener(first->get());
+    if (!fd) return fd.error();
+    worker->add_listener(std::move(*fd));
+  }
+  return Ok{};
+}
+
+Status Router::drop_privileges() {
+  if (::geteuid() != 0 || options_.user == "root") return Ok{};
+  const bool number =
+      options_.user.find_first_not_of("0123456789") == std::string::npos;
+  const passwd* const user =
+      number ? ::getpwuid(static_cast<uid_t>(std::stoul(options_.user)))
+             : ::getpwnam(options_.user.c_str());
+  if (user == nullptr) {
+    return Error{"no user '" + options_.user +
+                 "' to become; set `user` (root must be written out)"};
+  }
+  if (::initgroups(user->pw_name, user->pw_gid) != 0 ||
+      ::setgid(user->pw_gid) != 0 || ::setuid(user->pw_uid) != 0) {
+    return Error{"cannot become " + options_.user + ": " +
+                 std::strerror(errno)};
+  }
+  return Ok{};
+}
+
+int Router::run() {
+  ::signal(SIGPIPE, SIG_IGN);
+  for (const int signal : {SIGTERM, SIGINT}) {
+    signals_.push_back(std::make_unique<SignalWatcher>());
+    signals_.back()->start<&Router::on_end_signal>(loop_, this, signal);
+  }
+  for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2}) {
+    signals_.push_back(std::make_unique<SignalWatcher>());
+    signals_.back()->start<&Router::on_other_signal>(loop_, this, signal);
+  }
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    threads_.emplace_back([this, i] {
+      const std::string name = "worker-" + std::to_string(i);
+      ::prctl(PR_SET_NAME, name.c_str());
+      workers_[i]->run();
+    });
+  }
+  subscriptions_.start([this](auto snapshot) { publish(std::move(snapshot)); });
+  admin_.start();
+  for (const auto& listener : options_.listeners) {
+    log::info("listening on {}", listener.text);
+  }
+  log::info("fealty-router {} ready: {} workers, pid {}", kVersion,
+            workers_.size(), ::getpid());
+  ::sd_notify(0, "READY=1");
+  loop_.run();
+  log::info("ended");
+  return 0;
+}
+
+void Router::publish(std::shared_ptr<const subscription::Snapshot> snapshot) {
+  published_ = snapshot;
+  for (const auto& worker : workers_) worker->publish(snapshot);
+}
+
+void Router::on_worker_progress() {
+  std::uint64_t adopted = UINT64_MAX;
+  bool drained = true;
+  for (const auto& worker : workers_) {
+    adopted = std::min(adopted, worker->adopted_version());
+    drained = drained && worker->drained();
+  }
+  subscriptions_.on_adopted(adopted);
+  if (draining_ && drained) loop_.stop();
+}
+
+void Router::on_end_signal(int signal) {
+  if (draining_) {
+    log::info("signal {} again: ending at once", signal);
+    loop_.stop();
+    return;
+  }
+  log::info("signal {}: draining for at most {} ms", signal,
+            options_.timeouts.drain_ms);
+  begin_drain();
+}
+
+void Router::begin_drain() {
+  draining_ = true;
+  ::sd_notify(0, "STOPPING=1");
+  for (const auto& worker : workers_) worker->drain();
+  drain_timer_.start(options_.timeouts.drain_ms);
+}
+
+void Router::on_drain_deadline() {
+  log::warning("requests were still running after {} ms: cut off",
+               options_.timeouts.drain_ms);
+  loop_.stop();
+}
+
+void Router::on_other_signal(int signal) {
+  if (signal == SIGUSR1) return;  // stderr has nothing to reopen
+  log::warning(
+      "signal {}: this version takes a new configuration or binary only by a "
+      "restart",
+      signal);
+}
+
+Admin::Answer Router::on_admin(std::string_view path, std::string_view query) {
+  const StatsSource source{options_, subscriptions_, *published_, workers_};
+  if (path == "/") return {200, "application/json", stats_json(source)};
+  if (path == "/metrics") {
+    return {200, "text/plain; version=0.0.4", metrics_text(source)};
+  }
+  if (path == "/healthz") {
+    return draining_ ? Admin::Answer{503, "text/plain", "draining\n"}
+                     : Admin::Answer{200, "text/plain", "ok\n"};
+  }
+  if (path == "/explain") {
+    const std::string host = query_value(query, "host");
+    if (host.empty()) {
+      return {400, "text/plain", "/explain?host=HOST\n"};
+    }
+    return {200, "application/json", explain_json(source, host)};
+  }
+  return {404, "text/plain",
+          "there are / /metrics /healthz /explain?host=HOST\n"};
+}
+
+}  // namespace fealty::router

@@ -1,0 +1,599 @@
+#include "router/session.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+#include "router/error_page.h"
+#include "router/node_uwsgi.h"
+
+namespace fealty::router {
+namespace {
+
+constexpr std::string_view kEmptyLine = "\r\n";
+
+template <std::size_t N>
+std::uint8_t copy_text(char (&to)[N], std::string_view from) {
+  const std::size_t bytes = std::min(N, from.size());
+  std::memcpy(to, from.data(), bytes);
+  return static_cast<std::uint8_t>(bytes);
+}
+
+}  // namespace
+
+Session::Session(WorkerContext& context, SessionOwner& owner)
+    : context_(context), owner_(owner) {
+  client_io_.bind<&Session::on_client>(context.loop, this);
+  node_io_.bind<&Session::on_node>(context.nodes, this);
+  deadline_.session = this;
+}
+
+Session::~Session() {
+  if (state_ != State::kClosed) close();
+}
+
+Session& Session::of(Deadline& deadline) {
+  return *static_cast<OwnedDeadline&>(deadline).session;
+}
+
+void Session::open(UniqueFd fd, const Address& peer,
+                   std::string_view server_port) {
+  FEALTY_CHECK(state_ == State::kClosed);
+  client_ = Stream(std::move(fd));
+  server_port_ = server_port;
+  remote_addr_bytes_ = copy_text(remote_addr_, peer.host());
+  remote_port_bytes_ =
+      peer.is_ip() ? copy_text(remote_port_, std::to_string(peer.port()))
+                   : std::uint8_t{0};
+  client_ended_ = false;
+  scanner_.reset();
+  state_ = State::kIdle;
+  Counters::add(context_.counters.accepted);
+  Counters::add(context_.counters.active);
+  context_.head_deadline.arm(deadline_, coarse_monotonic_ms());
+  client_io_.start(client_.fd(), EV_READ);
+}
+
+void Session::abort() {
+  if (state_ != State::kClosed) cut_connection();
+}
+
+void Session::drain() {
+  if (state_ != State::kIdle) return;
+  // What has arrived already is served: closing on it would reset it away.
+  if (in_.empty()) read_head();
+  if (state_ == State::kIdle && in_.empty()) close();
+}
+
+// ---------------------------------------------------------------- events
+
+void Session::on_client(int events) {
+  if ((events & EV_WRITE) != 0) {
+    flush_output();
+    if (state_ == State::kClosed) return;
+  }
+  if ((events & EV_READ) == 0) return;
+  switch (state_) {
+    case State::kIdle:
+    case State::kReadHead:
+      read_head();
+      break;
+    case State::kCollectBody:
+      collect_body();
+      break;
+    case State::kConnect:
+    case State::kRelay:
+    case State::kFlush:
+      if (discarding()) {
+        discard_body();
+      } else if (uploading() && state_ == State::kRelay) {
+        pump_upload();
+      } else {
+        read_ahead();
+      }
+      break;
+    case State::kLinger:
+      drain_client();
+      break;
+    case State::kClosed:
+      break;
+  }
+}
+
+void Session::on_node(int events) {
+  if (connecting_) {
+    on_connected();
+    return;
+  }
+  if ((events & EV_WRITE) != 0) {
+    if (packet_sent_ < packet_.size()) {
+      send_more_packet();
+    } else {
+      pump_upload();
+    }
+    if (state_ != State::kRelay || !node_stream_.open()) return;
+  }
+  if ((events & EV_READ) != 0) read_answer();
+}
+
+void Session::on_deadline(const DeadlineQueue& queue) {
+  if (&queue == &context_.retry_deadline) {
+    connect();
+  } else if (&queue == &context_.connect_deadline) {
+    ++connect_timeouts_;
+    pass_over_node(true);
+    connect();
+  } else if (&queue == &context_.node_deadline) {
+    fail(504, "The application did not answer in time (timeouts.node).");
+  } else {
+    on_client_timeout();
+  }
+}
+
+// The client's deadlines: head, keep-alive, silence amid a request, linger.
+void Session::on_client_timeout() {
+  switch (state_) {
+    case State::kReadHead:
+      fail(408, "The request's head did not arrive in time (timeouts.head).");
+      break;
+    case State::kCollectBody:
+      fail(408, "The request's body did not arrive in time (timeouts.client).");
+      break;
+    case State::kRelay:
+      if (out_.empty() && !answered_) {
+        fail(408,
+             "The request's body did not arrive in time (timeouts.client).");
+      } else {
+        cut_connection();
+      }
+      break;
+    case State::kFlush:
+      cut_connection();
+      break;
+    default:
+      close();
+  }
+}
+
+// ------------------------------------------------------------ reading heads
+
+void Session::read_head() {
+  if (!in_.has_block()) in_ = context_.buffers.acquire(BufferPool::kMedium);
+  if (in_.room().empty() && !grow_input()) {
+    fail(431, "The request's head is too large (limits.head_bytes).");
+    return;
+  }
+  const IoResult result = client_.read(in_.room());
+  if (result.would_block()) return;
+  if (!result.ok()) {
+    close();
+    return;
+  }
+  in_.filled(result.bytes);
+  Counters::add(context_.counters.received_bytes, result.bytes);
+  process_input();
+}
+
+// Makes room behind the bytes of an incomplete head. False: it has reached the
+// largest block, which is beyond any limit on heads.
+bool Session::grow_input() {
+  in_.compact();
+  if (!in_.room().empty()) return true;
+  if (in_.capacity() >= BufferPool::kLarge) return false;
+  Buffer larger = context_.buffers.acquire(BufferPool::kLarge);
+  larger.append({in_.data(), in_.size()});
+  in_ = std::move(larger);
+  return true;
+}
+
+// Empty lines before a request are no error (RFC 9112 section 2.2), within
+// reason. False: too many.
+bool Session::skip_empty_lines() {
+  constexpr int kMost = 8;
+  for (int i = 0; i < kMost; ++i) {
+    if (!std::string_view(in_.data(), in_.size()).starts_with(kEmptyLine)) {
+      return true;
+    }
+    in_.consume(kEmptyLine.size());
+  }
+  return false;
+}
+
+// Every complete head in in_ that may be looked at now: pipelined requests are
+// answered in order, one at a time.
+void Session::process_input() {
+  if (processing_) return;  // the loop below goes on with the next request
+  processing_ = true;
+  while ((state_ == State::kIdle || state_ == State::kReadHead) &&
+         !in_.empty()) {
+    if (state_ == State::kIdle) {
+      if (!skip_empty_lines()) {
+        fail(400, "Too many empty lines before the request.");
+        break;
+      }
+      // Half an empty line: the other half will tell.
+      if (in_.empty() || (in_.size() == 1 && *in_.data() == '\r')) break;
+      state_ = State::kReadHead;
+      scanner_.reset();
+      context_.head_deadline.arm(deadline_, coarse_monotonic_ms());
+    }
+    const auto step = scanner_.scan({in_.data(), in_.size()});
+    if (step == http::HeadScanner::Step::kBad) {
+      fail(400, "Malformed request head.");
+    } else if (step == http::HeadScanner::Step::kComplete &&
+               scanner_.head_bytes() <= context_.options.limits.head_bytes) {
+      begin_request({in_.data(), scanner_.head_bytes()});
+    } else if (step == http::HeadScanner::Step::kComplete ||
+               in_.size() > context_.options.limits.head_bytes) {
+      fail(431, "The request's head is too large (limits.head_bytes).");
+    } else {
+      break;  // more must come
+    }
+  }
+  processing_ = false;
+  if (state_ == State::kClosed) return;
+  if (in_.empty()) in_.release();
+  const bool waits = state_ == State::kIdle || state_ == State::kReadHead;
+  if (waits && client_ended_) {
+    close();  // what is missing will not come any more
+  } else {
+    watch_client();
+  }
+}
+
+void Session::begin_request(std::string_view bytes) {
+  request_id_ = context_.next_request_id++;
+  Counters::add(context_.counters.requests);
+  http::RequestHead& head = context_.request;
+  const http::HeadProblem problem = http::parse_request_head(bytes, head);
+  // The views into the head stay good: nothing is read before it is encoded.
+  in_.consume(bytes.size());
+  if (problem.status != 0) {
+    fail(problem.status, problem.reason);
+    return;
+  }
+  keep_alive_ = head.keep_alive;
+  client_minor_version_ = static_cast<std::uint8_t>(head.minor_version);
+  to_head_ = head.is_head();
+  has_body_ = head.framing != http::BodyFraming::kNone;
+  chunked_open_ = head.framing == http::BodyFraming::kChunked;
+  if (head.framing == http::BodyFraming::kLength) {
+    body_left_ = head.content_length;
+  }
+  http::Host host{};
+  // HTTP/1.0 without a Host asks for the domain "", which nobody has.
+  if (!head.authority.empty() && !http::normalise_host(head.authority, host)) {
+    fail(400, "Malformed Host.");
+    return;
+  }
+  const auto* const pool =
+      context_.snapshot->find(host.host(), host.host_port());
+  if (pool == nullptr) {
+    fail(404, "No application answers for this domain.");
+    return;
+  }
+  if (body_left_ > context_.options.limits.body_bytes) {
+    fail(413, "The request's body is too large (limits.body_bytes).");
+    return;
+  }
+  pool_ = *pool;
+  if (!encode_request(head, host)) return;
+  switch (head.framing) {
+    case http::BodyFraming::kNone:
+      connect();
+      break;
+    case http::BodyFraming::kLength:
+      begin_length_body(head.expect_continue);
+      break;
+    case http::BodyFraming::kChunked:
+      begin_chunked_body(head.expect_continue);
+      break;
+  }
+}
+
+// The uwsgi packet into packet_: most fit a small block. False: failed.
+bool Session::encode_request(const http::RequestHead& head,
+                             const http::Host& host) {
+  const ConnectionVariables connection{
+      {remote_addr_, remote_addr_bytes_},
+      {remote_port_, remote_port_bytes_},
+      server_port_,
+      &context_.options.extra_variables};
+  for (const std::size_t bytes : {BufferPool::kSmall, BufferPool::kLarge}) {
+    packet_ = context_.buffers.acquire(bytes);
+    std::size_t packet_bytes = 0;
+    switch (encode_uwsgi_request(head, host, connection, packet_.room(),
+                                 packet_bytes)) {
+      case Encoded::kOk:
+        packet_.filled(packet_bytes);
+        return true;
+      case Encoded::kBadPath:
+        fail(400, "Malformed escape in the request's path.");
+        return false;
+      case Encoded::kTooLarge:
+        break;
+    }
+  }
+  fail(431, "The request's headers are too large for the application.");
+  return false;
+}
+
+// ---------------------------------------------------- the client, otherwise
+
+// Bytes that come while an earlier request is being answered: pipelined
+// requests, or the end.
+void Session::read_ahead() {
+  if (!in_.has_block()) in_ = context_.buffers.acquire(BufferPool::kMedium);
+  if (!in_.room().empty()) {
+    const IoResult result = client_.read(in_.room());
+    if (result.ok()) {
+      in_.filled(result.bytes);
+      Counters::add(context_.counters.received_bytes, result.bytes);
+    } else if (result.end()) {
+      client_ended_ = true;
+    } else if (!result.would_block()) {
+      close();
+      return;
+    }
+  }
+  watch_client();
+}
+
+// What an application never saw is thrown away, so that the answer arrives.
+void Session::drain_client() {
+  const IoResult result = client_.read(context_.reading());
+  const std::int64_t now_ms = coarse_monotonic_ms();
+  if (result.would_block()) return;
+  if (!result.ok() || now_ms >= linger_until_ms_) {
+    close();
+    return;
+  }
+  context_.linger_deadline.arm(deadline_, now_ms);
+}
+
+// The rest of a body whose application has answered without it. A client that
+// sends all of it before it reads would otherwise wait for us, and we for it.
+void Session::discard_body() {
+  if (in_.empty()) {
+    const auto most = static_cast<std::size_t>(
+        std::min<std::uint64_t>(body_left_, WorkerContext::kReadBytes));
+    const IoResult result = client_.read(context_.reading().first(most));
+    if (result.end()) client_ended_ = true;
+    if (!result.ok() && !result.end() && !result.would_block()) {
+      close();
+      return;
+    }
+    Counters::add(context_.counters.received_bytes, result.bytes);
+    body_left_ -= result.bytes;
+  } else {
+    const auto here = static_cast<std::size_t>(
+        std::min<std::uint64_t>(body_left_, in_.size()));
+    in_.consume(here);
+    body_left_ -= here;
+  }
+  watch_client();
+}
+
+bool Session::send_to_client(const iovec* parts, int count) {
+  std::size_t taken = 0;
+  if (out_.empty()) {
+    const IoResult result = client_.write(parts, count);
+    if (!result.ok() && !result.would_block()) {
+      close();
+      return false;
+    }
+    taken = result.bytes;
+    Counters::add(context_.counters.sent_bytes, taken);
+  }
+  for (int i = 0; i < count; ++i) {
+    const auto* const bytes = static_cast<const char*>(parts[i].iov_base);
+    const std::size_t skip = std::min(taken, parts[i].iov_len);
+    taken -= skip;
+    if (skip == parts[i].iov_len) continue;
+    if (!out_.has_block()) out_ = context_.buffers.acquire(BufferPool::kLarge);
+    const std::size_t rest = parts[i].iov_len - skip;
+    // A block takes what one read brings, with its framing. Only a node that
+    // sends interim answers by the thousand to a client that reads none gets
+    // beyond that.
+    if (out_.append({bytes + skip, rest}) < rest) {
+      close();
+      return false;
+    }
+  }
+  return true;
+}
+
+void Session::flush_output() {
+  if (out_.empty()) return;
+  const IoResult result = client_.write({out_.data(), out_.size()});
+  if (result.would_block()) return;
+  if (!result.ok()) {
+    close();
+    return;
+  }
+  Counters::add(context_.counters.sent_bytes, result.bytes);
+  out_.consume(result.bytes);
+  if (!out_.empty()) {
+    context_.client_deadline.arm(deadline_, coarse_monotonic_ms());
+    return;
+  }
+  out_.release();
+  if (state_ == State::kFlush) {
+    finish_request();
+    return;
+  }
+  if (state_ == State::kRelay) {
+    arm_relay_deadline();
+    watch_node();
+  }
+  watch_client();
+}
+
+// Answers with the router's own page, or, where the node's answer has begun
+// already, ends it so that it cannot be taken for complete.
+void Session::fail(int status, std::string_view reason) {
+  if (answered_) {
+    cut_answer();
+    return;
+  }
+  if (request_id_ == 0) request_id_ = context_.next_request_id++;
+  if (status >= 500) log_failure(status, reason);
+  release_node();
+  // The client's own mistakes end the connection: what follows on it cannot be
+  // trusted to be a request.
+  const bool clean = status == 404 || (status >= 502 && status <= 504);
+  keep_alive_ = keep_alive_ && clean && !body_unread() && !context_.draining;
+  answered_ = failed_ = true;
+  Counters::add(context_.counters.own_errors);
+  Counters::add(context_.counters.answers[status / 100]);
+  state_ = State::kFlush;
+  const std::size_t bytes = write_error_page(
+      {status, reason, request_id_, keep_alive_, to_head_}, context_.heading());
+  const iovec part{context_.head_scratch.get(), bytes};
+  if (!send_to_client(&part, 1)) return;
+  if (out_.empty()) {
+    finish_request();
+  } else {
+    context_.client_deadline.arm(deadline_, coarse_monotonic_ms());
+    watch_client();
+  }
+}
+
+void Session::log_failure(int status, std::string_view reason) {
+  std::uint64_t suppressed = 0;
+  if (status == 501 || status == 505 ||
+      !context_.failure_log.allow(coarse_monotonic_ms(), &suppressed)) {
+    return;
+  }
+  log::warning(
+      "request {:016x} for {}: answered {}: {} node {}{}", request_id_,
+      pool_ != nullptr ? pool_->key : "-", status, reason,
+      node_ != nullptr ? log::printable(node_->name) : "-",
+      suppressed > 0 ? fmt::format(" ({} more like it)", suppressed) : "");
+}
+
+// The whole answer was given to the socket, or to out_.
+void Session::finish_answer() {
+  answer_complete_ = true;
+  release_node();
+  if (out_.empty()) {
+    finish_request();
+    return;
+  }
+  state_ = State::kFlush;
+  context_.client_deadline.arm(deadline_, coarse_monotonic_ms());
+  watch_client();
+}
+
+void Session::finish_request() {
+  const bool again = keep_alive_ && !body_unread() && !context_.draining &&
+                     !(client_ended_ && in_.empty());
+  forget_request();
+  if (!again) {
+    if (client_ended_) {
+      close();
+    } else {
+      linger();
+    }
+    return;
+  }
+  state_ = State::kIdle;
+  context_.keepalive_deadline.arm(deadline_, coarse_monotonic_ms());
+  if (processing_) return;
+  if (!in_.empty()) {
+    process_input();
+  } else {
+    in_.release();
+    watch_client();
+  }
+}
+
+void Session::forget_request() {
+  keep_alive_ = to_head_ = has_body_ = false;
+  chunked_open_ = failed_ = answered_ = false;
+  client_minor_version_ = 1;
+  body_left_ = request_id_ = 0;
+  body_decoder_ = {};
+  store_.reset();
+  packet_.release();
+  packet_sent_ = 0;
+  upload_.release();
+  pool_.reset();
+  tried_.clear();
+  connect_until_ms_ = 0;
+  backlog_full_ = false;
+  connect_timeouts_ = 0;
+  upload_refused_ = upload_blocked_ = false;
+  answer_head_.release();
+  answer_head_done_ = answer_complete_ = false;
+  answer_framing_ = http::AnswerFraming::kNone;
+  client_framing_ = http::ClientFraming::Body::kAsIs;
+  answer_left_ = 0;
+  answer_decoder_ = {};
+}
+
+void Session::linger() {
+  state_ = State::kLinger;
+  in_.release();
+  client_.shut_down_writing();
+  const std::int64_t now_ms = coarse_monotonic_ms();
+  linger_until_ms_ = now_ms + WorkerContext::kLingerMostMs;
+  context_.linger_deadline.arm(deadline_, now_ms);
+  watch_client();
+}
+
+// Ends the connection amid whatever it does. Where the end of the connection
+// would be the end of the answer's body, the client gets a reset instead.
+void Session::cut_connection() {
+  if (answered_ && !answer_complete_ &&
+      client_framing_ == http::ClientFraming::Body::kClose) {
+    client_io_.stop();
+    client_.reset();
+  }
+  close();
+}
+
+void Session::close() {
+  release_node();
+  client_io_.stop();
+  client_.close();
+  deadline_.disarm();
+  forget_request();
+  in_.release();
+  out_.release();
+  state_ = State::kClosed;
+  Counters::subtract(context_.counters.active);
+  context_.shared.connections.fetch_sub(1, std::memory_order_relaxed);
+  owner_.on_session_closed(*this);
+}
+
+// Asks for exactly the events that can be used now. On the fast path this
+// never changes, so that the kernel is not told anything.
+void Session::watch_client() {
+  int events = out_.empty() ? 0 : EV_WRITE;
+  switch (state_) {
+    case State::kClosed:
+      return;
+    case State::kIdle:
+    case State::kReadHead:
+    case State::kCollectBody:
+    case State::kLinger:
+      events |= EV_READ;
+      break;
+    case State::kConnect:
+    case State::kRelay:
+    case State::kFlush: {
+      const bool takes = discarding() ? true
+                         : uploading()
+                             ? state_ == State::kRelay && !upload_blocked_ &&
+                                   packet_sent_ == packet_.size()
+                             : !in_.has_block() || !in_.room().empty();
+      if (takes && !client_ended_) events |= EV_READ;
+      break;
+    }
+  }
+  client_io_.want(events);
+}
+
+}  // namespace fealty::router

@@ -1,0 +1,235 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "base/address.h"
+#include "base/buffer_pool.h"
+#include "base/deadline.h"
+#include "base/fd.h"
+#include "base/loop.h"
+#include "base/poller.h"
+#include "http/chunked.h"
+#include "http/head_scanner.h"
+#include "http/request_head.h"
+#include "http/response_head.h"
+#include "router/body_store.h"
+#include "router/stream.h"
+#include "router/worker_context.h"
+#include "subscription/pool.h"
+
+namespace fealty::router {
+
+class Session;
+
+// Told when a session has closed, so that its owner can use it again.
+class SessionOwner {
+ public:
+  virtual void on_session_closed(Session& session) = 0;
+
+ protected:
+  ~SessionOwner() = default;
+};
+
+// A client's connection and the request that it is at: the state table of the
+// data plane.
+//
+//   state         waits for                      goes to
+//   kIdle         the first byte of a request    kReadHead; closed
+//   kReadHead     the rest of its head           kCollectBody, kConnect, kFlush
+//   kCollectBody  a chunked body's end           kConnect, kFlush
+//   kConnect      a node that takes the request  kRelay, kFlush
+//   kRelay        the node's answer, and the     kFlush, kIdle; closed
+//                 rest of a body for the node
+//   kFlush        the client to take the rest    kIdle, kLinger; closed
+//   kLinger       the client's end               closed
+//
+// Every regular close goes through kLinger, unless the client has ended first:
+// bytes that come for a closed socket reset it, and the answer with it.
+//
+// Event-loop callbacks land only here (on_client, on_node, on_deadline); lower
+// layers return values. Memory is bounded: what one side does not take stops
+// the reading of the other, with at most one block of 66 KiB between them in
+// each direction. A connection between two requests holds no block at all.
+//
+// The request goes to another node only from connect() on and only while
+// nothing of it was read by a node (RFC 9110 section 9.2.2).
+//
+// One thread: its worker's. Reused: open() after closed.
+class Session {
+ public:
+  Session(WorkerContext& context, SessionOwner& owner);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Takes over an accepted connection. `server_port` (text) outlives it.
+  void open(UniqueFd fd, const Address& peer, std::string_view server_port);
+  // Ends it at once, whatever it does.
+  void abort();
+  // Ends it if it waits for a request of which nothing has come.
+  void drain();
+  // Whose nodes its request is for; null outside of a request.
+  [[nodiscard]] const subscription::Pool* pool() const { return pool_.get(); }
+  [[nodiscard]] bool closed() const { return state_ == State::kClosed; }
+
+  // The session that a passed deadline belongs to.
+  [[nodiscard]] static Session& of(Deadline& deadline);
+  // `queue` is the one that the deadline was in.
+  void on_deadline(const DeadlineQueue& queue);
+
+ private:
+  enum class State : std::uint8_t {
+    kClosed, kIdle, kReadHead, kCollectBody, kConnect, kRelay, kFlush, kLinger,
+  };
+  // Nodes that may let a request wait for timeouts.connect each.
+  static constexpr int kConnectTimeoutsMost = 3;
+
+  struct OwnedDeadline : Deadline {
+    Session* session = nullptr;
+  };
+
+  // --- events (session.cc)
+  void on_client(int events);
+  void on_node(int events);
+  void on_client_timeout();
+
+  // --- the client's side (session.cc)
+  void read_head();
+  void process_input();
+  [[nodiscard]] bool skip_empty_lines();
+  [[nodiscard]] bool grow_input();
+  void begin_request(std::string_view head);
+  void read_ahead();
+  void drain_client();
+  void fail(int status, std::string_view reason);
+  void log_failure(int status, std::string_view reason);
+  [[nodiscard]] bool body_unread() const {
+    return body_left_ > 0 || chunked_open_;
+  }
+  [[nodiscard]] bool uploading() const {
+    return body_left_ > 0 && !upload_refused_;
+  }
+  [[nodiscard]] bool encode_request(const http::RequestHead& head,
+                                    const http::Host& host);
+  // Sends the parts, in order; what the client does not take now is kept in
+  // out_. False: the connection is gone (and closed).
+  [[nodiscard]] bool send_to_client(const iovec* parts, int count);
+  void flush_output();
+  void finish_answer();
+  void finish_request();
+  void forget_request();
+  void linger();
+  void cut_connection();
+  void discard_body();
+  // A body that nobody will read any more.
+  [[nodiscard]] bool discarding() const {
+    return body_left_ > 0 && (state_ == State::kFlush || upload_refused_);
+  }
+  void close();
+  void watch_client();
+
+  // --- the way to the node (session_node.cc)
+  // What became of an attempt at a node.
+  enum class Attempt : std::uint8_t {
+    kTaken,     // it has the request, or is being waited for
+    kNext,      // nothing of the request was read: another may have it
+  };
+  void begin_length_body(bool expects_continue);
+  void begin_chunked_body(bool expects_continue);
+  void collect_body();
+  void decode_collected();
+  void connect();
+  void no_node_left();
+  [[nodiscard]] Attempt connect_to(const subscription::Node& node);
+  [[nodiscard]] Attempt send_packet();
+  [[nodiscard]] Attempt wait_for_connection();
+  void on_connected();
+  void pass_over_node(bool failed);
+  void send_more_packet();
+  void pump_upload();
+  [[nodiscard]] bool push_upload();
+  [[nodiscard]] bool pull_upload();
+  [[nodiscard]] bool write_upload(std::span<const char> bytes,
+                                  std::size_t& written);
+  void on_node_lost();
+  void release_node();
+  void watch_node();
+  [[nodiscard]] bool upload_pending() const;
+  [[nodiscard]] bool may_try_another() const;
+
+  // --- the way back (session_answer.cc)
+  void read_answer();
+  void on_answer_bytes(std::span<char> bytes);
+  // The bytes behind an interim head are the next head: false then.
+  [[nodiscard]] bool on_answer_head(std::string_view head,
+                                    std::span<char> rest);
+  void keep_incomplete_head(std::span<char> bytes);
+  void on_answer_broken(int error);
+  void relay_body(std::span<const char> head, std::span<char> body);
+  void on_answer_end();
+  void cut_answer();
+  void arm_relay_deadline();
+
+  WorkerContext& context_;
+  SessionOwner& owner_;
+  State state_ = State::kClosed;
+
+  // The connection.
+  Stream client_;
+  IoWatcher client_io_;
+  OwnedDeadline deadline_;
+  Buffer in_;                        // read from the client, not yet used
+  Buffer out_;                       // for the client, not yet taken
+  http::HeadScanner scanner_;
+  std::string_view server_port_;
+  char remote_addr_[48] = {};
+  char remote_port_[8] = {};
+  std::uint8_t remote_addr_bytes_ = 0;
+  std::uint8_t remote_port_bytes_ = 0;
+  bool client_ended_ = false;        // it sends no more
+  bool processing_ = false;          // process_input() is on the stack
+
+  // The request.
+  bool keep_alive_ = false;
+  bool to_head_ = false;
+  bool has_body_ = false;
+  bool chunked_open_ = false;        // a chunked body has not ended yet
+  bool failed_ = false;              // the answer is the router's own
+  bool answered_ = false;            // bytes of an answer went to the client
+  std::uint8_t client_minor_version_ = 1;
+  std::uint64_t body_left_ = 0;      // of a Content-Length body, to be read
+  std::uint64_t request_id_ = 0;
+  http::ChunkedDecoder body_decoder_;
+  std::unique_ptr<BodyStore> store_; // a chunked body, whole
+  Buffer packet_;                    // uwsgi packet, and the body's first bytes
+  std::size_t packet_sent_ = 0;
+  Buffer upload_;                    // body bytes that the node did not take
+
+  // The node.
+  std::shared_ptr<const subscription::Pool> pool_;
+  const subscription::Node* node_ = nullptr;
+  subscription::TriedNodes tried_;
+  Stream node_stream_;
+  Poller::Watcher node_io_;
+  std::int64_t connect_until_ms_ = 0;  // for a backlog's sake
+  std::int64_t linger_until_ms_ = 0;
+  bool connecting_ = false;
+  bool backlog_full_ = false;        // of a node that was tried
+  int connect_timeouts_ = 0;         // nodes that did not take the connection
+  bool upload_refused_ = false;      // the node reads no more of the body
+  bool upload_blocked_ = false;      // it reads no more of it for now
+
+  // The answer.
+  Buffer answer_head_;               // an incomplete head
+  bool answer_head_done_ = false;
+  bool answer_complete_ = false;
+  http::AnswerFraming answer_framing_ = http::AnswerFraming::kNone;
+  http::ClientFraming::Body client_framing_ = http::ClientFraming::Body::kAsIs;
+  std::uint64_t answer_left_ = 0;
+  http::ChunkedDecoder answer_decoder_;
+};
+
+}  // namespace fealty::router

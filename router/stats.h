@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "router/options.h"
+#include "router/worker.h"
+#include "subscription/server.h"
+
+namespace fealty::router {
+
+// What the admin listener shows. Control thread; the workers' counters are
+// read as they are. Each call builds the whole text.
+
+struct StatsSource {
+  const Options& options;
+  const subscription::Server& subscriptions;
+  const subscription::Snapshot& snapshot;      // the last one published
+  const std::vector<std::unique_ptr<Worker>>& workers;
+};
+
+// uWSGI's router stats (2.0.21's `--http-stats-server`): its field names, and
+// more behind them.
+[[nodiscard]] std::string stats_json(const StatsSource& source);
+
+// What a request for `host` would meet: the key that answers and why, its
+// nodes and whether each may be chosen now.
+[[nodiscard]] std::string explain_json(const StatsSource& source,
+                                       std::string_view host);
+
+// Prometheus' text format, version 0.0.4.
+[[nodiscard]] std::string metrics_text(const StatsSource& source);
+
+}  // namespace fealty::router

@@ -1,0 +1,140 @@
+#include "router/worker.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace fealty::router {
+namespace {
+
+// Request ids need not be secret, only different from worker to worker and
+// from run to run.
+std::uint64_t random_start() {
+  std::uint64_t start = 0;
+  if (::getrandom(&start, sizeof start, 0) != sizeof start) start = 1;
+  return start;
+}
+
+}  // namespace
+
+Worker::Worker(const Options& options, SharedState& shared,
+               std::function<void()> on_progress)
+    : context_(options, shared, random_start()),
+      on_progress_(std::move(on_progress)) {
+  snapshots_.open<&Worker::on_snapshot>(context_.loop, this);
+  wake_.start<&Worker::on_wake>(context_.loop, this);
+  tick_.bind<&Worker::on_tick>(context_.loop, this);
+  context_.retry_timer.bind<&Worker::on_retry>(context_.loop, this);
+}
+
+Worker::~Worker() {
+  for (const auto& session : sessions_) session->abort();
+}
+
+void Worker::add_listener(UniqueFd listener) {
+  acceptors_.push_back(std::make_unique<Acceptor>(
+      context_, std::move(listener),
+      [this](UniqueFd fd, const Address& peer, std::string_view server_port) {
+        on_connection(std::move(fd), peer, server_port);
+      }));
+}
+
+void Worker::run() {
+  for (const auto& acceptor : acceptors_) acceptor->start();
+  context_.loop.run();
+}
+
+void Worker::on_connection(UniqueFd fd, const Address& peer,
+                           std::string_view server_port) {
+  if (free_sessions_.empty()) {
+    sessions_.push_back(std::make_unique<Session>(context_, *this));
+    free_sessions_.push_back(sessions_.back().get());
+  }
+  Session* const session = free_sessions_.back();
+  free_sessions_.pop_back();
+  session->open(std::move(fd), peer, server_port);
+  if (!tick_.active()) tick_.start(kTickMs, kTickMs);
+}
+
+void Worker::on_session_closed(Session& session) {
+  free_sessions_.push_back(&session);
+}
+
+void Worker::on_snapshot() {
+  auto snapshot = snapshots_.take();
+  if (!snapshot) return;
+  context_.snapshot = std::move(*snapshot);
+  adopted_version_.store(context_.snapshot->version(),
+                         std::memory_order_release);
+  on_progress_();
+}
+
+void Worker::on_wake() {
+  if (stop_asked_.load(std::memory_order_relaxed)) {
+    context_.loop.stop();
+  } else if (drain_asked_.load(std::memory_order_relaxed) &&
+             !context_.draining) {
+    begin_drain();
+  }
+}
+
+void Worker::begin_drain() {
+  context_.draining = true;
+  for (const auto& acceptor : acceptors_) acceptor->stop();
+  for (const auto& session : sessions_) session->drain();
+  check_drained();
+}
+
+void Worker::check_drained() {
+  if (!context_.draining ||
+      context_.counters.active.load(std::memory_order_relaxed) != 0) {
+    return;
+  }
+  drained_.store(true, std::memory_order_release);
+  on_progress_();
+}
+
+void Worker::on_tick() {
+  const std::int64_t now_ms = coarse_monotonic_ms();
+  for (DeadlineQueue* queue :
+       {&context_.head_deadline, &context_.keepalive_deadline,
+        &context_.client_deadline, &context_.connect_deadline,
+        &context_.node_deadline, &context_.linger_deadline}) {
+    while (Deadline* const passed = queue->pop_passed(now_ms)) {
+      Session::of(*passed).on_deadline(*queue);
+    }
+  }
+  if (context_.draining) check_drained();
+  if (free_sessions_.size() == sessions_.size()) tick_.stop();
+}
+
+// Those that waited for room in a backlog, in the order in which they came. One
+// that finds none speaks for all others of its pool, this time.
+void Worker::on_retry() {
+  constexpr std::size_t kWaitersMost = 4096;
+  constexpr std::size_t kFullPoolsMost = 32;
+  std::array<const subscription::Pool*, kFullPoolsMost> full;
+  std::size_t full_count = 0;
+  const std::int64_t now_ms = coarse_monotonic_ms();
+  DeadlineQueue& queue = context_.retry_deadline;
+  for (std::size_t i = 0; i < kWaitersMost; ++i) {
+    Deadline* const passed = queue.pop_passed(now_ms);
+    if (passed == nullptr) break;
+    Session& session = Session::of(*passed);
+    const subscription::Pool* const pool = session.pool();
+    const auto end = full.begin() + static_cast<std::ptrdiff_t>(full_count);
+    if (std::find(full.begin(), end, pool) != end) {
+      queue.arm(*passed, now_ms);
+      continue;
+    }
+    session.on_deadline(queue);
+    if (passed->queue() != &queue) continue;
+    full[full_count++] = pool;
+    if (full_count == kFullPoolsMost) break;
+  }
+  if (queue.empty()) context_.retry_timer.stop();
+}
+
+}  // namespace fealty::router

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/loop.h"
+#include "base/mailbox.h"
+#include "router/acceptor.h"
+#include "router/session.h"
+#include "router/worker_context.h"
+#include "subscription/snapshot.h"
+
+namespace fealty::router {
+
+// One thread of the data plane: a loop, its listeners, its sessions. The
+// control thread makes it, gives it listeners, and calls run() on a thread of
+// its own; publish(), drain() and stop() may then be called from the control
+// thread, counters() and adopted_version() read from it.
+class Worker final : public SessionOwner {
+ public:
+  // `on_progress` is called on the worker's thread when a snapshot was adopted
+  // or the drain has ended; it must only wake somebody.
+  Worker(const Options& options, SharedState& shared,
+         std::function<void()> on_progress);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void add_listener(UniqueFd listener);
+  void run();
+
+  void publish(std::shared_ptr<const subscription::Snapshot> snapshot) {
+    snapshots_.post(std::move(snapshot));
+  }
+  // No new connections; those that wait for a request are closed, the others
+  // after the one that they are at. drained() follows.
+  void drain() {
+    drain_asked_.store(true, std::memory_order_relaxed);
+    wake_.send();
+  }
+  // Ends run() at once.
+  void stop() {
+    stop_asked_.store(true, std::memory_order_relaxed);
+    wake_.send();
+  }
+
+  [[nodiscard]] const Counters& counters() const { return context_.counters; }
+  [[nodiscard]] std::uint64_t adopted_version() const {
+    return adopted_version_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] bool drained() const {
+    return drained_.load(std::memory_order_acquire);
+  }
+
+ private:
+  // Deadlines are looked at this often, as long as there are sessions.
+  static constexpr std::int64_t kTickMs = 100;
+
+  void on_connection(UniqueFd fd, const Address& peer,
+                     std::string_view server_port);
+  void on_session_closed(Session& session) override;
+  void on_snapshot();
+  void on_wake();
+  void on_tick();
+  void on_retry();
+  void begin_drain();
+  void check_drained();
+
+  WorkerContext context_;
+  std::function<void()> on_progress_;
+  Mailbox<std::shared_ptr<const subscription::Snapshot>> snapshots_;
+  AsyncWatcher wake_;
+  TimerWatcher tick_;
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  // All that were made, in use or not; each knows its place by address.
+  std::vector<std::unique_ptr<Session>> sessions_;
+  std::vector<Session*> free_sessions_;
+  std::atomic<std::uint64_t> adopted_version_{0};
+  std::atomic<bool> drain_asked_{false};
+  std::atomic<bool> stop_asked_{false};
+  std::atomic<bool> drained_{false};
+};
+
+}  // namespace fealty::router

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/buffer_pool.h"
+#include "base/clock.h"
+#include "base/deadline.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/poller.h"
+#include "http/request_head.h"
+#include "router/options.h"
+#include "subscription/snapshot.h"
+
+namespace fealty::router {
+
+class Session;
+
+// What a worker counts; written by its thread alone, read by the control
+// thread for stats. Relaxed atomics, so that a read is never torn.
+struct Counters {
+  using Count = std::atomic<std::uint64_t>;
+  Count accepted{0};
+  Count active{0};                 // connections now
+  Count requests{0};
+  Count answers[6] = {};           // by status class; 0: none was sent
+  Count own_errors{0};             // answers that the router made itself
+  Count retries{0};                // requests that went to another node
+  Count truncated{0};              // answers that a node cut short
+  Count received_bytes{0};         // from clients
+  Count sent_bytes{0};             // to clients
+
+  // One writer: no read-modify-write on the bus.
+  static void add(Count& count, std::uint64_t n = 1) {
+    count.store(count.load(std::memory_order_relaxed) + n,
+                std::memory_order_relaxed);
+  }
+  static void subtract(Count& count, std::uint64_t n = 1) {
+    count.store(count.load(std::memory_order_relaxed) - n,
+                std::memory_order_relaxed);
+  }
+};
+
+// What all workers share.
+struct SharedState {
+  std::atomic<std::size_t> connections{0};
+};
+
+// Everything of a worker's that its sessions use: the loop, memory that is
+// reused from one event to the next, the deadlines, the routes. One thread.
+struct WorkerContext {
+  WorkerContext(const Options& opts, SharedState& shared_state,
+                std::uint64_t first_request_id)
+      : options(opts), shared(shared_state),
+        head_deadline(opts.timeouts.head_ms),
+        keepalive_deadline(opts.timeouts.keepalive_ms),
+        client_deadline(opts.timeouts.client_ms),
+        connect_deadline(opts.timeouts.connect_ms),
+        node_deadline(opts.timeouts.node_ms),
+        linger_deadline(kLingerMs), retry_deadline(kRetryMs),
+        next_request_id(first_request_id) {}
+
+  // How long a closed connection is still read, so that what the client sends
+  // does not reset the answer away (RFC 9112 section 9.6).
+  static constexpr std::int64_t kLingerMs = 2'000;
+  // Longer for one that still sends, but not for ever.
+  static constexpr std::int64_t kLingerMostMs = 30'000;
+  // A Unix socket whose backlog is full is asked again after this.
+  static constexpr std::int64_t kRetryMs = 2;
+  // One read of either side.
+  static constexpr std::size_t kReadBytes = 64 * 1024;
+
+  const Options& options;
+  SharedState& shared;
+  Loop loop;
+  Poller nodes{loop};              // the connections to nodes
+  BufferPool buffers;
+  std::shared_ptr<const subscription::Snapshot> snapshot =
+      std::make_shared<const subscription::Snapshot>();
+
+  DeadlineQueue head_deadline;
+  DeadlineQueue keepalive_deadline;
+  DeadlineQueue client_deadline;
+  DeadlineQueue connect_deadline;
+  DeadlineQueue node_deadline;
+  DeadlineQueue linger_deadline;
+  DeadlineQueue retry_deadline;    // waits for room in a node's backlog
+
+  // Used within one callback only.
+  std::unique_ptr<char[]> read_scratch{new char[kReadBytes]};
+  std::unique_ptr<char[]> head_scratch{new char[BufferPool::kLarge]};
+  http::RequestHead request;
+
+  // Fires while retry_deadline holds anyone.
+  TimerWatcher retry_timer;
+  void wait_for_backlog(Deadline& deadline) {
+    retry_deadline.arm(deadline, coarse_monotonic_ms());
+    if (!retry_timer.active()) retry_timer.start(kRetryMs, kRetryMs);
+  }
+
+  Counters counters;
+  log::Limiter failure_log{1'000};
+  std::uint64_t next_request_id;
+  bool draining = false;
+
+  [[nodiscard]] std::span<char> reading() const {
+    return {read_scratch.get(), kReadBytes};
+  }
+  [[nodiscard]] std::span<char> heading() const {
+    return {head_scratch.get(), BufferPool::kLarge};
+  }
+};
+
+}  // namespace fealty::router

@@ -1,0 +1,295 @@
+#include "subscription/announcement.h"
+
+#include <arpa/inet.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <limits>
+
+#include "wire/uwsgi_packet.h"
+
+namespace fealty::subscription {
+namespace {
+
+using wire::UwsgiPair;
+using wire::UwsgiPairReader;
+
+// Every field that the protocol knows, whether it is used here or not: none of
+// them may come twice.
+enum Field : std::size_t {
+  kKey, kAddress, kModifier1, kModifier2, kCores, kLoad, kWeight, kBackup,
+  kAlgo, kProto, kNotify, kVassal, kInactive, kClear, kSniKey, kSniCrt, kSniCa,
+  kUnix, kSign, kFields,
+};
+constexpr std::array<std::string_view, kFields> kFieldNames = {
+    "key",  "address", "modifier1", "modifier2", "cores",   "load",    "weight",
+    "backup", "algo",  "proto",     "notify",    "vassal",  "inactive", "clear",
+    "sni_key", "sni_crt", "sni_ca", "unix",      "sign"};
+
+constexpr std::size_t kNotifyBytesMax = 255;
+constexpr std::int64_t kUnixMax_s = 253'402'300'799;  // the end of year 9999
+
+// The packet's fields as they stand; what is absent has no data.
+struct Fields {
+  std::array<std::string_view, kFields> value;
+  std::array<bool, kFields> present{};
+  std::string_view signed_bytes;
+};
+
+// A step's verdict: empty, or why the packet is refused.
+using Verdict = std::optional<Rejection>;
+
+std::size_t field_of(std::string_view name) {
+  for (std::size_t field = 0; field < kFields; ++field) {
+    if (kFieldNames[field] == name) return field;
+  }
+  return kFields;
+}
+
+Verdict read_fields(std::string_view data, Fields& out) {
+  UwsgiPairReader reader(data);
+  UwsgiPair pair;
+  out.signed_bytes = data;
+  for (;;) {
+    const auto step = reader.next(pair);
+    if (step == UwsgiPairReader::Step::kEnd) return std::nullopt;
+    if (step == UwsgiPairReader::Step::kMalformed) return Rejection::kMalformed;
+    if (out.present[kSign]) return Rejection::kAfterSignature;
+    const std::size_t field = field_of(pair.key);
+    if (field == kFields) continue;
+    if (out.present[field]) return Rejection::kDuplicateField;
+    out.present[field] = true;
+    out.value[field] = pair.value;
+    if (field == kSign) out.signed_bytes = data.substr(0, pair.offset);
+  }
+}
+
+bool has_nul(std::string_view text) {
+  return text.find('\0') != std::string_view::npos;
+}
+
+// Absent leaves the default. from_chars takes no sign, no space and no prefix
+// for an unsigned number, and refuses what does not fit.
+template <typename T>
+bool read_number(const Fields& fields, Field field, std::uint64_t most,
+                 T& out) {
+  if (!fields.present[field]) return true;
+  const std::string_view text = fields.value[field];
+  const char* const end = text.data() + text.size();
+  std::uint64_t number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (text.empty() || error != std::errc{} || stop != end) return false;
+  if (number > most) return false;
+  out = static_cast<T>(number);
+  return true;
+}
+
+Verdict read_numbers(const Fields& fields, Announcement& out) {
+  constexpr std::uint64_t kByteMax = 255;
+  constexpr std::uint64_t kWordMax = std::numeric_limits<std::uint32_t>::max();
+  const bool fine =
+      read_number(fields, kModifier1, kByteMax, out.modifier1) &&
+      read_number(fields, kModifier2, kByteMax, out.modifier2) &&
+      read_number(fields, kCores, kWordMax, out.cores) &&
+      read_number(fields, kLoad, kWordMax, out.load) &&
+      read_number(fields, kWeight, kWeightMax, out.weight) &&
+      read_number(fields, kBackup, kWordMax, out.backup) &&
+      read_number(fields, kUnix, std::uint64_t{kUnixMax_s}, out.unix_s);
+  if (!fine) return Rejection::kBadNumber;
+  if (out.weight == 0) out.weight = 1;
+  return std::nullopt;
+}
+
+Verdict read_key(const Fields& fields, Announcement& out) {
+  const std::string_view key = fields.value[kKey];
+  if (key.empty() || key.size() > kKeyBytesMax) return Rejection::kBadKey;
+  if (has_nul(key)) return Rejection::kBadValue;
+  if (key.find('/') != key.npos) return Rejection::kUnsupported;
+  if (!normalise_key(key, out.key)) return Rejection::kBadKey;
+  return std::nullopt;
+}
+
+// A node known by name alone; these come with on-demand vassals.
+bool is_on_demand(const Fields& fields) {
+  return fields.present[kVassal] || fields.present[kInactive] ||
+         fields.present[kClear];
+}
+
+Verdict read_address(const Fields& fields, Announcement& out) {
+  if (!fields.present[kAddress] && is_on_demand(fields)) {
+    return Rejection::kUnsupported;
+  }
+  const std::string_view text = fields.value[kAddress];
+  if (text.empty() || text.size() > kAddressBytesMax) {
+    return Rejection::kBadAddress;
+  }
+  if (has_nul(text)) return Rejection::kBadValue;
+  const auto address = Address::parse(text);
+  if (!address) return Rejection::kBadAddress;
+  if (address->is_ip() && address->port() == 0) return Rejection::kBadAddress;
+  out.address = *address;
+  out.address_text = text;
+  return std::nullopt;
+}
+
+bool read_protocol(const Fields& fields, Protocol& out) {
+  if (!fields.present[kProto]) return true;
+  const std::string_view text = fields.value[kProto];
+  if (text.empty() || has_nul(text)) return false;
+  switch (text.front()) {
+    case 'u': out = Protocol::kUwsgi; return true;
+    case 'h': out = Protocol::kHttp; return true;
+    case 'f': out = Protocol::kFastCgi; return true;
+    case 's': out = Protocol::kScgi; return true;
+    default: return false;
+  }
+}
+
+// The pool's algorithm is not chosen by the announcement yet; a name that
+// means nothing is refused from the start.
+bool is_algorithm(std::string_view text) {
+  return text == "wrr" || text == "lrc" || text == "wlrc" || text == "iphash";
+}
+
+Verdict read_values(const Fields& fields, Announcement& out) {
+  if (!read_protocol(fields, out.protocol)) return Rejection::kBadValue;
+  if (fields.present[kAlgo] && !is_algorithm(fields.value[kAlgo])) {
+    return Rejection::kBadValue;
+  }
+  const std::string_view notify = fields.value[kNotify];
+  if (notify.size() > kNotifyBytesMax || has_nul(notify)) {
+    return Rejection::kBadValue;
+  }
+  out.notify = notify;
+  return std::nullopt;
+}
+
+bool is_key_byte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '_';
+}
+
+// Letters, digits, '-' and '_' between single dots; one dot may lead.
+bool is_domain(std::string_view host) {
+  if (host.starts_with('.')) host.remove_prefix(1);
+  if (host.empty() || host.back() == '.') return false;
+  char before = '.';
+  for (const char c : host) {
+    if (c == '.' ? before == '.' : !is_key_byte(c)) return false;
+    before = c;
+  }
+  return true;
+}
+
+bool is_bracketed_v6(std::string_view host) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (host.size() < 4 || !host.starts_with('[') || !host.ends_with(']')) {
+    return false;
+  }
+  const std::string_view inside = host.substr(1, host.size() - 2);
+  if (inside.size() >= sizeof text || has_nul(inside)) return false;
+  std::memcpy(text, inside.data(), inside.size());
+  in6_addr address{};
+  return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+// 1 to 65535, written the one way there is.
+bool is_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, port);
+  return error == std::errc{} && stop == end && text.front() != '0';
+}
+
+// "host", ":port": the colon stays with the port, whose absence is "".
+void split_port(std::string_view key, std::string_view& host,
+                std::string_view& port) {
+  const std::size_t bracket = key.rfind(']');
+  const std::size_t from = bracket == key.npos ? 0 : bracket;
+  const std::size_t colon = key.find(':', from);
+  host = key.substr(0, colon);
+  port = colon == key.npos ? std::string_view{} : key.substr(colon);
+}
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+}  // namespace
+
+std::string_view to_string(Rejection reason) {
+  switch (reason) {
+    case Rejection::kTruncated: return "truncated";
+    case Rejection::kNotSubscription: return "not-subscription";
+    case Rejection::kMalformed: return "malformed";
+    case Rejection::kDuplicateField: return "duplicate-field";
+    case Rejection::kBadKey: return "bad-key";
+    case Rejection::kBadAddress: return "bad-address";
+    case Rejection::kBadNumber: return "bad-number";
+    case Rejection::kBadValue: return "bad-value";
+    case Rejection::kUnsupported: return "unsupported";
+    case Rejection::kAfterSignature: return "after-signature";
+    case Rejection::kUnsigned: return "unsigned";
+    case Rejection::kNoKey: return "no-key";
+    case Rejection::kBadSignature: return "bad-signature";
+    case Rejection::kStale: return "stale";
+    case Rejection::kAddressNotAllowed: return "address-not-allowed";
+    case Rejection::kTableFull: return "table-full";
+    case Rejection::kCount: break;
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::kUwsgi: return "uwsgi";
+    case Protocol::kHttp: return "http";
+    case Protocol::kFastCgi: return "fastcgi";
+    case Protocol::kScgi: return "scgi";
+  }
+  return "unknown";
+}
+
+bool normalise_key(std::string_view key, std::string& out) {
+  if (key.empty() || key.size() > kKeyBytesMax) return false;
+  std::string folded(key);
+  for (char& c : folded) c = lower(c);
+  std::string_view host;
+  std::string_view port;
+  split_port(folded, host, port);
+  if (!port.empty() && (port.size() < 2 || !is_port(port.substr(1)))) {
+    return false;
+  }
+  if (host.starts_with('.') && !port.empty()) return false;
+  if (host.size() > 1 && host.ends_with('.')) host.remove_suffix(1);
+  if (!is_domain(host) && !is_bracketed_v6(host)) return false;
+  out.assign(host);
+  out.append(port);
+  return true;
+}
+
+Result<Announcement, Rejection> parse_announcement(std::string_view packet) {
+  const auto header = wire::decode_uwsgi_header(packet);
+  if (!header) return Rejection::kTruncated;
+  if (header->modifier1 != wire::kModifierSubscription ||
+      header->modifier2 > 1) {
+    return Rejection::kNotSubscription;
+  }
+  const std::string_view data = packet.substr(wire::kUwsgiHeaderBytes);
+  if (data.size() != header->data_bytes) return Rejection::kTruncated;
+
+  Fields fields;
+  Announcement result;
+  if (const auto why = read_fields(data, fields)) return *why;
+  if (const auto why = read_key(fields, result)) return *why;
+  if (const auto why = read_address(fields, result)) return *why;
+  if (const auto why = read_numbers(fields, result)) return *why;
+  if (const auto why = read_values(fields, result)) return *why;
+  result.subscribe = header->modifier2 == 0;
+  result.signed_bytes = fields.signed_bytes;
+  result.signature = fields.value[kSign];
+  return result;
+}
+
+}  // namespace fealty::subscription

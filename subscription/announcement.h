@@ -1,0 +1,78 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace fealty::subscription {
+
+// Why a packet was not taken. Counted one by one; to_string() gives the name
+// used in logs and metrics.
+enum class Rejection : std::uint8_t {
+  kTruncated,         // shorter than its header says, or longer
+  kNotSubscription,   // modifier1 is not 224, or modifier2 neither 0 nor 1
+  kMalformed,         // a pair's length points beyond the packet
+  kDuplicateField,
+  kBadKey,            // absent, empty, over 255 bytes, or no domain's shape
+  kBadAddress,        // absent, empty, over 255 bytes, or no socket address
+  kBadNumber,         // a number that is none, or too large
+  kBadValue,          // a NUL, or a value that has no meaning (proto, algo)
+  kUnsupported,       // on-demand vassals, mountpoints: not served here
+  kAfterSignature,    // a pair behind `sign`
+  kUnsigned,
+  kNoKey,             // no readable public key for the domain
+  kBadSignature,
+  kStale,             // the stamp is outside the tolerance
+  kAddressNotAllowed,
+  kTableFull,
+  kCount,             // how many there are
+};
+[[nodiscard]] std::string_view to_string(Rejection reason);
+
+// How a node is spoken to (uwsgi-wire: the first letter of `proto` decides).
+enum class Protocol : std::uint8_t { kUwsgi, kHttp, kFastCgi, kScgi };
+[[nodiscard]] std::string_view to_string(Protocol protocol);
+
+// One subscription packet, decoded and within bounds. The key is normalised
+// (lower case, no trailing dot); nothing has been verified.
+struct Announcement {
+  bool subscribe = true;
+  std::string key;
+  std::string address_text;     // as announced: the node's name
+  Address address;
+  std::uint8_t modifier1 = 0;
+  std::uint8_t modifier2 = 0;
+  std::uint32_t cores = 0;
+  std::uint32_t load = 0;
+  std::uint32_t weight = 1;     // 0 on the wire means 1; at most kWeightMax
+  std::uint32_t backup = 0;
+  Protocol protocol = Protocol::kUwsgi;
+  std::string notify;           // datagram socket to acknowledge to; may be ""
+  std::int64_t unix_s = 0;      // 0: absent
+  // What `signature` covers, and the signature; both view the packet.
+  std::string_view signed_bytes;
+  std::string_view signature;   // empty: unsigned
+};
+
+inline constexpr std::size_t kKeyBytesMax = 255;
+inline constexpr std::size_t kAddressBytesMax = 255;
+inline constexpr std::uint32_t kWeightMax = 1'000'000;
+
+// Decodes one datagram. Pure; the views live as long as `packet`. Unknown
+// fields are ignored. Fuzzed by tests/fuzz/fuzz_announcement.cc.
+[[nodiscard]] Result<Announcement, Rejection> parse_announcement(
+    std::string_view packet);
+
+// Lower case, without the trailing dot; false where `key` cannot be a
+// subscription key: letters, digits, '-', '_', '.', with at most one leading
+// dot, no empty label, and an optional ":port" (not behind a wildcard) or
+// "[ipv6]". Writes to `out`.
+[[nodiscard]] bool normalise_key(std::string_view key, std::string& out);
+
+}  // namespace fealty::subscription

@@ -1,0 +1,471 @@
+#include "subscription/server.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/socket_file.h"
+
+namespace fealty::subscription {
+namespace {
+
+constexpr int kReceiveBufferBytes = 4 * 1024 * 1024;
+constexpr std::int64_t kRejectLogInterval_ms = 1000;
+constexpr std::int64_t kExpiryIntervalMin_ms = 10;
+constexpr std::int64_t kExpiryIntervalMax_ms = 1000;
+constexpr auto kVersionOpen = std::numeric_limits<std::uint64_t>::max();
+
+Error failed(const Address& address, std::string_view what, int error,
+             std::string_view advice = "") {
+  std::string text = "subscription server " + address.to_string() + ": " +
+                     std::string(what) + ": " + std::strerror(error);
+  if (!advice.empty()) text += "; " + std::string(advice);
+  return Error{std::move(text)};
+}
+
+Error refused(const Address& address, std::string_view why) {
+  return Error{"subscription server " + address.to_string() + ": " +
+               std::string(why)};
+}
+
+bool is_path(const Address& address) {
+  return address.is_unix() && !address.unix_path().starts_with('@');
+}
+
+UniqueFd datagram_socket(int family) {
+  return UniqueFd(
+      ::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+bool set_option(int fd, int level, int name, int value) {
+  return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+// Room for what arrives while the control thread does something else. Only
+// root gets past the system's limit; less is no error.
+void raise_receive_buffer(int fd) {
+  if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBufferBytes)) return;
+  set_option(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBufferBytes);
+}
+
+bool bind_to(int fd, const Address& address) {
+  return ::bind(fd, address.data(), address.length()) == 0;
+}
+
+// The path is taken. Frees it where only the file of a server is left that
+// has ended; whatever lives, or is no socket, stays.
+Status remove_stale(const Address& address) {
+  const std::string path = address.unix_path();
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT) return Ok{};
+    return failed(address, "cannot look at the path", errno);
+  }
+  if (!S_ISSOCK(status.st_mode)) {
+    return refused(address,
+                   "the path exists and is no socket; remove it or choose "
+                   "another path");
+  }
+  const UniqueFd probe = datagram_socket(AF_UNIX);
+  if (!probe.valid()) return failed(address, "cannot make a socket", errno);
+  if (::connect(probe.get(), address.data(), address.length()) == 0 ||
+      errno == EPROTOTYPE) {
+    return refused(address,
+                   "another process is listening there; stop it or choose "
+                   "another path");
+  }
+  if (errno == ENOENT) return Ok{};
+  if (errno != ECONNREFUSED) {
+    return failed(address, "cannot tell whether the socket is in use", errno);
+  }
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return failed(address, "cannot remove the stale socket", errno);
+  }
+  return Ok{};
+}
+
+std::string_view advice_for(const Address& address, int error) {
+  if (error == ENOENT && is_path(address)) {
+    return "create the directory that the socket is to be in";
+  }
+  if (error == EACCES || error == EPERM) {
+    return "start as a user who may write there";
+  }
+  return "";
+}
+
+// The kernel's word on who sent the datagram, where it gave one.
+std::optional<Credentials> credentials_of(msghdr& message) {
+  for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr;
+       at = CMSG_NXTHDR(&message, at)) {
+    if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_CREDENTIALS ||
+        at->cmsg_len < CMSG_LEN(sizeof(ucred))) {
+      continue;
+    }
+    ucred sender{};
+    std::memcpy(&sender, CMSG_DATA(at), sizeof sender);
+    return Credentials{sender.pid, sender.uid, sender.gid};
+  }
+  return std::nullopt;
+}
+
+std::string sender_text(const Address& from) {
+  const std::string text = from.to_string();
+  return text.empty() ? "an unnamed socket" : log::printable(text);
+}
+
+std::string credentials_text(const std::optional<Credentials>& sender) {
+  if (!sender) return "";
+  return fmt::format(", sent by uid {} gid {} pid {}", sender->uid, sender->gid,
+                     sender->pid);
+}
+
+}  // namespace
+
+// The buffers of one recvmmsg. Memory is only touched as datagrams fill it.
+struct Server::Batch {
+  // One byte more than a datagram may have would do; a page's multiple does
+  // too, and UDP never fills it.
+  static constexpr std::size_t kBufferBytes = 64 * 1024;
+  static_assert(kBufferBytes > kDatagramBytesMax);
+
+  // Exactly the kernel's credentials: descriptors that somebody sends along
+  // find no room and are closed by the kernel.
+  union Control {
+    cmsghdr alignment;
+    char bytes[CMSG_SPACE(sizeof(ucred))];
+  };
+
+  std::unique_ptr<char[]> buffers{new char[std::size_t{kBatch} * kBufferBytes]};
+  std::array<mmsghdr, kBatch> messages{};
+  std::array<iovec, kBatch> parts{};
+  std::array<sockaddr_storage, kBatch> senders{};
+  std::array<Control, kBatch> controls{};
+
+  void prepare(bool with_credentials) {
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      parts[i] = {buffers.get() + i * kBufferBytes, kBufferBytes};
+      msghdr& head = messages[i].msg_hdr;
+      head = {};
+      head.msg_name = &senders[i];
+      head.msg_namelen = sizeof senders[i];
+      head.msg_iov = &parts[i];
+      head.msg_iovlen = 1;
+      if (!with_credentials) continue;
+      head.msg_control = &controls[i];
+      head.msg_controllen = sizeof controls[i];
+    }
+  }
+  [[nodiscard]] std::string_view packet(std::size_t i) const {
+    return {buffers.get() + i * kBufferBytes, messages[i].msg_len};
+  }
+  [[nodiscard]] bool cut(std::size_t i) const {
+    return (messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+  }
+  [[nodiscard]] Address sender(std::size_t i) const {
+    return Address::from_sockaddr(
+        reinterpret_cast<const sockaddr*>(&senders[i]),
+        messages[i].msg_hdr.msg_namelen);
+  }
+};
+
+// One bound socket, and its file.
+class Server::Socket {
+ public:
+  Socket(Server& server, Address address)
+      : server_(server), address_(address) {}
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  ~Socket() { readable_.stop(); }
+
+  Status open(std::optional<mode_t> mode) {
+    fd_ = datagram_socket(address_.family());
+    if (!fd_.valid()) return failed(address_, "cannot make a socket", errno);
+    raise_receive_buffer(fd_.get());
+    if (address_.family() == AF_INET6) {
+      set_option(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    }
+    with_credentials_ = address_.is_unix() && server_.wants_credentials();
+    if (with_credentials_ &&
+        !set_option(fd_.get(), SOL_SOCKET, SO_PASSCRED, 1)) {
+      return failed(address_, "cannot ask for the senders' credentials", errno);
+    }
+    return is_path(address_) ? bind_path(mode) : bind_plain();
+  }
+
+  void start() {
+    readable_.bind<&Socket::on_readable>(server_.loop_, this);
+    readable_.start(fd_.get(), EV_READ);
+  }
+  void stop() { readable_.stop(); }
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] bool with_credentials() const { return with_credentials_; }
+
+ private:
+  void on_readable(int) { static_cast<void>(server_.read_socket(*this)); }
+
+  Status bind_plain() {
+    if (bind_to(fd_.get(), address_)) return Ok{};
+    return failed(address_, "cannot bind", errno, advice_for(address_, errno));
+  }
+
+  Status bind_path(std::optional<mode_t> mode) {
+    // A socket's own mode bounds that of the file which bind() makes: so it is
+    // at no moment open to more than it is to be.
+    if (mode && ::fchmod(fd_.get(), *mode) != 0) {
+      return failed(address_, "cannot set the mode", errno);
+    }
+    if (!bind_to(fd_.get(), address_)) {
+      if (errno != EADDRINUSE) return bind_plain();
+      if (auto freed = remove_stale(address_); !freed) return freed;
+      if (!bind_to(fd_.get(), address_)) return bind_plain();
+    }
+    return own_file(mode);
+  }
+
+  Status own_file(std::optional<mode_t> mode) {
+    file_.emplace(address_);
+    // What the umask took away.
+    if (mode && ::chmod(address_.unix_path().c_str(), *mode) != 0) {
+      return failed(address_, "cannot set the mode", errno);
+    }
+    return Ok{};
+  }
+
+  Server& server_;
+  Address address_;
+  UniqueFd fd_;
+  IoWatcher readable_;
+  bool with_credentials_ = false;
+  std::optional<SocketFile> file_;
+};
+
+Server::Server(Loop& loop, const Clock& clock, const Options& options)
+    : loop_(loop),
+      clock_(clock),
+      options_(options),
+      verifier_(options, clock),
+      table_(clock, options.tolerance_ms, options.dotsplit),
+      batch_(std::make_unique<Batch>()),
+      reject_log_(static_cast<std::size_t>(Rejection::kCount),
+                  log::Limiter(kRejectLogInterval_ms)) {
+  expiry_timer_.bind<&Server::on_expiry>(loop, this);
+  publish_timer_.bind<&Server::on_publish>(loop, this);
+}
+
+Server::~Server() = default;
+
+bool Server::wants_credentials() const {
+  return options_.use_credentials ||
+         (options_.sign_check && !options_.sign_check->skip_uids.empty());
+}
+
+Status Server::bind() {
+  for (const ServerSocket& wanted : options_.servers) {
+    auto socket = std::make_unique<Socket>(*this, wanted.address);
+    if (auto bound = socket->open(wanted.mode); !bound) return bound;
+    sockets_.push_back(std::move(socket));
+  }
+  return Ok{};
+}
+
+void Server::start(Publish publish) {
+  publish_ = std::move(publish);
+  for (const auto& socket : sockets_) socket->start();
+  const std::int64_t interval_ms =
+      std::clamp(options_.tolerance_ms / 4, kExpiryIntervalMin_ms,
+                 kExpiryIntervalMax_ms);
+  expiry_timer_.start(interval_ms, interval_ms);
+  if (table_.dirty()) schedule_publish();
+}
+
+void Server::stop() {
+  for (const auto& socket : sockets_) socket->stop();
+  expiry_timer_.stop();
+  publish_timer_.stop();
+}
+
+bool Server::read_socket(Socket& socket) {
+  for (int i = 0; i < kBatchesPerTurn; ++i) {
+    if (!read_batch(socket)) return true;
+  }
+  return false;
+}
+
+// What waits in the sockets may well be the packets that are missed, if it was
+// this thread that was late: expiry waits until they were read, though not for
+// longer than a tolerance, which a flood could otherwise make it.
+bool Server::may_expire() {
+  bool drained = true;
+  for (const auto& socket : sockets_) {
+    drained = read_socket(*socket) && drained;
+  }
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  if (drained) {
+    expiry_held_since_ms_.reset();
+    return true;
+  }
+  if (!expiry_held_since_ms_) expiry_held_since_ms_ = now_ms;
+  return now_ms - *expiry_held_since_ms_ >= options_.tolerance_ms;
+}
+
+bool Server::read_batch(Socket& socket) {
+  batch_->prepare(socket.with_credentials());
+  int count = 0;
+  do {
+    count = ::recvmmsg(socket.fd(), batch_->messages.data(), kBatch,
+                       MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr);
+  } while (count < 0 && errno == EINTR);
+  if (count <= 0) return false;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+    const Address from = batch_->sender(i);
+    if (batch_->cut(i)) {
+      ++counters_.packets;
+      reject(Rejection::kTruncated, "", from);
+      continue;
+    }
+    on_datagram(batch_->packet(i), from,
+                socket.with_credentials()
+                    ? credentials_of(batch_->messages[i].msg_hdr)
+                    : std::nullopt);
+  }
+  return count == kBatch;
+}
+
+void Server::on_datagram(std::string_view packet, const Address& from,
+                         const std::optional<Credentials>& sender) {
+  ++counters_.packets;
+  const auto announcement = parse_announcement(packet);
+  if (!announcement) return reject(announcement.error(), "", from);
+  const auto change = take(*announcement, sender);
+  if (!change) return reject(change.error(), announcement->key, from);
+  ++counters_.accepted;
+  on_change(*change, *announcement, sender);
+}
+
+Result<Change, Rejection> Server::take(
+    const Announcement& announcement,
+    const std::optional<Credentials>& sender) {
+  constexpr std::uint8_t kRawNode = 123;
+  if (announcement.protocol != Protocol::kUwsgi ||
+      announcement.modifier1 == kRawNode) {
+    return Rejection::kUnsupported;
+  }
+  if (const auto why = verifier_.check(announcement, sender)) return *why;
+  return table_.apply(announcement, sender);
+}
+
+void Server::on_change(Change change, const Announcement& announcement,
+                       const std::optional<Credentials>& sender) {
+  if (change == Change::kRefreshed || change == Change::kNone) return;
+  schedule_publish();
+  if (change == Change::kAdded) queue_ack(announcement);
+  if (!may_log_change()) return;
+  const std::string node = log::printable(announcement.address_text);
+  if (change == Change::kRemoved) {
+    log::info("subscription: {} node {} removed: it unsubscribed",
+              announcement.key, node);
+  } else {
+    log::info("subscription: {} node {} {} with weight {}, modifiers {} {}{}",
+              announcement.key, node,
+              change == Change::kAdded ? "added" : "changed",
+              announcement.weight, announcement.modifier1,
+              announcement.modifier2, credentials_text(sender));
+  }
+}
+
+void Server::reject(Rejection reason, std::string_view packet_key,
+                    const Address& from) {
+  const auto index = static_cast<std::size_t>(reason);
+  ++counters_.rejected[index];
+  std::uint64_t left_out = 0;
+  if (!reject_log_[index].allow(clock_.monotonic_ms(), &left_out)) return;
+  log::warning("subscription: packet refused ({}){}{} from {}{}",
+               to_string(reason), packet_key.empty() ? "" : " for ",
+               log::printable(packet_key), sender_text(from),
+               left_out == 0 ? ""
+                             : fmt::format("; {} more since the last line",
+                                           left_out));
+}
+
+// True while this second's lines are not used up; says once when they are.
+bool Server::may_log_change() {
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  if (now_ms - change_log_since_ms_ >= 1000) {
+    change_log_since_ms_ = now_ms;
+    change_log_lines_ = 0;
+  }
+  if (++change_log_lines_ == kChangeLinesMax) {
+    log::info("subscription: more nodes come and go; not listed this second");
+  }
+  return change_log_lines_ < kChangeLinesMax;
+}
+
+void Server::on_expiry() {
+  if (!may_expire()) return;
+  const auto log_drop = [this](const std::string& key,
+                               const NodeRecord& record) {
+    if (!may_log_change()) return;
+    log::info("subscription: {} node {} removed: silent for longer than {} ms",
+              key, log::printable(record.node.name), options_.tolerance_ms);
+  };
+  if (table_.expire(log_drop) > 0) schedule_publish();
+}
+
+void Server::schedule_publish() {
+  if (publish_ && !publish_timer_.active()) publish_timer_.start(kCoalesce_ms);
+}
+
+void Server::on_publish() {
+  if (!table_.dirty()) return;
+  std::shared_ptr<const Snapshot> snapshot = table_.build();
+  for (auto ack = acks_.rbegin();
+       ack != acks_.rend() && ack->version == kVersionOpen; ++ack) {
+    ack->version = snapshot->version();
+  }
+  publish_(std::move(snapshot));
+}
+
+void Server::queue_ack(const Announcement& announcement) {
+  if (!publish_ || announcement.notify.empty()) return;
+  if (acks_.size() >= kAcksMax) return;
+  acks_.push_back({kVersionOpen, announcement.notify,
+                   "[subscription ack] " + announcement.key +
+                       " => new node: " + announcement.address_text});
+}
+
+void Server::on_adopted(std::uint64_t version) {
+  const auto end = std::find_if(
+      acks_.begin(), acks_.end(),
+      [&](const PendingAck& ack) { return ack.version > version; });
+  for (auto ack = acks_.begin(); ack != end; ++ack) send_ack(*ack);
+  acks_.erase(acks_.begin(), end);
+}
+
+// Best effort, as all datagrams are: nobody waits here for a vassal that does
+// not read. Where it may go is bounded like the nodes' own addresses.
+void Server::send_ack(const PendingAck& ack) {
+  const auto to = Address::parse(ack.notify);
+  if (!to || !verifier_.address_allowed(*to)) {
+    log::debug("subscription: no acknowledgement sent to {}",
+               log::printable(ack.notify));
+    return;
+  }
+  const UniqueFd fd = datagram_socket(to->family());
+  if (!fd.valid()) return;
+  if (::sendto(fd.get(), ack.text.data(), ack.text.size(),
+               MSG_DONTWAIT | MSG_NOSIGNAL, to->data(), to->length()) < 0) {
+    log::debug("subscription: acknowledgement to {} was not sent: {}",
+               log::printable(ack.notify), std::strerror(errno));
+  }
+}
+
+}  // namespace fealty::subscription

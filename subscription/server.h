@@ -1,0 +1,128 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/result.h"
+#include "subscription/announcement.h"
+#include "subscription/options.h"
+#include "subscription/snapshot.h"
+#include "subscription/table.h"
+#include "subscription/verify.h"
+
+namespace fealty::subscription {
+
+// The subscription server: reads datagrams in bounded batches (recvmmsg),
+// decodes, verifies, applies, and hands out snapshots. Control thread only.
+//
+// Timers: expiry at least once a second; changes are gathered for kCoalesce_ms
+// and then published as one snapshot. The acknowledgement of a new node goes
+// out when the caller says that the snapshot that holds it is in use
+// (on_adopted), so that whoever waits for it is served from then on.
+//
+// Bounds: kBatch * kBatchesPerTurn datagrams a socket and turn of the loop;
+// kAcksMax acknowledgements that wait; kChangeLinesMax log lines a second for
+// nodes that come and go, one a second and reason for refused packets.
+//
+// The options must outlive the server.
+class Server {
+ public:
+  using Publish = std::function<void(std::shared_ptr<const Snapshot>)>;
+
+  Server(Loop& loop, const Clock& clock, const Options& options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Binds every socket of the options. To be called before privileges are
+  // dropped. A stale socket file is replaced, a live one or another kind of
+  // file is an error.
+  [[nodiscard]] Status bind();
+  // Starts to read; `publish` is called on this thread. Without one the table
+  // is kept, but nothing is handed out and nothing acknowledged.
+  void start(Publish publish);
+  // Reads no more and keeps what it knows; start() may follow.
+  void stop();
+
+  // Every worker routes by snapshot `version` (or a later one) now.
+  void on_adopted(std::uint64_t version);
+
+  [[nodiscard]] const Table& table() const { return table_; }
+  [[nodiscard]] const Options& options() const { return options_; }
+
+  struct Counters {
+    std::uint64_t packets = 0;
+    std::uint64_t accepted = 0;
+    std::array<std::uint64_t, static_cast<std::size_t>(Rejection::kCount)>
+        rejected{};
+  };
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+  static constexpr std::int64_t kCoalesce_ms = 2;
+  static constexpr int kBatch = 32;             // datagrams a call
+  static constexpr int kBatchesPerTurn = 8;     // then other work gets its turn
+  static constexpr std::size_t kDatagramBytesMax = 65'507;
+  static constexpr std::size_t kAcksMax = 65'536;
+  static constexpr unsigned kChangeLinesMax = 200;
+
+ private:
+  class Socket;
+  struct Batch;
+  struct PendingAck {
+    std::uint64_t version;
+    std::string notify;
+    std::string text;
+  };
+
+  [[nodiscard]] bool wants_credentials() const;
+  // One turn of `socket`; false where nothing was there.
+  bool read_batch(Socket& socket);
+  // False where more may be waiting than a turn may read.
+  [[nodiscard]] bool read_socket(Socket& socket);
+  [[nodiscard]] bool may_expire();
+  void on_datagram(std::string_view packet, const Address& from,
+                   const std::optional<Credentials>& sender);
+  // Everything between the bytes and the table.
+  [[nodiscard]] Result<Change, Rejection> take(
+      const Announcement& announcement,
+      const std::optional<Credentials>& sender);
+  void on_change(Change change, const Announcement& announcement,
+                 const std::optional<Credentials>& sender);
+  void reject(Rejection reason, std::string_view packet_key,
+              const Address& from);
+  void schedule_publish();
+  void queue_ack(const Announcement& announcement);
+  void send_ack(const PendingAck& ack);
+  [[nodiscard]] bool may_log_change();
+  void on_expiry();
+  void on_publish();
+
+  Loop& loop_;
+  const Clock& clock_;
+  const Options& options_;
+  Verifier verifier_;
+  Table table_;
+  Publish publish_;
+  std::unique_ptr<Batch> batch_;                // one for all sockets
+  std::vector<std::unique_ptr<Socket>> sockets_;
+  TimerWatcher expiry_timer_;
+  TimerWatcher publish_timer_;
+  std::vector<PendingAck> acks_;                // by rising version
+  Counters counters_;
+  std::optional<std::int64_t> expiry_held_since_ms_;
+  std::vector<log::Limiter> reject_log_;        // one a reason
+  std::int64_t change_log_since_ms_ = 0;
+  unsigned change_log_lines_ = 0;
+};
+
+}  // namespace fealty::subscription

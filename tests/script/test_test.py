@@ -1,0 +1,102 @@
+"""script/test with stubs in place of cmake and ctest."""
+
+import shutil
+import unittest
+
+from stubs import SCRIPTS, WithStubs
+
+CTEST = '''
+case " $BROKEN_TESTS " in
+  *" $2 "*) echo "90% tests passed, 1 tests failed out of 10"; exit 8 ;;
+esac
+[ "$2" != "${SILENT-}" ] || exit 0
+echo "100% tests passed, 0 tests failed out of 10"'''
+CMAKE = '''
+[ -n "$BROKEN_CALL" ] || exit 0
+case $* in
+  *"$BROKEN_CALL"*) exit 1 ;;
+esac'''
+PASSED = "100% tests passed, 0 tests failed out of 10"
+
+
+class Test(WithStubs):
+    def setUp(self):
+        super().setUp()
+        self.stub("cmake", CMAKE)
+        self.stub("ctest", CTEST)
+        self.stub("setarch", "while [ \"$1\" != -R ]; do shift; done; "
+                             "shift; \"$@\"")
+        self.stub("uname", "echo x86_64")
+        self.stub("true")
+        self.stub("bootstrap", 'exit "${BOOTSTRAP_CODE:-0}"',
+                  self.root / "script/bootstrap")
+        self.script = self.root / "script/test"
+        shutil.copy(SCRIPTS / "test", self.script)
+
+    def go(self, *arguments, **environment):
+        return self.run_script(self.script, *arguments,
+                               **{"BROKEN_TESTS": "", "BROKEN_CALL": "",
+                                  "FEALTY_JOBS": "2", **environment})
+
+    def presets(self):
+        return [call.split()[2] for call in self.calls()
+                if call.startswith("ctest --preset")]
+
+    def test_runs_release_first_and_then_the_sanitizers(self):
+        code, output = self.go()
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.presets(), ["release", "asan", "tsan"])
+        self.assertTrue(self.calls()[0].startswith("bootstrap"))
+        for preset in ("release", "asan", "tsan"):
+            self.assertIn(f"{preset}: {PASSED}", output)
+        # One of ctest itself and one of the summary for each.
+        self.assertEqual(output.count(PASSED), 6)
+
+    def test_runs_what_it_is_told(self):
+        code, output = self.go("tsan", "release")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.presets(), ["tsan", "release"])
+
+    def test_hands_arguments_to_ctest(self):
+        self.go("asan", "--", "-R", "conf.")
+        call = [call for call in self.calls() if call.startswith("ctest")][0]
+        self.assertTrue(call.endswith("--no-tests=error -R conf."), call)
+
+    def test_a_failed_test_fails_and_the_others_still_run(self):
+        code, output = self.go(BROKEN_TESTS="asan")
+        self.assertEqual(code, 1)
+        self.assertEqual(self.presets(), ["release", "asan", "tsan"])
+        self.assertIn("asan: 90% tests passed", output)
+        self.assertIn("FAILED: asan", output)
+
+    def test_a_run_without_closing_line_fails(self):
+        code, output = self.go(SILENT="tsan")
+        self.assertEqual(code, 1)
+        self.assertIn("FAILED: tsan", output)
+
+    def test_a_failed_build_ends_the_run(self):
+        code, output = self.go(BROKEN_CALL="--build --preset asan")
+        self.assertEqual(code, 1)
+        self.assertEqual(self.presets(), ["release"])
+        self.assertIn("asan: the build failed", output)
+
+    def test_a_failed_configuration_ends_the_run(self):
+        code, output = self.go(BROKEN_CALL="--preset release")
+        self.assertEqual(code, 1)
+        self.assertEqual(self.presets(), [])
+        self.assertFalse(any("--build" in call for call in self.calls()))
+
+    def test_a_failed_bootstrap_ends_the_run(self):
+        code, _ = self.go(BOOTSTRAP_CODE="1")
+        self.assertEqual(code, 1)
+        self.assertEqual(self.presets(), [])
+
+    def test_refuses_an_unknown_name(self):
+        code, output = self.go("relaese")
+        self.assertEqual(code, 2)
+        self.assertIn("script/test [release|asan|tsan|all]", output)
+        self.assertEqual(self.calls(), [])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,515 @@
+#include "conf/router_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace fealty::conf {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+using testing::SizeIs;
+using testing::StartsWith;
+
+constexpr const char* kListener =
+    "listeners: [{address: \"127.0.0.1:8080\", protocol: http}]\n";
+
+Loaded loaded(const std::string& text,
+              const std::string& file_name = "/etc/fealty/r.yaml") {
+  auto result = parse_router_config(text, file_name);
+  if (result) return *std::move(result);
+  for (const std::string& line : result.error()) ADD_FAILURE() << line;
+  return {};
+}
+
+// A valid file with `text` behind its one listener (line 1).
+RouterConfig with(const std::string& text) {
+  return loaded(kListener + text).config;
+}
+
+std::vector<std::string> problems(const std::string& text) {
+  const auto result = parse_router_config(text, "r.yaml");
+  return result ? std::vector<std::string>{} : result.error();
+}
+std::vector<std::string> problems_with(const std::string& text) {
+  return problems(kListener + text);
+}
+
+std::string without_comments(const std::string& dump) {
+  std::istringstream lines(dump);
+  std::string out;
+  for (std::string line; std::getline(lines, line);) {
+    // A line without a value has no comment, but text may hold "# " itself.
+    const std::size_t comment = line.rfind("# ");
+    line.resize(std::min(comment, line.size()));
+    line.resize(line.find_last_not_of(' ') + 1);
+    out += line + "\n";
+  }
+  return out;
+}
+
+class TempFolder {
+ public:
+  TempFolder() {
+    char name[] = "/tmp/fealty-conf-XXXXXX";
+    path_ = mkdtemp(name);
+  }
+  ~TempFolder() { std::filesystem::remove_all(path_); }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+
+  std::string write(const std::string& name, const std::string& text) const {
+    const std::string path = path_ + "/" + name;
+    std::ofstream(path, std::ios::binary) << text;
+    return path;
+  }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+TEST(RouterConfig, FillsTheDefaultsOfTheOptions) {
+  const RouterConfig config = with("");
+  const router::Options router;
+  const subscription::Options subscription;
+  EXPECT_EQ(config.router.workers, router.workers);
+  EXPECT_EQ(config.router.user, router.user);
+  EXPECT_EQ(config.router.temp_dir, router.temp_dir);
+  EXPECT_EQ(config.router.limits.body_bytes, UINT64_MAX);
+  EXPECT_THAT(config.router.admin, IsEmpty());
+  EXPECT_THAT(config.router.extra_variables, IsEmpty());
+  EXPECT_EQ(config.subscription.tolerance_ms, subscription.tolerance_ms);
+  EXPECT_TRUE(config.subscription.dotsplit);
+  EXPECT_FALSE(config.subscription.sign_check.has_value());
+  EXPECT_FALSE(config.subscription.use_credentials);
+  EXPECT_EQ(config.subscription.allow_addresses.networks.size(),
+            subscription.allow_addresses.networks.size());
+}
+
+TEST(RouterConfig, ReadsEveryOption) {
+  const RouterConfig config = loaded(R"(
+workers: 3
+user: fealty
+listeners:
+  - {address: "0.0.0.0:80", protocol: http}
+  - {address: "[::]:80", protocol: http, proxy_protocol: false, trusted: []}
+  - {address: "unix:/run/fealty.sock", protocol: http, mode: "0660"}
+  - {address: "unix:run/here.sock"}
+  - {address: "fd:3", protocol: http, redirect_to_https: false}
+subscription:
+  servers:
+    - {address: "unix:/run/subscribe/http", mode: "0666"}
+    - {address: "127.0.0.1:2626"}
+  tolerance: 30s
+  dotsplit: false
+  mountpoints: 0
+  algorithm: wrr
+  sign_check:
+    {digest: SHA256, keys: domains, tolerance: 90s, skip_uids: [33, 0]}
+  use_credentials: true
+  credentials_check: null
+  allow_addresses: ["127.0.0.0/8", "fd00::/8", "unix:/containers/", "@x"]
+  allow_sni_paths: ["/containers/"]
+  resubscribe: []
+  expect_port_in_key: false
+static: []
+timeouts:
+  {head: 1s, connect: 2s, node: 3m, client: 4s, keepalive: 500ms, drain: 1h}
+limits: {head_bytes: 16k, connections: 1000, body_bytes: 10m, body_memory: 64k}
+temp_dir: tmp
+variables: {PLATFORM: example, _X9: "", EMPTY_NOT: "a b"}
+tls:
+  {min_version: "1.2", ciphers: default, plain_http_for_client_auth: redirect}
+admin: [ "127.0.0.1:5003", "unix:/run/admin.sock" ]
+access_log: null
+)").config;
+  const router::Options& router = config.router;
+  EXPECT_EQ(router.workers, 3U);
+  EXPECT_EQ(router.user, "fealty");
+  ASSERT_THAT(router.listeners, SizeIs(5));
+  EXPECT_EQ(router.listeners[0].address.to_string(), "0.0.0.0:80");
+  EXPECT_EQ(router.listeners[0].text, "0.0.0.0:80");
+  EXPECT_EQ(router.listeners[0].inherited_fd, -1);
+  EXPECT_EQ(router.listeners[1].address.to_string(), "[::]:80");
+  EXPECT_EQ(router.listeners[2].address.unix_path(), "/run/fealty.sock");
+  EXPECT_EQ(router.listeners[2].mode, mode_t{0660});
+  EXPECT_EQ(router.listeners[3].address.unix_path(),
+            "/etc/fealty/run/here.sock");
+  EXPECT_EQ(router.listeners[4].inherited_fd, 3);
+  EXPECT_EQ(router.listeners[4].text, "fd:3");
+  EXPECT_EQ(router.timeouts.head_ms, 1000);
+  EXPECT_EQ(router.timeouts.connect_ms, 2000);
+  EXPECT_EQ(router.timeouts.node_ms, 180'000);
+  EXPECT_EQ(router.timeouts.client_ms, 4000);
+  EXPECT_EQ(router.timeouts.keepalive_ms, 500);
+  EXPECT_EQ(router.timeouts.drain_ms, 3'600'000);
+  EXPECT_EQ(router.limits.head_bytes, 16U * 1024);
+  EXPECT_EQ(router.limits.connections, 1000U);
+  EXPECT_EQ(router.limits.body_bytes, 10U * 1024 * 1024);
+  EXPECT_EQ(router.limits.body_memory_bytes, 64U * 1024);
+  EXPECT_EQ(router.temp_dir, "/etc/fealty/tmp");
+  using Pair = std::pair<std::string, std::string>;
+  EXPECT_THAT(router.extra_variables,
+              ElementsAre(Pair("PLATFORM", "example"), Pair("_X9", ""),
+                          Pair("EMPTY_NOT", "a b")));
+  ASSERT_THAT(router.admin, SizeIs(2));
+  EXPECT_EQ(router.admin[1].to_string(), "/run/admin.sock");
+
+  const subscription::Options& subscription = config.subscription;
+  ASSERT_THAT(subscription.servers, SizeIs(2));
+  EXPECT_EQ(subscription.servers[0].mode, mode_t{0666});
+  EXPECT_EQ(subscription.servers[1].address.to_string(), "127.0.0.1:2626");
+  EXPECT_EQ(subscription.tolerance_ms, 30'000);
+  EXPECT_FALSE(subscription.dotsplit);
+  ASSERT_TRUE(subscription.sign_check.has_value());
+  EXPECT_EQ(subscription.sign_check->digest, subscription::Digest::kSha256);
+  EXPECT_EQ(subscription.sign_check->keys, "/etc/fealty/domains");
+  EXPECT_EQ(subscription.sign_check->tolerance_s, 90);
+  EXPECT_THAT(subscription.sign_check->skip_uids, ElementsAre(33U, 0U));
+  EXPECT_TRUE(subscription.use_credentials);
+  const auto& allowed = subscription.allow_addresses;
+  ASSERT_THAT(allowed.networks, SizeIs(2));
+  EXPECT_TRUE(allowed.networks[0].contains(
+      Address::parse("127.9.9.9:1").value()));
+  EXPECT_TRUE(allowed.networks[1].contains(Address::parse("[fd00::1]:1")
+                                               .value()));
+  EXPECT_THAT(allowed.unix_prefixes, ElementsAre("/containers/", "@x"));
+}
+
+TEST(RouterConfig, TakesTheShortFormOfSignCheck) {
+  const auto check =
+      with("subscription: {sign_check: \"SHA512:keys\"}").subscription
+          .sign_check;
+  ASSERT_TRUE(check.has_value());
+  EXPECT_EQ(check->digest, subscription::Digest::kSha512);
+  EXPECT_EQ(check->keys, "/etc/fealty/keys");
+  EXPECT_THAT(check->skip_uids, IsEmpty());
+  for (const char* text : {"SHA1", "SHA1:", "MD5:/x", ":/x", "''"}) {
+    EXPECT_THAT(problems_with("subscription: {sign_check: \"" +
+                              std::string(text) + "\"}"),
+                ElementsAre(HasSubstr("r.yaml:2:28: subscription.sign_check")))
+        << text;
+  }
+}
+
+TEST(RouterConfig, TakesASingleAdminAddress) {
+  EXPECT_THAT(with("admin: \"127.0.0.1:5003\"").router.admin, SizeIs(1));
+  EXPECT_THAT(with("admin: []").router.admin, IsEmpty());
+  EXPECT_THAT(with("admin: null").router.admin, IsEmpty());
+}
+
+TEST(RouterConfig, WorkersAreAutoOrBounded) {
+  EXPECT_EQ(with("workers: auto").router.workers, 0U);
+  EXPECT_EQ(with("workers: 256").router.workers, 256U);
+  for (const char* text : {"0", "257", "two", "-1"}) {
+    EXPECT_THAT(problems_with("workers: " + std::string(text)),
+                ElementsAre(HasSubstr("r.yaml:2:10: workers: ")));
+  }
+}
+
+TEST(RouterConfig, TheSampleLoadsAndNeedsNoPrivileges) {
+  const auto result = load_router_config(FEALTY_CONF_SAMPLE);
+  ASSERT_TRUE(result.has_value()) << result.error().front();
+  const RouterConfig& config = result.value().config;
+  for (const auto& listener : config.router.listeners) {
+    EXPECT_GE(listener.address.port(), 1024);
+  }
+  for (const auto& server : config.subscription.servers) {
+    EXPECT_GE(server.address.port(), 1024);
+  }
+  EXPECT_THAT(config.router.admin, SizeIs(1));
+}
+
+// The sample names every served key with its default, but for addresses.
+TEST(RouterConfig, TheSampleStatesTheDefaults) {
+  const auto sample = load_router_config(FEALTY_CONF_SAMPLE);
+  ASSERT_TRUE(sample.has_value());
+  const std::string bare = loaded(R"(
+listeners: [{address: "127.0.0.1:8080"}]
+subscription: {servers: [{address: "127.0.0.1:2626"}]}
+admin: "127.0.0.1:5003"
+)").dump;
+  EXPECT_EQ(without_comments(sample.value().dump), without_comments(bare));
+  std::istringstream lines(sample.value().dump);
+  for (std::string line; std::getline(lines, line);) {
+    const bool may_be_absent =
+        line.find("mode:") != line.npos || line.find("  min_version:") == 0 ||
+        line.find("  ciphers:") == 0 || line.find("  plain_http") == 0 ||
+        line.find("allow_sni_paths:") != line.npos;
+    EXPECT_TRUE(may_be_absent || line.find("# default") == line.npos) << line;
+  }
+}
+
+TEST(RouterConfig, DumpSaysWhereEachValueCameFrom) {
+  const std::string dump = loaded(std::string(kListener) +
+                                  "timeouts:\n  head: 3s\n").dump;
+  EXPECT_THAT(dump, HasSubstr("  head: 3s"));
+  const auto line_with = [&](const std::string& text) {
+    const std::size_t at = dump.find(text);
+    return dump.substr(at, dump.find('\n', at) - at);
+  };
+  EXPECT_THAT(line_with("- address: "),
+              AllOf(HasSubstr("\"127.0.0.1:8080\""),
+                    HasSubstr("# /etc/fealty/r.yaml:1")));
+  EXPECT_THAT(line_with("  head: "), HasSubstr("# /etc/fealty/r.yaml:3"));
+  EXPECT_THAT(line_with("  connect: "),
+              AllOf(HasSubstr("1m"), HasSubstr("# default")));
+}
+
+TEST(RouterConfig, DumpListsEveryOptionWithItsOrigin) {
+  const std::string dump = loaded(std::string(kListener) + R"(
+subscription: {servers: [{address: "127.0.0.1:1"}], sign_check: {keys: k}}
+)").dump;
+  for (const char* key :
+       {"workers", "user", "listeners", "address", "protocol", "mode",
+        "subscription", "servers", "tolerance", "dotsplit", "algorithm",
+        "sign_check", "digest", "keys", "skip_uids", "use_credentials",
+        "allow_addresses", "timeouts", "head", "connect", "node", "client",
+        "keepalive", "drain", "limits", "head_bytes", "connections",
+        "body_bytes", "body_memory", "temp_dir", "variables", "admin"}) {
+    EXPECT_THAT(dump, testing::ContainsRegex("(^|\n)[ -]*" + std::string(key) +
+                                             ":")) << key;
+  }
+  std::istringstream lines(dump);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_THAT(line, testing::ContainsRegex(
+        "^[ -]*[a-z_]+:($| .* # (default|/etc/fealty/r.yaml:[0-9]+)$)"));
+  }
+}
+
+TEST(RouterConfig, DumpReadsBackToTheSame) {
+  for (const std::string& text :
+       {std::string("admin: '127.0.0.1:1'\n"),
+        std::string("variables: {A: \"q\\\"\\\\\", B: \"\xc3\xa4 # x: y\"}\n"),
+        std::string("subscription: {sign_check: 'SHA256:k #'}\n"),
+        std::string("subscription: {sign_check: {keys: k, skip_uids: [1]}}\n"),
+        std::string("subscription: {allow_addresses: [::1, 'unix:@a']}\n"
+                    "limits: {body_bytes: 1000}\ntimeouts: {node: 1001ms}\n"),
+        std::string("tls: {min_version: 1.3, ciphers: 'A:B'}\nstatic: []\n"
+                    "subscription: {servers: [{address: 'unix:@x'}, "
+                    "{address: 'unix:s', mode: 600}], mountpoints: 0}\n")}) {
+    const std::string first = loaded(kListener + text).dump;
+    EXPECT_EQ(without_comments(loaded(first).dump), without_comments(first))
+        << text;
+  }
+}
+
+TEST(RouterConfig, NeedsAListener) {
+  EXPECT_THAT(problems("workers: 1\n"),
+              ElementsAre(StartsWith("r.yaml:1:1: listeners: at least one")));
+  EXPECT_THAT(problems("workers: 1\nlisteners: []\n"),
+              ElementsAre(StartsWith("r.yaml:2:12: listeners: at least one")));
+  EXPECT_THAT(problems("listeners:\n"), SizeIs(1));
+  EXPECT_THAT(problems("listeners: 5\n"),
+              ElementsAre("r.yaml:1:12: listeners: a list is expected here"));
+  EXPECT_THAT(problems("listeners: [{protocol: http}]\n"),
+              ElementsAre(HasSubstr("listeners[0].address: this key is "
+                                    "needed")));
+  EXPECT_THAT(problems("listeners: [\"127.0.0.1:80\"]\n"),
+              ElementsAre(HasSubstr("listeners[0]: a map such as")));
+}
+
+TEST(RouterConfig, NamesTheNearestKeyOnEveryLevel) {
+  EXPECT_THAT(
+      problems(R"(listners: []
+listeners: [{adress: "127.0.0.1:1", address: "127.0.0.1:1"}]
+subscription:
+  tolerence: 1s
+  servers: [{address: "127.0.0.1:2", mod: 666}]
+  sign_check: {keys: x, digset: SHA1}
+timeouts: {kepalive: 1s}
+limits: {head_byte: 1k}
+tls: {min_versoin: 1}
+)"),
+      ElementsAre(
+          "r.yaml:1:1: unknown key 'listners'; nearest valid key: 'listeners'",
+          "r.yaml:2:14: unknown key 'listeners[0].adress'; nearest valid key: "
+          "'address'",
+          "r.yaml:4:3: unknown key 'subscription.tolerence'; nearest valid "
+          "key: 'tolerance'",
+          "r.yaml:5:38: unknown key 'subscription.servers[0].mod'; nearest "
+          "valid key: 'mode'",
+          "r.yaml:6:25: unknown key 'subscription.sign_check.digset'; nearest "
+          "valid key: 'digest'",
+          "r.yaml:7:12: unknown key 'timeouts.kepalive'; nearest valid key: "
+          "'keepalive'",
+          "r.yaml:8:10: unknown key 'limits.head_byte'; nearest valid key: "
+          "'head_bytes'",
+          "r.yaml:9:7: unknown key 'tls.min_versoin'; nearest valid key: "
+          "'min_version'"));
+}
+
+TEST(RouterConfig, EveryProblemHasLineAndColumn) {
+  const auto lines = problems(R"(
+workers: none
+user: "a b"
+listeners:
+  - {address: "nowhere", protocol: ftp}
+  - {address: "127.0.0.1:0", mode: "0666"}
+  - {address: "127.0.0.1:1", mode: "0666"}
+  - {address: "fd:1"}
+  - {address: "127.0.0.1:1"}
+  - {address: "127.0.0.1:2", certificate: x, key: y}
+  - {}
+  - 5
+subscription:
+  servers: [{address: ":0"}, {}]
+  tolerance: never
+  dotsplit: maybe
+  algorithm: random
+  sign_check: {digest: MD5, tolerance: 1ms, skip_uids: [root, -1]}
+  use_credentials: 2
+  allow_addresses: [300.0.0.0/8, "unix:"]
+  allow_sni_paths: [""]
+timeouts: {head: 0s, connect: 1, node: x, client: [], keepalive: {}, drain: }
+limits: {head_bytes: 65k, connections: 0, body_bytes: 0, body_memory: 1}
+temp_dir: ""
+variables: {lower: 1, HTTP_HOST: x, REMOTE_ADDR: y, OK: [1]}
+tls: {min_version: 1.1, plain_http_for_client_auth: ask}
+admin: [127.0.0.1, 5]
+)");
+  EXPECT_THAT(lines, SizeIs(testing::Ge(40U)));
+  for (const std::string& line : lines) {
+    EXPECT_THAT(line, MatchesRegex("r\\.yaml:[1-9][0-9]*:[1-9][0-9]*: .+"));
+  }
+}
+
+TEST(RouterConfig, RefusesEachFeatureThatIsNotServedYet) {
+  for (const char* text :
+       {"static: [{key: a, nodes: [b]}]", "access_log: {path: \"-\"}",
+        "subscription: {mountpoints: 1}", "subscription: {algorithm: lrc}",
+        "subscription: {algorithm: wlrc}", "subscription: {algorithm: iphash}",
+        "subscription: {credentials_check: /etc/x}",
+        "subscription: {resubscribe: [\"127.0.0.1:1\"]}",
+        "subscription: {expect_port_in_key: true}"}) {
+    EXPECT_THAT(problems_with(text),
+                ElementsAre(AllOf(StartsWith("r.yaml:2:"),
+                                  HasSubstr("not available in this version"))))
+        << text;
+  }
+  for (const char* text :
+       {"protocol: https", "protocol: uwsgi", "proxy_protocol: true",
+        "trusted: [10.0.0.0/8]", "redirect_to_https: true"}) {
+    EXPECT_THAT(problems("listeners: [{address: \"127.0.0.1:1\", " +
+                         std::string(text) + "}]"),
+                ElementsAre(AllOf(StartsWith("r.yaml:1:"),
+                                  HasSubstr("not available in this version"))))
+        << text;
+  }
+}
+
+TEST(RouterConfig, RefusesTwoSocketsOfOneAddress) {
+  EXPECT_THAT(problems_with("admin: ['127.0.0.1:8080']"),
+              ElementsAre("r.yaml:2:9: admin: '127.0.0.1:8080' is taken "
+                          "already in line 1"));
+  EXPECT_THAT(problems_with("subscription: {servers: [{address: 'unix:/a'}, "
+                            "{address: /a}]}"),
+              ElementsAre(HasSubstr("'/a' is taken already")));
+  EXPECT_THAT(problems("listeners: [{address: 'fd:4'}, {address: 'fd:4'}]"),
+              ElementsAre(HasSubstr("another listener's")));
+  // UDP and TCP do not share their ports.
+  EXPECT_THAT(problems_with("subscription: {servers: [{address: "
+                            "'127.0.0.1:8080'}]}"),
+              IsEmpty());
+}
+
+TEST(RouterConfig, AModeIsForUnixSocketsOnly) {
+  for (const char* address : {"127.0.0.1:1", "unix:@x", "fd:3"}) {
+    EXPECT_THAT(problems("listeners: [{address: \"" + std::string(address) +
+                         "\", mode: \"0600\"}]"),
+                ElementsAre(HasSubstr("listeners[0].mode: only a Unix")))
+        << address;
+  }
+}
+
+TEST(RouterConfig, RefusesVariablesThatTheRouterSets) {
+  for (const char* name :
+       {"REQUEST_METHOD", "PATH_INFO", "REMOTE_ADDR", "HTTPS", "HTTPS_DN",
+        "HTTP_HOST", "UWSGI_ROUTER", "CONTENT_LENGTH", "SERVER_NAME"}) {
+    EXPECT_THAT(problems_with("variables: {" + std::string(name) + ": x}"),
+                ElementsAre(AllOf(HasSubstr("r.yaml:2:13: variables: '"),
+                                  HasSubstr("the router sets itself"))))
+        << name;
+  }
+}
+
+TEST(RouterConfig, BoundsTheVariables) {
+  for (const char* name : {"lower", "A-B", "A B", "\"\"", "A.B"}) {
+    EXPECT_THAT(problems_with("variables: {" + std::string(name) + ": x}"),
+                ElementsAre(HasSubstr("is no variable's name")));
+  }
+  const std::string large(8000, 'x');
+  EXPECT_THAT(problems_with("variables: {A: " + large + ", B: " + large + "}"),
+              IsEmpty());
+  EXPECT_THAT(problems_with("variables: {A: " + large + ", B: " + large +
+                            ", C: " + large + "}"),
+              ElementsAre(HasSubstr("more than 16k")));
+  std::string many = "variables:\n";
+  for (int i = 0; i < 257; ++i) many += "  V" + std::to_string(i) + ": x\n";
+  EXPECT_THAT(problems_with(many), ElementsAre(HasSubstr("more than 256")));
+}
+
+TEST(RouterConfig, RefusesAnEmptyAllowList) {
+  EXPECT_THAT(problems_with("subscription: {allow_addresses: []}"),
+              ElementsAre(HasSubstr("no node could announce itself")));
+}
+
+TEST(RouterConfig, SaysWhatIsWrongWithAWholeFile) {
+  EXPECT_THAT(problems(""), ElementsAre(HasSubstr("r.yaml:1:1: the file is "
+                                                  "empty")));
+  EXPECT_THAT(problems("- a\n"),
+              ElementsAre("r.yaml:1:1: a map (key: value) is expected here"));
+  EXPECT_THAT(problems("text"), SizeIs(1));
+  EXPECT_THAT(problems("a: [\n"), ElementsAre(HasSubstr("no valid YAML")));
+  EXPECT_THAT(problems("workers: 1\nworkers: 2\n"),
+              ElementsAre(HasSubstr("listeners"),
+                          StartsWith("r.yaml:2:1: the key 'workers' is here a "
+                                     "second time")));
+}
+
+TEST(RouterConfigFile, TakesRelativePathsFromItsFolder) {
+  const TempFolder folder;
+  const std::string path =
+      folder.write("r.yaml", std::string(kListener) + "temp_dir: bodies\n");
+  const auto result = load_router_config(path);
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result.value().config.router.temp_dir, folder.path() + "/bodies");
+}
+
+TEST(RouterConfigFile, SaysWhyItCannotBeRead) {
+  const TempFolder folder;
+  const auto error_of = [](const std::string& path) {
+    const auto result = load_router_config(path);
+    return result ? std::vector<std::string>{} : result.error();
+  };
+  EXPECT_THAT(error_of(folder.path() + "/none.yaml"),
+              ElementsAre(HasSubstr("/none.yaml: cannot be read: No such")));
+  EXPECT_THAT(error_of(folder.path()),
+              ElementsAre(HasSubstr("cannot be read: Is a directory")));
+  EXPECT_THAT(error_of(folder.write("empty.yaml", "")),
+              ElementsAre(HasSubstr("empty.yaml:1:1: the file is empty")));
+  EXPECT_THAT(error_of(folder.write("large.yaml", std::string(2 << 20, '#'))),
+              ElementsAre(HasSubstr("large.yaml:1:1: the file is larger than "
+                                    "1 MiB")));
+  EXPECT_THAT(error_of("/dev/zero"), ElementsAre(HasSubstr("larger than")));
+  EXPECT_THAT(error_of("/dev/null"), ElementsAre(HasSubstr("empty")));
+  if (geteuid() == 0) return;  // root reads everything
+  const std::string secret = folder.write("secret.yaml", kListener);
+  ASSERT_EQ(chmod(secret.c_str(), 0), 0);
+  EXPECT_THAT(error_of(secret), ElementsAre(HasSubstr("Permission denied")));
+}
+
+}  // namespace
+}  // namespace fealty::conf

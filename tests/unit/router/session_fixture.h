@@ -1,0 +1,146 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "router/session.h"
+#include "router/worker_context.h"
+#include "tests/unit/router/routes.h"
+#include "tests/unit/router/sockets.h"
+
+namespace fealty::router {
+
+// Sessions on a loop that the test turns itself: client, router and nodes take
+// turns on one thread, time passes when the test says so, and what is in
+// between is looked at. Nothing here waits.
+class SessionTest : public testing::Test, public SessionOwner {
+ protected:
+  static constexpr std::string_view kGet =
+      "GET /path?query HTTP/1.1\r\nHost: example.com\r\n\r\n";
+  static constexpr std::string_view kOk =
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+  SessionTest() {
+    ::signal(SIGPIPE, SIG_IGN);  // as the router does
+    options_.temp_dir = temp_.path();
+    options_.limits.head_bytes = 16 * 1024;
+  }
+  ~SessionTest() override {
+    for (const auto& session : sessions_) session->abort();
+    sessions_.clear();
+    if (context_ == nullptr) return;
+    EXPECT_EQ(context_->buffers.lent(), 0U);
+    EXPECT_EQ(shared_.connections.load(), 0U);
+    EXPECT_EQ(context_->counters.active.load(), 0U);
+    for (const auto& node : runtimes_) EXPECT_EQ(node->in_flight.load(), 0U);
+  }
+
+  // Options may be changed until the first call of this or of client().
+  WorkerContext& context() {
+    if (context_ == nullptr) {
+      context_ = std::make_unique<WorkerContext>(options_, shared_, 1);
+      context_->retry_timer.bind<&SessionTest::on_retry_timer>(context_->loop,
+                                                               this);
+    }
+    return *context_;
+  }
+
+  // Routes example.com to these, in turn.
+  void route_to(std::vector<subscription::Node> nodes) {
+    for (const auto& node : nodes) runtimes_.push_back(node.runtime);
+    context().snapshot = test::make_snapshot(
+        {test::make_pool("example.com", std::move(nodes))});
+  }
+  // A node on a Unix socket, and the only one.
+  test::FakeNode& only_node() {
+    node_.emplace(temp_ / "node");
+    route_to({test::make_node(node_->address())});
+    return *node_;
+  }
+
+  test::Peer client() { return client_on(test::unix_pair()); }
+  test::Peer tcp_client() { return client_on(test::tcp_pair()); }
+  test::Peer client_on(std::pair<UniqueFd, UniqueFd> ends) {
+    sessions_.push_back(std::make_unique<Session>(context(), *this));
+    shared_.connections.fetch_add(1);
+    sessions_.back()->open(std::move(ends.first),
+                           test::address_of("192.0.2.7:4711"), "8080");
+    return test::Peer(std::move(ends.second));
+  }
+  [[nodiscard]] Session& session() { return *sessions_.back(); }
+  // The only session waits for its next request.
+  [[nodiscard]] bool idle() {
+    return !session().closed() && !context().keepalive_deadline.empty();
+  }
+
+  // Lets the router do all that it can do now.
+  void settle() {
+    for (int i = 0; i < 30; ++i) context().loop.run_nowait();
+  }
+  // Time passes: the one that waits in `queue` has waited for long enough.
+  void expire(DeadlineQueue& queue) {
+    if (Deadline* const passed = queue.pop_passed(INT64_MAX)) {
+      Session::of(*passed).on_deadline(queue);
+    }
+    settle();
+  }
+
+  // A node's connection; settles before it looks.
+  std::optional<test::NodePeer> accept(test::FakeNode& node) {
+    settle();
+    return node.accept();
+  }
+  // The next request of a node, answered and closed.
+  test::NodeRequest serve(test::FakeNode& node,
+                          std::string_view answer = kOk) {
+    auto peer = accept(node);
+    EXPECT_TRUE(peer) << "nobody connected to the node";
+    if (!peer) return {};
+    auto request = peer->request();
+    EXPECT_TRUE(request) << "no packet came";
+    peer->answer(answer);
+    settle();
+    return request.value_or(test::NodeRequest{});
+  }
+  // The whole exchange: what the client gets for `request` where the node
+  // answers `answer`.
+  std::string exchange(std::string_view request, std::string_view answer) {
+    test::FakeNode& node = node_ ? *node_ : only_node();
+    test::Peer peer = client();
+    peer.send(request);
+    serve(node, answer);
+    return peer.take();
+  }
+  // What the client gets for a request that no node hears of.
+  std::string refusal(std::string_view request) {
+    test::Peer peer = client();
+    peer.send(request);
+    settle();
+    return peer.take();
+  }
+
+  static std::string status_of(const std::string& answer) {
+    return answer.starts_with("HTTP/1.1 ") ? answer.substr(9, 3) : "(none)";
+  }
+
+  test::TempDir temp_;
+  Options options_;
+  SharedState shared_;
+  std::unique_ptr<WorkerContext> context_;
+  std::vector<std::unique_ptr<Session>> sessions_;
+  std::optional<test::FakeNode> node_;
+  std::vector<std::shared_ptr<subscription::NodeRuntime>> runtimes_;
+  int closed_ = 0;
+
+ private:
+  void on_session_closed(Session&) override { ++closed_; }
+  void on_retry_timer() {}
+};
+
+}  // namespace fealty::router

@@ -1,0 +1,693 @@
+#include "subscription/server.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support.h"
+
+namespace fealty::subscription {
+namespace {
+
+using test::encode;
+using test::FakeClock;
+using test::Pairs;
+using test::plain_pairs;
+using test::TempDir;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Address address_of(const std::string& text) {
+  auto address = Address::parse(text);
+  EXPECT_TRUE(address) << text;
+  return address ? *address : Address{};
+}
+
+// A datagram socket of a vassal's, bound to `path` if that is given.
+class Peer {
+ public:
+  explicit Peer(const std::string& path = "")
+      : fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    if (path.empty()) return;
+    const Address own = address_of(path);
+    EXPECT_EQ(::bind(fd_.get(), own.data(), own.length()), 0);
+  }
+  void send(const Address& to, std::string_view packet) {
+    UniqueFd udp;
+    int fd = fd_.get();
+    if (to.is_ip()) {
+      udp.reset(::socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      fd = udp.get();
+    }
+    EXPECT_EQ(::sendto(fd, packet.data(), packet.size(), 0, to.data(),
+                       to.length()),
+              static_cast<ssize_t>(packet.size()))
+        << std::strerror(errno);
+  }
+  // What came, or "" if nothing is there.
+  std::string receive() {
+    char bytes[1024];
+    const ssize_t size =
+        ::recv(fd_.get(), bytes, sizeof bytes, MSG_DONTWAIT);
+    return size < 0 ? "" : std::string(bytes, static_cast<std::size_t>(size));
+  }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+ private:
+  UniqueFd fd_;
+};
+
+class ServerTest : public testing::Test {
+ protected:
+  ServerTest() { path_ = dir_ / "subscribe"; }
+  ~ServerTest() override { server_.reset(); }
+
+  Server& make(std::vector<ServerSocket> sockets) {
+    options_.servers = std::move(sockets);
+    server_.emplace(loop_, clock_, options_);
+    return *server_;
+  }
+  // A server on `path_`, reading.
+  Server& serve() {
+    make({{address_of(path_), std::nullopt}});
+    const Status bound = server_->bind();
+    EXPECT_TRUE(bound) << (bound ? "" : bound.error().message);
+    start();
+    return *server_;
+  }
+  // A server on some UDP port that is free at the moment; another one if
+  // somebody was faster.
+  void serve_udp() {
+    for (int attempt = 0; attempt < 10; ++attempt) {
+      UniqueFd probe(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      const Address any = address_of("127.0.0.1:0");
+      ASSERT_EQ(::bind(probe.get(), any.data(), any.length()), 0);
+      sockaddr_storage bound{};
+      socklen_t length = sizeof bound;
+      ASSERT_EQ(::getsockname(probe.get(),
+                              reinterpret_cast<sockaddr*>(&bound), &length),
+                0);
+      const auto address = Address::from_sockaddr(
+          reinterpret_cast<const sockaddr*>(&bound), length);
+      probe.reset();
+      make({{address, std::nullopt}});
+      if (server_->bind()) break;
+    }
+    start();
+  }
+  void start() {
+    server_->start([this](std::shared_ptr<const Snapshot> snapshot) {
+      EXPECT_GT(snapshot->version(), snapshot_->version());
+      snapshot_ = std::move(snapshot);
+      ++published_;
+    });
+  }
+
+  void send(std::string_view packet) {
+    peer_.send(options_.servers.front().address, packet);
+  }
+  void subscribe(const std::string& key, const std::string& node) {
+    send(encode(plain_pairs(key, node)));
+  }
+  void unsubscribe(const std::string& key, const std::string& node) {
+    send(encode(plain_pairs(key, node), 1));
+  }
+
+  // Runs the loop until `condition`; false if that takes 10 s. The server's
+  // own timer ends each turn.
+  bool run_until(const std::function<bool()>& condition) {
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      loop_.run_once();
+    }
+    return true;
+  }
+  bool run_until_packets(std::uint64_t count) {
+    return run_until([&] { return server_->counters().packets >= count; });
+  }
+  bool run_until_published(int count) {
+    return run_until([&] { return published_ >= count; });
+  }
+  [[nodiscard]] std::uint64_t rejected(Rejection reason) const {
+    return server_->counters().rejected[static_cast<std::size_t>(reason)];
+  }
+  std::vector<std::string> routed(const std::string& key) {
+    std::vector<std::string> names;
+    if (const auto* pool = snapshot_->find_exact(key)) {
+      for (const Node& node : (*pool)->nodes) names.push_back(node.name);
+    }
+    return names;
+  }
+  std::string bind_error() {
+    make({{address_of(path_), std::nullopt}});
+    const Status bound = server_->bind();
+    return bound ? "bound" : bound.error().message;
+  }
+
+  TempDir dir_;
+  std::string path_;
+  Loop loop_;
+  FakeClock clock_;
+  Options options_;
+  Peer peer_;
+  std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<Snapshot>();
+  int published_ = 0;
+  std::optional<Server> server_;
+};
+
+TEST_F(ServerTest, UnixPacketIsPublished) {
+  serve();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(1));
+  EXPECT_THAT(routed("example.com"), ElementsAre("/run/1"));
+  EXPECT_EQ(server_->counters().accepted, 1U);
+}
+
+TEST_F(ServerTest, UdpPacketIsPublished) {
+  serve_udp();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(1));
+  EXPECT_THAT(routed("example.com"), ElementsAre("/run/1"));
+}
+
+TEST_F(ServerTest, AllSocketsAreRead) {
+  const std::string other = dir_ / "other";
+  make({{address_of(path_), std::nullopt}, {address_of(other), std::nullopt}});
+  ASSERT_TRUE(server_->bind());
+  start();
+  subscribe("one", "/run/1");
+  peer_.send(address_of(other), encode(plain_pairs("two", "/run/2")));
+  ASSERT_TRUE(run_until([&] { return server_->table().node_count() == 2; }));
+}
+
+TEST_F(ServerTest, PacketThatCameBeforeTheStartIsRead) {
+  make({{address_of(path_), std::nullopt}});
+  ASSERT_TRUE(server_->bind());
+  subscribe("example.com", "/run/1");
+  start();
+  EXPECT_TRUE(run_until_published(1));
+}
+
+TEST_F(ServerTest, SocketFileHasTheModeWhateverTheUmask) {
+  for (const mode_t mode : {0666U, 0600U, 0660U}) {
+    const mode_t umask_before = ::umask(0077);
+    make({{address_of(path_), mode}});
+    const Status bound = server_->bind();
+    ::umask(umask_before);
+    ASSERT_TRUE(bound);
+    struct stat status{};
+    ASSERT_EQ(::stat(path_.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777U, mode);
+    server_.reset();
+  }
+}
+
+TEST_F(ServerTest, StaleSocketFileIsReplaced) {
+  { const Peer ended(path_); }
+  ASSERT_TRUE(std::filesystem::is_socket(path_));
+  EXPECT_EQ(bind_error(), "bound");
+}
+
+TEST_F(ServerTest, StaleStreamSocketFileIsReplaced) {
+  {
+    const UniqueFd stream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const Address at = address_of(path_);
+    ASSERT_EQ(::bind(stream.get(), at.data(), at.length()), 0);
+  }
+  EXPECT_EQ(bind_error(), "bound");
+}
+
+TEST_F(ServerTest, LiveSocketIsAnErrorAndStays) {
+  Peer living(path_);
+  EXPECT_THAT(bind_error(), HasSubstr("another process is listening"));
+  peer_.send(address_of(path_), "still there");
+  EXPECT_EQ(living.receive(), "still there");
+}
+
+TEST_F(ServerTest, LiveStreamSocketIsAnErrorAndStays) {
+  const UniqueFd stream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const Address at = address_of(path_);
+  ASSERT_EQ(::bind(stream.get(), at.data(), at.length()), 0);
+  ASSERT_EQ(::listen(stream.get(), 1), 0);
+  EXPECT_THAT(bind_error(), HasSubstr("another process is listening"));
+}
+
+TEST_F(ServerTest, OtherKindOfFileIsAnErrorAndStays) {
+  test::write_file(path_, "precious");
+  EXPECT_THAT(bind_error(), HasSubstr("is no socket"));
+  EXPECT_EQ(test::read_file(path_), "precious");
+}
+
+TEST_F(ServerTest, MissingDirectoryIsSaid) {
+  path_ = dir_ / "missing/subscribe";
+  EXPECT_THAT(bind_error(),
+              testing::AllOf(HasSubstr(path_),
+                             HasSubstr("create the directory")));
+}
+
+TEST_F(ServerTest, SocketFileGoesWithTheServer) {
+  serve();
+  ASSERT_TRUE(std::filesystem::exists(path_));
+  server_.reset();
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(ServerTest, SomebodyElsesSocketFileStays) {
+  serve();
+  std::filesystem::remove(path_);
+  const Peer successor(path_);
+  server_.reset();
+  EXPECT_TRUE(std::filesystem::is_socket(path_));
+}
+
+TEST_F(ServerTest, FailedBindLeavesNoFileBehind) {
+  make({{address_of(path_), std::nullopt},
+        {address_of(dir_ / "missing/x"), std::nullopt}});
+  EXPECT_FALSE(server_->bind());
+  server_.reset();
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(ServerTest, BurstIsGatheredIntoFewSnapshots) {
+  serve();
+  for (int i = 0; i < 200; ++i) {
+    subscribe("d" + std::to_string(i) + ".example.com", "/run/1");
+    // The system may let only some ten datagrams wait in a Unix socket.
+    if (i % 8 == 7) {
+      loop_.run_nowait();
+    }
+  }
+  ASSERT_TRUE(run_until([&] { return server_->table().node_count() == 200; }));
+  ASSERT_TRUE(run_until([&] { return !server_->table().dirty(); }));
+  EXPECT_LT(published_, 100);
+  EXPECT_THAT(routed("d0.example.com"), ElementsAre("/run/1"));
+  EXPECT_THAT(routed("d199.example.com"), ElementsAre("/run/1"));
+}
+
+TEST_F(ServerTest, RefreshPublishesNothing) {
+  serve();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(1));
+  subscribe("example.com", "/run/1");
+  subscribe("other.example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(2));
+  EXPECT_EQ(server_->counters().accepted, 3U);
+  EXPECT_EQ(snapshot_->version(), 2U);
+}
+
+TEST_F(ServerTest, UnsubscribedNodeIsNotPicked) {
+  serve();
+  subscribe("example.com", "/run/1");
+  subscribe("example.com", "/run/2");
+  unsubscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_packets(3));
+  ASSERT_TRUE(run_until([&] { return !server_->table().dirty(); }));
+  EXPECT_THAT(routed("example.com"), ElementsAre("/run/2"));
+}
+
+TEST_F(ServerTest, SilentNodeIsNotPicked) {
+  options_.tolerance_ms = 100;
+  serve();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(1));
+  clock_.now_ms += 101;
+  ASSERT_TRUE(run_until_published(2));
+  EXPECT_TRUE(routed("example.com").empty());
+}
+
+TEST_F(ServerTest, PacketThatWaitsInTheSocketSavesItsNode) {
+  options_.tolerance_ms = 100;
+  serve();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(1));
+  // The thread was late: the node has long spoken when expiry is looked at.
+  clock_.now_ms += 5'000;
+  subscribe("example.com", "/run/1");
+  subscribe("next.example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(2));
+  EXPECT_THAT(routed("example.com"), ElementsAre("/run/1"));
+}
+
+TEST_F(ServerTest, PacketsBeyondOneTurnSaveTheirNodesToo) {
+  constexpr int kNodes = 2 * Server::kBatch * Server::kBatchesPerTurn;
+  options_.tolerance_ms = 100;
+  serve_udp();
+  const auto key = [](int i) { return std::to_string(i) + ".example.com"; };
+  const auto announce_all = [&] {
+    for (int i = 0; i < kNodes; ++i) subscribe(key(i), "/run/1");
+  };
+  const auto last_runtime = [&] {
+    const NodeRuntime* runtime = nullptr;
+    server_->table().for_each_pool([&](const Table::PoolView& pool) {
+      if (pool.key != key(kNodes - 1)) return;
+      runtime = pool.nodes.front()->node.runtime.get();
+    });
+    return runtime;
+  };
+  announce_all();
+  ASSERT_TRUE(run_until_packets(kNodes));
+  const NodeRuntime* const before = last_runtime();
+  // The thread was late: expiry comes up before the sockets are read empty.
+  clock_.now_ms += 5'000;
+  announce_all();
+  const auto late = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - late <
+         std::chrono::milliseconds(options_.tolerance_ms)) {
+  }
+  ASSERT_TRUE(run_until_packets(2 * std::uint64_t{kNodes}));
+  EXPECT_EQ(last_runtime(), before);
+  EXPECT_EQ(server_->table().node_count(), std::size_t{kNodes});
+}
+
+TEST_F(ServerTest, AcknowledgementGoesOutOnceAndAfterAdoption) {
+  serve();
+  Peer vassal(dir_ / "notify");
+  Pairs pairs = plain_pairs("example.com", "/run/1");
+  pairs.emplace_back("notify", dir_ / "notify");
+  send(encode(pairs));
+  ASSERT_TRUE(run_until_published(1));
+  EXPECT_EQ(vassal.receive(), "") << "nobody routes by the snapshot yet";
+  server_->on_adopted(0);
+  EXPECT_EQ(vassal.receive(), "");
+  server_->on_adopted(1);
+  EXPECT_EQ(vassal.receive(),
+            "[subscription ack] example.com => new node: /run/1");
+  server_->on_adopted(1);
+  send(encode(pairs));
+  subscribe("other.example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(2));
+  server_->on_adopted(2);
+  EXPECT_EQ(vassal.receive(), "");
+}
+
+TEST_F(ServerTest, LaterAdoptionAcknowledgesAllBefore) {
+  serve();
+  Peer vassal(dir_ / "notify");
+  for (int i = 1; i <= 2; ++i) {
+    Pairs pairs = plain_pairs("d" + std::to_string(i), "/run/1");
+    pairs.emplace_back("notify", dir_ / "notify");
+    send(encode(pairs));
+    ASSERT_TRUE(run_until_published(i));
+  }
+  server_->on_adopted(2);
+  EXPECT_EQ(vassal.receive(), "[subscription ack] d1 => new node: /run/1");
+  EXPECT_EQ(vassal.receive(), "[subscription ack] d2 => new node: /run/1");
+}
+
+TEST_F(ServerTest, AcknowledgementGoesToUdpToo) {
+  serve();
+  const UniqueFd vassal(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const Address any = address_of("127.0.0.1:0");
+  ASSERT_EQ(::bind(vassal.get(), any.data(), any.length()), 0);
+  sockaddr_storage bound{};
+  socklen_t length = sizeof bound;
+  ASSERT_EQ(::getsockname(vassal.get(), reinterpret_cast<sockaddr*>(&bound),
+                          &length),
+            0);
+  Pairs pairs = plain_pairs("example.com", "/run/1");
+  pairs.emplace_back("notify",
+                     Address::from_sockaddr(
+                         reinterpret_cast<const sockaddr*>(&bound), length)
+                         .to_string());
+  send(encode(pairs));
+  ASSERT_TRUE(run_until_published(1));
+  server_->on_adopted(1);
+  char text[128];
+  const ssize_t size = ::recv(vassal.get(), text, sizeof text, 0);
+  ASSERT_GT(size, 0);
+  EXPECT_EQ(std::string(text, static_cast<std::size_t>(size)),
+            "[subscription ack] example.com => new node: /run/1");
+}
+
+TEST_F(ServerTest, AcknowledgementIsNotSentWhereNodesMayNotBe) {
+  options_.allow_addresses.unix_prefixes = {dir_ / "allowed"};
+  serve();
+  Peer forbidden(dir_ / "notify");
+  std::filesystem::create_directory(dir_ / "allowed");
+  for (const std::string& notify :
+       {dir_ / "notify", dir_ / "allowed/../notify", std::string("notify"),
+        std::string("8.8.8.8:53")}) {
+    Pairs pairs = plain_pairs("d" + std::to_string(published_),
+                              dir_ / "allowed/node");
+    pairs.emplace_back("notify", notify);
+    send(encode(pairs));
+    ASSERT_TRUE(run_until_published(published_ + 1));
+    server_->on_adopted(snapshot_->version());
+    EXPECT_EQ(forbidden.receive(), "") << notify;
+  }
+}
+
+TEST_F(ServerTest, AcknowledgementToNobodyDoesNoHarm) {
+  serve();
+  Pairs pairs = plain_pairs("example.com", "/run/1");
+  pairs.emplace_back("notify", dir_ / "gone");
+  send(encode(pairs));
+  ASSERT_TRUE(run_until_published(1));
+  server_->on_adopted(1);
+}
+
+TEST_F(ServerTest, SendersCredentialsAreRecorded) {
+  options_.use_credentials = true;
+  serve();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(1));
+  int seen = 0;
+  server_->table().for_each_pool([&](const Table::PoolView& pool) {
+    ASSERT_TRUE(pool.nodes[0]->sender);
+    EXPECT_EQ(pool.nodes[0]->sender->pid, ::getpid());
+    EXPECT_EQ(pool.nodes[0]->sender->uid, ::getuid());
+    EXPECT_EQ(pool.nodes[0]->sender->gid, ::getgid());
+    ++seen;
+  });
+  EXPECT_EQ(seen, 1);
+}
+
+TEST_F(ServerTest, CredentialsAreNotAskedForByDefault) {
+  serve();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(1));
+  server_->table().for_each_pool([](const Table::PoolView& pool) {
+    EXPECT_FALSE(pool.nodes[0]->sender);
+  });
+}
+
+TEST_F(ServerTest, TrustedUidNeedsNoSignature) {
+  options_.sign_check = SignCheck{};
+  options_.sign_check->keys = dir_.path();
+  options_.sign_check->skip_uids = {::getuid()};
+  serve();
+  subscribe("example.com", "/run/1");
+  EXPECT_TRUE(run_until_published(1));
+}
+
+TEST_F(ServerTest, OtherUidNeedsASignature) {
+  options_.sign_check = SignCheck{};
+  options_.sign_check->keys = dir_.path();
+  options_.sign_check->skip_uids = {::getuid() + 1};
+  serve();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_packets(1));
+  EXPECT_EQ(rejected(Rejection::kUnsigned), 1U);
+  EXPECT_EQ(server_->table().node_count(), 0U);
+}
+
+TEST_F(ServerTest, SignedVectorIsServed) {
+  test::write_file(dir_ / ".bar.example.com.pem",
+                   test::vector_file("customer.pub"));
+  options_.sign_check = SignCheck{};
+  options_.sign_check->keys = dir_.path();
+  serve();
+  send(test::vector_file("signed.0.bin"));
+  send(test::vector_file("signed.1.bin"));
+  send(test::vector_file("plain.0.bin"));
+  ASSERT_TRUE(run_until_packets(3));
+  EXPECT_EQ(server_->counters().accepted, 2U);
+  EXPECT_EQ(rejected(Rejection::kUnsigned), 1U);
+  ASSERT_TRUE(run_until_published(1));
+  EXPECT_THAT(routed(".bar.example.com"), ElementsAre("/tmp/cap/app.sock"));
+}
+
+std::size_t open_descriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+void send_with_descriptor(int from, const Address& to, std::string packet) {
+  union {
+    cmsghdr alignment;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control{};
+  iovec part{packet.data(), packet.size()};
+  msghdr message{};
+  message.msg_name = const_cast<sockaddr*>(to.data());
+  message.msg_namelen = to.length();
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = &control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof(int));
+  const int descriptor = STDIN_FILENO;
+  std::memcpy(CMSG_DATA(head), &descriptor, sizeof descriptor);
+  EXPECT_GT(::sendmsg(from, &message, 0), 0) << std::strerror(errno);
+}
+
+TEST_F(ServerTest, DescriptorsThatComeAlongAreNotKept) {
+  for (const bool credentials : {false, true}) {
+    options_.use_credentials = credentials;
+    published_ = 0;
+    snapshot_ = std::make_shared<Snapshot>();
+    serve();
+    const std::size_t before = open_descriptors();
+    send_with_descriptor(peer_.fd(), address_of(path_),
+                         encode(plain_pairs("example.com", "/run/1")));
+    ASSERT_TRUE(run_until_published(1));
+    EXPECT_EQ(open_descriptors(), before) << credentials;
+    server_.reset();
+  }
+}
+
+TEST_F(ServerTest, LargestDatagramIsRead) {
+  serve();
+  Pairs pairs = plain_pairs("example.com", "/run/1");
+  pairs.emplace_back("future", "");
+  const std::size_t room = Server::kDatagramBytesMax - encode(pairs).size();
+  pairs.back().second.assign(room, 'x');
+  const std::string packet = encode(pairs);
+  ASSERT_EQ(packet.size(), Server::kDatagramBytesMax);
+  send(packet);
+  EXPECT_TRUE(run_until_published(1));
+}
+
+TEST_F(ServerTest, DatagramThatDoesNotFitIsTruncated) {
+  serve();
+  send(std::string(100'000, '\xe0'));
+  ASSERT_TRUE(run_until_packets(1));
+  EXPECT_EQ(rejected(Rejection::kTruncated), 1U);
+}
+
+TEST_F(ServerTest, RefusedPacketsAreCountedByReason) {
+  serve();
+  send("");
+  send(encode({}, 0, 109));
+  send(encode({{"key", "a"}}));
+  send(encode(plain_pairs("example.com", "8.8.8.8:80")));
+  Pairs http = plain_pairs("example.com", "/run/1");
+  http.emplace_back("proto", "http");
+  send(encode(http));
+  Pairs raw = plain_pairs("example.com", "/run/1");
+  raw[2].second = "123";
+  send(encode(raw));
+  ASSERT_TRUE(run_until_packets(6));
+  EXPECT_EQ(rejected(Rejection::kTruncated), 1U);
+  EXPECT_EQ(rejected(Rejection::kNotSubscription), 1U);
+  EXPECT_EQ(rejected(Rejection::kBadAddress), 1U);
+  EXPECT_EQ(rejected(Rejection::kAddressNotAllowed), 1U);
+  EXPECT_EQ(rejected(Rejection::kUnsupported), 2U);
+  EXPECT_EQ(server_->counters().accepted, 0U);
+  EXPECT_EQ(server_->table().node_count(), 0U);
+}
+
+std::size_t occurrences(const std::string& text, std::string_view part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != text.npos;
+       at = text.find(part, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
+TEST_F(ServerTest, RefusalsOfOneReasonAreLoggedOnceASecond) {
+  serve();
+  const auto flood = [&](std::uint64_t packets) {
+    for (std::uint64_t i = 0; i < 5; ++i) send("nonsense");
+    EXPECT_TRUE(run_until_packets(packets + 5));
+  };
+  testing::internal::CaptureStderr();
+  flood(0);
+  flood(5);
+  clock_.now_ms += 1000;
+  flood(10);
+  const std::string lines = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(occurrences(lines, "packet refused (not-subscription)"), 2U);
+  EXPECT_THAT(lines, HasSubstr("9 more since the last line"));
+}
+
+TEST_F(ServerTest, ComingAndGoingIsLoggedSoThatNoLineBreaks) {
+  options_.tolerance_ms = 100;
+  serve();
+  testing::internal::CaptureStderr();
+  subscribe("example.com", "/run/a\nb");
+  ASSERT_TRUE(run_until_published(1));
+  unsubscribe("example.com", "/run/a\nb");
+  ASSERT_TRUE(run_until_published(2));
+  subscribe("example.com", "/run/2");
+  ASSERT_TRUE(run_until_published(3));
+  clock_.now_ms += 101;
+  ASSERT_TRUE(run_until_published(4));
+  const std::string lines = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(lines, HasSubstr("example.com node /run/a\\x0ab added"));
+  EXPECT_THAT(lines, HasSubstr("removed: it unsubscribed"));
+  EXPECT_THAT(lines,
+              HasSubstr("/run/2 removed: silent for longer than 100 ms"));
+  EXPECT_EQ(occurrences(lines, "\n"), 4U);
+}
+
+TEST_F(ServerTest, FlappingNodesDoNotFloodTheLog) {
+  serve();
+  testing::internal::CaptureStderr();
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    subscribe("example.com", "/run/1");
+    unsubscribe("example.com", "/run/1");
+    EXPECT_TRUE(run_until_packets(2 * i + 2));
+  }
+  const std::string lines = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(occurrences(lines, "\n"), Server::kChangeLinesMax);
+  EXPECT_THAT(lines, HasSubstr("not listed this second"));
+}
+
+TEST_F(ServerTest, WithoutPublishTheTableIsKeptAllTheSame) {
+  make({{address_of(path_), std::nullopt}});
+  ASSERT_TRUE(server_->bind());
+  server_->start({});
+  Pairs pairs = plain_pairs("example.com", "/run/1");
+  pairs.emplace_back("notify", dir_ / "notify");
+  send(encode(pairs));
+  ASSERT_TRUE(run_until_packets(1));
+  EXPECT_EQ(server_->table().node_count(), 1U);
+  server_->on_adopted(1);
+}
+
+TEST_F(ServerTest, StoppedServerReadsAgainWhenStarted) {
+  serve();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(1));
+  server_->stop();
+  subscribe("example.com", "/run/2");
+  loop_.run_nowait();
+  EXPECT_EQ(server_->counters().packets, 1U);
+  start();
+  ASSERT_TRUE(run_until_published(2));
+  EXPECT_THAT(routed("example.com"), ElementsAre("/run/1", "/run/2"));
+}
+
+}  // namespace
+}  // namespace fealty::subscription
