@@ -119,7 +119,8 @@ class Server {
   TimerWatcher publish_timer_;
   std::vector<PendingAck> acks_;                // by rising version
   Counters counters_;
-  std::optional<std::int64_t> expiry_held_since_ms_;
+  std::int64_t expiry_interval_ms_ = 0;
+  std::int64_t expiry_turns_held_ = 0;
   std::vector<log::Limiter> reject_log_;        // one a reason
   std::int64_t change_log_since_ms_ = 0;
   unsigned change_log_lines_ = 0;
