@@ -146,22 +146,29 @@ bool read_protocol(const Fields& fields, Protocol& out) {
   }
 }
 
-// The pool's algorithm is not chosen by the announcement yet; a name that
-// means nothing is refused from the start.
-bool is_algorithm(std::string_view text) {
-  return text == "wrr" || text == "lrc" || text == "wlrc" || text == "iphash";
+bool read_algorithm(const Fields& fields, std::optional<Algorithm>& out) {
+  if (!fields.present[kAlgo]) return true;
+  for (const Algorithm algorithm :
+       {Algorithm::kWrr, Algorithm::kLrc, Algorithm::kWlrc, Algorithm::kIphash,
+        Algorithm::kSticky}) {
+    if (fields.value[kAlgo] != to_string(algorithm)) continue;
+    out = algorithm;
+    return true;
+  }
+  return false;
 }
 
 Verdict read_values(const Fields& fields, Announcement& out) {
   if (!read_protocol(fields, out.protocol)) return Rejection::kBadValue;
-  if (fields.present[kAlgo] && !is_algorithm(fields.value[kAlgo])) {
-    return Rejection::kBadValue;
-  }
+  if (!read_algorithm(fields, out.algorithm)) return Rejection::kBadValue;
   const std::string_view notify = fields.value[kNotify];
   if (notify.size() > kNotifyBytesMax || has_nul(notify)) {
     return Rejection::kBadValue;
   }
   out.notify = notify;
+  out.sni_key = fields.value[kSniKey];
+  out.sni_crt = fields.value[kSniCrt];
+  out.sni_ca = fields.value[kSniCa];
   return std::nullopt;
 }
 
@@ -234,7 +241,12 @@ std::string_view to_string(Rejection reason) {
     case Rejection::kNoKey: return "no-key";
     case Rejection::kBadSignature: return "bad-signature";
     case Rejection::kStale: return "stale";
+    case Rejection::kReplayed: return "replayed";
+    case Rejection::kOverBudget: return "over-budget";
+    case Rejection::kNotOwner: return "not-owner";
     case Rejection::kAddressNotAllowed: return "address-not-allowed";
+    case Rejection::kAddressTaken: return "address-taken";
+    case Rejection::kSniNotAllowed: return "sni-not-allowed";
     case Rejection::kTableFull: return "table-full";
     case Rejection::kCount: break;
   }
@@ -247,6 +259,17 @@ std::string_view to_string(Protocol protocol) {
     case Protocol::kHttp: return "http";
     case Protocol::kFastCgi: return "fastcgi";
     case Protocol::kScgi: return "scgi";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Algorithm algorithm) {
+  switch (algorithm) {
+    case Algorithm::kWrr: return "wrr";
+    case Algorithm::kLrc: return "lrc";
+    case Algorithm::kWlrc: return "wlrc";
+    case Algorithm::kIphash: return "iphash";
+    case Algorithm::kSticky: return "sticky";
   }
   return "unknown";
 }

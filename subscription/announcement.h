@@ -23,13 +23,18 @@ enum class Rejection : std::uint8_t {
   kBadAddress,        // absent, empty, over 255 bytes, or no socket address
   kBadNumber,         // a number that is none, or too large
   kBadValue,          // a NUL, or a value that has no meaning (proto, algo)
-  kUnsupported,       // on-demand vassals, mountpoints: not served here
+  kUnsupported,       // what this router does not serve (fastcgi, scgi)
   kAfterSignature,    // a pair behind `sign`
   kUnsigned,
   kNoKey,             // no readable public key for the domain
   kBadSignature,
-  kStale,             // the stamp is outside the tolerance
+  kStale,             // the stamp is outside the tolerance, or was overtaken
+  kReplayed,          // its signature was taken before
+  kOverBudget,        // its source has had its share of signature checks
+  kNotOwner,          // credentials_check: the sender does not own the key
   kAddressNotAllowed,
+  kAddressTaken,      // another customer's node announced it
+  kSniNotAllowed,     // allow_sni_paths, or no regular file of the sender's
   kTableFull,
   kCount,             // how many there are
 };
@@ -38,6 +43,16 @@ enum class Rejection : std::uint8_t {
 // How a node is spoken to (uwsgi-wire: the first letter of `proto` decides).
 enum class Protocol : std::uint8_t { kUwsgi, kHttp, kFastCgi, kScgi };
 [[nodiscard]] std::string_view to_string(Protocol protocol);
+
+// How a pool's next node is chosen (`algo`).
+enum class Algorithm : std::uint8_t {
+  kWrr,       // smooth weighted round robin
+  kLrc,       // the fewest requests in flight
+  kWlrc,      // the same, divided by the weight
+  kIphash,    // by the client's address
+  kSticky,    // wrr, and then by a signed cookie
+};
+[[nodiscard]] std::string_view to_string(Algorithm algorithm);
 
 // One subscription packet, decoded and within bounds. The key is normalised
 // (lower case, no trailing dot); nothing has been verified.
@@ -53,6 +68,17 @@ struct Announcement {
   std::uint32_t weight = 1;     // 0 on the wire means 1; at most kWeightMax
   std::uint32_t backup = 0;
   Protocol protocol = Protocol::kUwsgi;
+  std::optional<Algorithm> algorithm;   // of the pool; absent: as configured
+  // On-demand vassals: the name that the Emperor knows the node by ("" for
+  // any other node), and whether it sleeps. Only such a node may come without
+  // an address. `clear`: whoever sleeps under this key is forgotten.
+  std::string vassal;
+  bool inactive = false;
+  bool clear = false;
+  // Paths or PEM text, as they came; view the packet.
+  std::string_view sni_key;
+  std::string_view sni_crt;
+  std::string_view sni_ca;
   std::string notify;           // datagram socket to acknowledge to; may be ""
   std::int64_t unix_s = 0;      // 0: absent
   // What `signature` covers, and the signature; both view the packet.
