@@ -1,10 +1,12 @@
-// A uwsgi node that answers from memory, for the comparison bench.
+// A node that answers from memory, for the comparison bench: uwsgi, or HTTP/1.1.
 //
 // What it is for: every peer of the bench stands in front of the same node, and
 // the node must cost so little that the figures are those of the peers.
 // Shape: one request a connection, as uWSGI does it: it reads one request packet
 //   [modifier1 u8][datasize u16 LE][modifier2 u8][datasize bytes of pairs]
 //   and CONTENT_LENGTH bytes of body, which it drops; it answers one response and closes.
+//   Over HTTP/1.1 it reads heads, without a body, and answers one after the other on a connection that
+//   stays open, as an application server with keep-alive does.
 //   PATH_INFO (else REQUEST_URI) is "/N": the response has N bytes of body; any other path is 404.
 //   HEAD gets the same head without the body. "/served" says how many requests it has taken, this one
 //   left out: the bench asks it whether a peer really asked the node.
@@ -13,7 +15,8 @@
 // Threads: one, with one epoll instance; everything is non-blocking.
 // Bounds: kBodyBytesMax a response, kResponsesMax different sizes, 4 + 65535 bytes a packet,
 //   kAcceptsMax connections a turn.
-// Errors: a packet that does not add up closes its connection; a fault of the listener ends the process.
+//   kHeadBytesMax an HTTP head.
+// Errors: what does not add up closes its connection; a fault of the listener ends the process.
 // Source: the uwsgi packet as uWSGI 2.0.21 and nginx send it.
 
 #include <arpa/inet.h>
@@ -48,11 +51,12 @@ constexpr int kAcceptsMax = 64;
 constexpr int kEventsMax = 256;
 constexpr std::size_t kPacketHeaderBytes = 4;
 constexpr std::size_t kReadBytesMin = 4096;
+constexpr std::size_t kHeadBytesMax = 64U << 10;
 constexpr std::size_t kBodyBytesMax = 64U << 20;
 constexpr std::size_t kResponsesMax = 32;
 
 [[noreturn]] void die(const std::string& what) {
-  std::fprintf(stderr, "bench_uwsgi_backend: %s: %s\n", what.c_str(), std::strerror(errno));
+  std::fprintf(stderr, "bench_backend: %s: %s\n", what.c_str(), std::strerror(errno));
   std::exit(1);
 }
 
@@ -111,6 +115,18 @@ std::optional<Request> parse_request(std::string_view pairs) {
   return request;
 }
 
+// METHOD SP TARGET SP ...; the rest of the head says nothing that the node wants to know.
+std::optional<Request> parse_http_request(std::string_view head) {
+  const std::size_t method_end = head.find(' ');
+  if (method_end == head.npos) return std::nullopt;
+  const std::size_t target_end = head.find(' ', method_end + 1);
+  if (target_end == head.npos) return std::nullopt;
+  Request request;
+  request.method = head.substr(0, method_end);
+  request.path = head.substr(method_end + 1, target_end - method_end - 1);
+  return request;
+}
+
 struct Response {
   std::string bytes;
   std::size_t head_bytes = 0;
@@ -153,13 +169,15 @@ class Responses {
 };
 
 enum class Step { WouldBlock, Again, Done };
+enum class Protocol { Uwsgi, Http };
 
 // One connection. Objects are reused with their descriptor's number, so that in a steady
 // state nothing is allocated.
 class Connection {
  public:
-  void open(int fd) {
+  void open(int fd, Protocol protocol) {
     fd_ = fd;
+    protocol_ = protocol;
     have_bytes_ = 0;
     drop_bytes_ = 0;
     out_ = {};
@@ -171,7 +189,8 @@ class Connection {
   Step advance(Responses& responses) {
     Step step = Step::Again;
     while (step == Step::Again) {
-      step = out_.data() == nullptr ? read_packet(responses) : drop_bytes_ > 0 ? drop_body() : write_answer();
+      step = out_.data() != nullptr ? (drop_bytes_ > 0 ? drop_body() : write_answer())
+             : protocol_ == Protocol::Http ? read_head(responses) : read_packet(responses);
     }
     return step;
   }
@@ -202,6 +221,29 @@ class Connection {
     return Step::Again;
   }
 
+  Step read_head(Responses& responses) {
+    constexpr std::string_view kEnd = "\r\n\r\n";
+    const std::size_t end = std::string_view(buffer_.data(), have_bytes_).find(kEnd);
+    if (end != std::string_view::npos) return take_head(end + kEnd.size(), responses);
+    if (have_bytes_ == buffer_.size()) buffer_.resize(buffer_.size() * 2);
+    if (have_bytes_ >= kHeadBytesMax) return Step::Done;
+    const ssize_t count = ::recv(fd_, buffer_.data() + have_bytes_, buffer_.size() - have_bytes_, 0);
+    if (count <= 0) return count < 0 && errno == EAGAIN ? Step::WouldBlock : Step::Done;
+    have_bytes_ += static_cast<std::size_t>(count);
+    return Step::Again;
+  }
+
+  Step take_head(std::size_t head_bytes, Responses& responses) {
+    const auto request = parse_http_request({buffer_.data(), head_bytes});
+    if (!request) return Step::Done;
+    const Response& response = responses.find(request->path);
+    out_ = response.bytes;
+    if (request->method == "HEAD") out_ = out_.substr(0, response.head_bytes);
+    have_bytes_ -= head_bytes;
+    std::memmove(buffer_.data(), buffer_.data() + head_bytes, have_bytes_);
+    return Step::Again;
+  }
+
   // The body is read to its end before the answer: closing a socket with unread bytes in it resets it.
   Step drop_body() {
     std::array<char, 65536> scratch;
@@ -216,10 +258,13 @@ class Connection {
     const ssize_t count = ::send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL);
     if (count < 0) return errno == EAGAIN ? Step::WouldBlock : Step::Done;
     out_.remove_prefix(static_cast<std::size_t>(count));
-    return out_.empty() ? Step::Done : Step::Again;
+    if (!out_.empty()) return Step::Again;
+    out_ = {};
+    return protocol_ == Protocol::Http ? Step::Again : Step::Done;
   }
 
   int fd_ = -1;
+  Protocol protocol_ = Protocol::Uwsgi;
   std::size_t have_bytes_ = 0;
   std::size_t drop_bytes_ = 0;
   std::string_view out_;  // into Responses; set once the packet is read
@@ -231,6 +276,7 @@ class Connection {
 struct Listener {
   int fd = -1;
   std::string address;
+  Protocol protocol = Protocol::Uwsgi;
 };
 
 Listener listen_unix(const std::string& path) {
@@ -277,9 +323,12 @@ Listener listen_tcp(const std::string& address) {
   return {fd, host + ":" + std::to_string(ntohs(name.sin_port))};
 }
 
-Listener listen_on(const std::string& address) {
+Listener listen_on(const std::string& address, Protocol protocol) {
   constexpr std::string_view kUnix = "unix:";
-  return address.starts_with(kUnix) ? listen_unix(address.substr(kUnix.size())) : listen_tcp(address);
+  Listener listener =
+      address.starts_with(kUnix) ? listen_unix(address.substr(kUnix.size())) : listen_tcp(address);
+  listener.protocol = protocol;
+  return listener;
 }
 
 class Server {
@@ -302,21 +351,21 @@ class Server {
  private:
   void on_event(int fd) {
     for (const Listener& listener : listeners_) {
-      if (listener.fd == fd) return accept_some(fd);
+      if (listener.fd == fd) return accept_some(listener);
     }
     advance(fd);
   }
 
-  void accept_some(int listener_fd) {
+  void accept_some(const Listener& listener) {
     for (int i = 0; i < kAcceptsMax; ++i) {
-      const int fd = ::accept4(listener_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) {
         if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) die("accept4");
         return;
       }
       const auto index = static_cast<std::size_t>(fd);
       if (connections_.size() <= index) connections_.resize(index + 1);
-      connections_[index].open(fd);
+      connections_[index].open(fd, listener.protocol);
       advance(fd);
     }
   }
@@ -347,27 +396,28 @@ class Server {
 };
 
 constexpr const char* kUsage =
-    "usage: bench_uwsgi_backend --listen ADDRESS [--listen ADDRESS]...\n"
-    "A uwsgi node for benchmarks: GET /N is answered with N bytes from memory.\n"
+    "usage: bench_backend --listen ADDRESS | --listen-http ADDRESS ...\n"
+    "A uwsgi or HTTP node for benchmarks: GET /N is answered with N bytes from memory.\n"
     "ADDRESS is unix:PATH or IPV4:PORT (port 0: a free one). Prints \"ready ADDRESS\" once bound.\n";
 
 int usage(std::FILE* to, int exit_code) { return std::fputs(kUsage, to) < 0 ? 1 : exit_code; }
 
-int serve(const std::vector<std::string>& addresses) {
+int serve(const std::vector<std::pair<std::string, Protocol>>& addresses) {
   ::signal(SIGPIPE, SIG_IGN);
   std::vector<Listener> listeners;
-  for (const std::string& address : addresses) listeners.push_back(listen_on(address));
+  for (const auto& [address, protocol] : addresses) listeners.push_back(listen_on(address, protocol));
   for (const Listener& listener : listeners) std::printf("ready %s\n", listener.address.c_str());
   std::fflush(stdout);
   Server(std::move(listeners)).run();
 }
 
 int run(const std::vector<std::string_view>& arguments) {
-  std::vector<std::string> addresses;
+  std::vector<std::pair<std::string, Protocol>> addresses;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i] == "--help") return usage(stdout, 0);
-    if (arguments[i] != "--listen" || i + 1 == arguments.size()) return usage(stderr, 2);
-    addresses.emplace_back(arguments[++i]);
+    const bool http = arguments[i] == "--listen-http";
+    if ((!http && arguments[i] != "--listen") || i + 1 == arguments.size()) return usage(stderr, 2);
+    addresses.emplace_back(arguments[++i], http ? Protocol::Http : Protocol::Uwsgi);
   }
   if (addresses.empty()) return usage(stderr, 2);
   return serve(addresses);

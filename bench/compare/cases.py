@@ -4,7 +4,10 @@ from dataclasses import dataclass, field
 
 from load import Wrk
 
-HOST = "bench.example.com"
+HOST = "bench.example.com"  # whose node speaks uwsgi
+HTTP_HOST = "http.bench.example.com"  # whose node speaks HTTP/1.1, over TCP with keep-alive
+
+HTTP_NODE = frozenset({"http", "http-node"})
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,7 @@ class Case:
 
     path        answered by the node: "/N" is N bytes (backend.cc)
     body_bytes  what each answer must bring
+    host        whom is asked: HOST or HTTP_HOST
     needs       words that a peer's `offers` must all hold: how the client speaks, what the node speaks
     load        the load generator
     stall_ms    a p99 at or above this is called out: a 40 ms delayed ACK shows there
@@ -22,6 +26,7 @@ class Case:
     about: str
     path: str
     body_bytes: int
+    host: str = HOST
     needs: frozenset = frozenset({"http", "uwsgi-node"})
     load: Wrk = field(default_factory=Wrk)
     stall_ms: float = 20.0
@@ -30,4 +35,8 @@ class Case:
 CASES = [
     Case("get-small", "keep-alive GET of 10 bytes from a uwsgi node", "/10", 10),
     Case("get-10k", "keep-alive GET of 10 KiB from a uwsgi node", "/10240", 10240),
+    Case("http-small", "keep-alive GET of 10 bytes from an HTTP node, kept connections", "/10", 10,
+         HTTP_HOST, HTTP_NODE),
+    Case("http-10k", "keep-alive GET of 10 KiB from an HTTP node, kept connections", "/10240", 10240,
+         HTTP_HOST, HTTP_NODE),
 ]

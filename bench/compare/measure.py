@@ -5,7 +5,6 @@ import subprocess
 import time
 from dataclasses import asdict, dataclass, fields
 
-from cases import HOST
 from node_link import requests_served
 from processes import BenchError, busy_ns, client_ports, cpu_ns, end, pinned
 
@@ -43,10 +42,10 @@ class Sample:
 class LoadProcess:
     """A load generator under way; ended if it is left early."""
 
-    def __init__(self, load, url, seconds, options):
-        self.load = load
+    def __init__(self, case, peer, seconds, options):
+        self.load = case.load
         self.seconds = seconds
-        command = load.command(url, HOST, seconds, options.connections)
+        command = self.load.command(peer.url(case), case.host, seconds, options.connections)
         self.process = subprocess.Popen(
             pinned(command, options.load_cpu), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True)
@@ -70,7 +69,7 @@ class LoadProcess:
 def warm_up(case, peer, options):
     """Returns how many of the connections opened first are still there at the end."""
     started = time.monotonic()
-    with LoadProcess(case.load, peer.url(case), options.warmup_seconds, options) as load:
+    with LoadProcess(case, peer, options.warmup_seconds, options) as load:
         first = set()
         while len(first) < options.connections and time.monotonic() < started + OPENING_SECONDS:
             first = client_ports(peer.port)
@@ -86,7 +85,7 @@ def measure(case, peer, setting, round_number):
     kept = warm_up(case, peer, options)
     served_before = requests_served(peer.node_path)
     before = read_clocks(peer, setting)
-    with LoadProcess(case.load, peer.url(case), options.seconds, options) as load:
+    with LoadProcess(case, peer, options.seconds, options) as load:
         seen = load.result()
     used = read_clocks(peer, setting) - before
     setting.check_alive()

@@ -17,9 +17,9 @@ def packet(modifier1, fields):
     return struct.pack("<BHB", modifier1, len(pairs), 0) + pairs
 
 
-def subscribe_packet(key, address):
+def subscribe_packet(key, address, proto):
     return packet(SUBSCRIBE, {"key": key, "address": address, "modifier1": "0", "modifier2": "0",
-                              "cores": "1", "load": "0", "weight": "1"})
+                              "cores": "1", "load": "0", "weight": "1", "proto": proto})
 
 
 def requests_served(node_path):
@@ -33,10 +33,10 @@ def requests_served(node_path):
 
 
 class Announcer:
-    """Sends one packet to each server, at once on add() and then every few seconds, from a thread of its own."""
+    """Sends its packets to each server, at once on add() and then every few seconds, from a thread of its own."""
 
-    def __init__(self, key, address):
-        self._packet = subscribe_packet(key, address)
+    def __init__(self, packets):
+        self._packets = packets
         self._servers = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
@@ -61,6 +61,7 @@ class Announcer:
 
     def _send(self, path):
         try:
-            self._socket.sendto(self._packet, path)
+            for datagram in self._packets:
+                self._socket.sendto(datagram, path)
         except OSError:
             pass  # not up yet, gone, or full: the next packet, or the readiness check, tells

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 
-from cases import HOST
+from cases import HOST, HTTP_HOST
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -28,7 +28,8 @@ class Peer:
         self.options = options
         self.directory = ""
         self.port = 0
-        self.node_path = ""
+        self.node_path = ""   # the uwsgi node's Unix socket
+        self.http_node = ""   # the HTTP node's IP:PORT
 
     def binary(self):
         """The program: a path, or a name to be found."""
@@ -170,6 +171,100 @@ class UwsgiHttp(Peer):
                 "--master", "--die-on-term", "--disable-logging"]
 
 
+NGINX_HTTP_CONFIG = """\
+user root;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log error;
+events {{ use epoll; worker_connections 8192; }}
+http {{
+  access_log off;
+  keepalive_timeout 3600s;
+  keepalive_requests 1000000000;
+  tcp_nodelay on;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  upstream node {{
+    server {node};
+    keepalive 256;
+    keepalive_requests 1000000000;
+    keepalive_timeout 3600s;
+  }}
+  server {{
+    listen 127.0.0.1:{port};
+    server_name {host};
+    location / {{
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_buffering off;
+      proxy_buffer_size 16k;
+      proxy_buffers 8 16k;
+      proxy_pass http://node;
+    }}
+  }}
+}}
+"""
+
+
+class NginxHttp(NginxUwsgi):
+    """nginx with proxy_pass and kept connections to the node; buffering as above."""
+
+    name = "nginx-http"
+    offers = frozenset({"http", "http-node"})
+
+    def prepare(self):
+        self.write("nginx.conf", NGINX_HTTP_CONFIG.format(
+            directory=self.directory, port=self.port, host=HTTP_HOST, node=self.http_node))
+
+
+HAPROXY_CONFIG = """\
+global
+  nbthread 1
+  maxconn 8192
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 3600s
+  timeout server 3600s
+  timeout http-keep-alive 3600s
+frontend front
+  bind 127.0.0.1:{port}
+  default_backend nodes
+backend nodes
+  http-reuse always
+  http-request set-header X-Forwarded-For %[src]
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  server node {node} pool-max-conn 256 pool-purge-delay 3600s
+"""
+
+
+class HaproxyHttp(Peer):
+    """HAProxy with one thread and shared, kept connections to the node."""
+
+    name = "haproxy-http"
+    offers = frozenset({"http", "http-node"})
+
+    def binary(self):
+        return "haproxy"
+
+    def version_command(self):
+        return [self.program(), "-v"]
+
+    def prepare(self):
+        self.write("haproxy.cfg", HAPROXY_CONFIG.format(port=self.port, node=self.http_node))
+
+    def command(self):
+        return [self.program(), "-db", "-f", self.path("haproxy.cfg")]
+
+
 FEALTY_CONFIG = """\
 workers: 1
 user: root
@@ -186,7 +281,7 @@ class Fealty(Peer):
     """The project's router."""
 
     name = "fealty"
-    offers = frozenset({"http", "uwsgi-node"})
+    offers = frozenset({"http", "uwsgi-node", "http-node"})
     announced = True
 
     def binary(self):
@@ -202,4 +297,4 @@ class Fealty(Peer):
         return [self.program(), "-c", self.path("router.yaml")]
 
 
-PEERS = [NginxUwsgi, UwsgiHttp, Fealty]
+PEERS = [NginxUwsgi, UwsgiHttp, NginxHttp, HaproxyHttp, Fealty]

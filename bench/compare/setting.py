@@ -8,14 +8,14 @@ import subprocess
 import tempfile
 import time
 
-from cases import HOST
-from node_link import Announcer
+from cases import HOST, HTTP_HOST
+from node_link import Announcer, subscribe_packet
 from peers import REPOSITORY
 from processes import BenchError, Child, free_port
 
 READY_SECONDS = 10.0
 POLL_SECONDS = 0.02
-BUILT_NODE = os.path.join(REPOSITORY, "build", "bench", "bench_uwsgi_backend")
+BUILT_NODE = os.path.join(REPOSITORY, "build", "bench", "bench_backend")
 NODE_SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "backend.cc")
 
 
@@ -27,6 +27,7 @@ class Setting:
         self.peers = peers
         self.children = {}  # by peer name
         self.node = None
+        self.http_node = ""  # IP:PORT
         self.announcer = None
         self.directory = ""
 
@@ -53,12 +54,15 @@ class Setting:
 
     def _start_node(self):
         path = os.path.join(self.directory, "node.sock")
-        command = [self._node_program(), "--listen", f"unix:{path}"]
+        command = [self._node_program(), "--listen", f"unix:{path}", "--listen-http", "127.0.0.1:0"]
         self.node = Child(command, self.options.load_cpu,
                           os.path.join(self.directory, "node.log"), stdout=subprocess.PIPE)
-        if not self.node.process.stdout.readline().startswith(b"ready "):
+        ready = [self.node.process.stdout.readline().decode().split() for _ in range(2)]
+        if [words[:1] for words in ready] != [["ready"], ["ready"]]:
             raise BenchError(f"the node did not start:\n{self.node.log_tail()}")
-        self.announcer = Announcer(HOST, path)
+        self.http_node = ready[1][1]
+        self.announcer = Announcer([subscribe_packet(HOST, path, "uwsgi"),
+                                    subscribe_packet(HTTP_HOST, self.http_node, "http")])
 
     def _node_program(self):
         """The one given, else the one built, else one compiled here and now."""
@@ -76,6 +80,7 @@ class Setting:
         os.mkdir(peer.directory)
         peer.port = free_port()
         peer.node_path = os.path.join(self.directory, "node.sock")
+        peer.http_node = self.http_node
         peer.prepare()
         child = Child(peer.command(), self.options.peer_cpu, peer.path("output.log"))
         self.children[peer.name] = child
@@ -96,16 +101,17 @@ class Setting:
     def _problem_of(self, peer):
         if peer.announced:
             self.announcer.add(peer.subscription_path)
-        return problem_of_answers(peer.port, "/10", 10)
+        hosts = [host for host, node in ((HOST, "uwsgi-node"), (HTTP_HOST, "http-node")) if node in peer.offers]
+        return next(filter(None, (problem_of_answers(peer.port, host, "/10", 10) for host in hosts)), None)
 
 
-def problem_of_answers(port, path, body_bytes):
+def problem_of_answers(port, host, path, body_bytes):
     """Asks twice on one connection; says what is wrong with the answers, or None."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         sockets = []
         for _ in range(2):
-            connection.request("GET", path, headers={"Host": HOST})
+            connection.request("GET", path, headers={"Host": host})
             sockets.append(connection.sock)
             answer = connection.getresponse()
             body = answer.read()
