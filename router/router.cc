@@ -2,6 +2,7 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
@@ -122,6 +123,16 @@ Status Router::drop_privileges() {
   return Ok{};
 }
 
+// Requests come first: packets that arrive for the control thread do not
+// interrupt a worker at work on the same core. It still gets its share.
+void Router::yield_to_workers() {
+  const sched_param priority{};
+  if (::sched_setscheduler(0, SCHED_BATCH, &priority) != 0) {
+    log::debug("the control thread keeps its scheduling class: {}",
+               std::strerror(errno));
+  }
+}
+
 int Router::run() {
   ::signal(SIGPIPE, SIG_IGN);
   for (const int signal : {SIGTERM, SIGINT}) {
@@ -139,6 +150,7 @@ int Router::run() {
       workers_[i]->run();
     });
   }
+  yield_to_workers();  // after they have begun: they would inherit it
   subscriptions_.start([this](auto snapshot) { publish(std::move(snapshot)); });
   admin_.start();
   for (const auto& listener : options_.listeners) {

@@ -39,6 +39,7 @@ class Router {
 
  private:
   [[nodiscard]] Status bind_listener(const ListenerOptions& listener);
+  static void yield_to_workers();
   [[nodiscard]] Admin::Answer on_admin(std::string_view path,
                                        std::string_view query);
   void publish(std::shared_ptr<const subscription::Snapshot> snapshot);
