@@ -60,6 +60,10 @@ class Vassal:
         """SIGSTOP to all of it: the socket still takes connections, nobody answers."""
         self.process.signal_session(signal.SIGSTOP)
 
+    def kill(self):
+        """SIGKILL to all of it, whatever it is at."""
+        self.process.signal_session(signal.SIGKILL)
+
     def kill_while_busy(self):
         """SIGKILL to all of it from within a request of its own, sent past the router.
 
