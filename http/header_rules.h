@@ -26,6 +26,9 @@ enum class Header : std::uint8_t {
   kTransferEncoding,
   kUpgrade,
   kXClientDn,
+  kXForwardedFor,
+  kXForwardedHost,
+  kXForwardedProto,
 };
 
 // How a request header travels to a node that takes variables (uwsgi, FastCGI,
@@ -36,10 +39,17 @@ enum class AsVariable : std::uint8_t {
   kDropped,    // a forgery, or framing that the router has undone
 };
 
+// How a request header travels to a node that takes HTTP.
+enum class AsField : std::uint8_t {
+  kCopied,     // as it came
+  kWritten,    // the router writes its own in its place, or none
+};
+
 struct HeaderRule {
   std::string_view name;        // lower case
   Header id;
   AsVariable as_variable;
+  AsField as_field;
   // Meant for one connection only (RFC 9110 section 7.6.1): never forwarded to
   // an HTTP node, nor from any node to a client.
   bool hop_by_hop;
@@ -49,36 +59,51 @@ struct HeaderRule {
 
 // Sorted by length, then by name.
 inline constexpr std::array kHeaderRules = {
-    HeaderRule{"te", Header::kTe, AsVariable::kPrefixed, true, false},
-    HeaderRule{"host", Header::kHost, AsVariable::kPrefixed, false, true},
-    // A client's Proxy header would become HTTP_PROXY, which libraries take
-    // for configuration (httpoxy, CVE-2016-5385).
-    HeaderRule{"proxy", Header::kProxy, AsVariable::kDropped, false, false},
-    HeaderRule{"cookie", Header::kCookie, AsVariable::kPrefixed, false, false},
-    HeaderRule{"expect", Header::kExpect, AsVariable::kPrefixed, false, false},
-    HeaderRule{"trailer", Header::kTrailer, AsVariable::kPrefixed, true, false},
-    HeaderRule{"upgrade", Header::kUpgrade, AsVariable::kPrefixed, true, false},
-    HeaderRule{"connection", Header::kConnection, AsVariable::kPrefixed, true,
-               false},
-    HeaderRule{"keep-alive", Header::kKeepAlive, AsVariable::kPrefixed, true,
-               false},
-    // Who the client is, only the router says.
-    HeaderRule{"x-client-dn", Header::kXClientDn, AsVariable::kDropped, false,
-               false},
-    HeaderRule{"content-type", Header::kContentType, AsVariable::kBare, false,
-               true},
-    HeaderRule{"content-length", Header::kContentLength, AsVariable::kBare,
+    HeaderRule{"te", Header::kTe, AsVariable::kPrefixed, AsField::kWritten,
+               true, false},
+    HeaderRule{"host", Header::kHost, AsVariable::kPrefixed, AsField::kWritten,
                false, true},
+    // A client's Proxy header would become HTTP_PROXY, which libraries take
+    // for configuration (httpoxy, CVE-2016-5385): behind an HTTP node that
+    // speaks CGI too.
+    HeaderRule{"proxy", Header::kProxy, AsVariable::kDropped, AsField::kWritten,
+               false, false},
+    HeaderRule{"cookie", Header::kCookie, AsVariable::kPrefixed,
+               AsField::kCopied, false, false},
+    // 100 is the router's to say.
+    HeaderRule{"expect", Header::kExpect, AsVariable::kPrefixed,
+               AsField::kWritten, false, false},
+    HeaderRule{"trailer", Header::kTrailer, AsVariable::kPrefixed,
+               AsField::kWritten, true, false},
+    HeaderRule{"upgrade", Header::kUpgrade, AsVariable::kPrefixed,
+               AsField::kWritten, true, false},
+    HeaderRule{"connection", Header::kConnection, AsVariable::kPrefixed,
+               AsField::kWritten, true, false},
+    HeaderRule{"keep-alive", Header::kKeepAlive, AsVariable::kPrefixed,
+               AsField::kWritten, true, false},
+    // Who the client is, only the router says.
+    HeaderRule{"x-client-dn", Header::kXClientDn, AsVariable::kDropped,
+               AsField::kWritten, false, false},
+    HeaderRule{"content-type", Header::kContentType, AsVariable::kBare,
+               AsField::kCopied, false, true},
+    HeaderRule{"content-length", Header::kContentLength, AsVariable::kBare,
+               AsField::kWritten, false, true},
+    HeaderRule{"x-forwarded-for", Header::kXForwardedFor, AsVariable::kPrefixed,
+               AsField::kWritten, false, false},
     HeaderRule{"proxy-connection", Header::kProxyConnection,
-               AsVariable::kPrefixed, true, false},
-    // The body reaches the node unchunked.
+               AsVariable::kPrefixed, AsField::kWritten, true, false},
+    HeaderRule{"x-forwarded-host", Header::kXForwardedHost,
+               AsVariable::kPrefixed, AsField::kWritten, false, false},
+    // The body reaches the node unchunked, or chunked anew.
     HeaderRule{"transfer-encoding", Header::kTransferEncoding,
-               AsVariable::kDropped, true, false},
+               AsVariable::kDropped, AsField::kWritten, true, false},
+    HeaderRule{"x-forwarded-proto", Header::kXForwardedProto,
+               AsVariable::kPrefixed, AsField::kWritten, false, false},
 };
 
 inline constexpr HeaderRule kOtherHeader = {"", Header::kOther,
-                                            AsVariable::kPrefixed, false,
-                                            false};
+                                            AsVariable::kPrefixed,
+                                            AsField::kCopied, false, false};
 
 [[nodiscard]] constexpr char ascii_lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;

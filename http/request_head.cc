@@ -207,13 +207,20 @@ struct ConnectionTokens {
   bool close = false;
   bool keep_alive = false;
   bool upgrade = false;
+  bool others = false;
 };
 
 void apply_connection(std::string_view value, ConnectionTokens& tokens) {
   for_each_token(value, [&](std::string_view token) {
-    if (equals_ignoring_case(token, "close")) tokens.close = true;
-    if (equals_ignoring_case(token, "keep-alive")) tokens.keep_alive = true;
-    if (equals_ignoring_case(token, "upgrade")) tokens.upgrade = true;
+    if (equals_ignoring_case(token, "close")) {
+      tokens.close = true;
+    } else if (equals_ignoring_case(token, "keep-alive")) {
+      tokens.keep_alive = true;
+    } else if (equals_ignoring_case(token, "upgrade")) {
+      tokens.upgrade = true;
+    } else {
+      tokens.others = true;
+    }
   });
 }
 
@@ -288,6 +295,7 @@ HeadProblem apply_fields(RequestHead& head) {
   head.keep_alive =
       !tokens.close && (head.minor_version == 1 || tokens.keep_alive);
   head.upgrade = tokens.upgrade && has(Header::kUpgrade);
+  head.names_fields = tokens.others;
   return kGood;
 }
 
@@ -375,6 +383,37 @@ const HeaderField* RequestHead::find(Header id) const {
   return nullptr;
 }
 
+bool RequestHead::is_idempotent() const {
+  constexpr std::array<std::string_view, 10> kIdempotent = {
+      "GET",    "HEAD",     "PUT",    "DELETE", "OPTIONS",
+      "TRACE",  "PROPFIND", "REPORT", "SEARCH", "QUERY"};
+  return std::find(kIdempotent.begin(), kIdempotent.end(), method) !=
+         kIdempotent.end();
+}
+
+bool RequestHead::asks_for_websocket() const {
+  return upgrade && minor_version == 1 && method == "GET" &&
+         framing == BodyFraming::kNone &&
+         equals_ignoring_case(find(Header::kUpgrade)->value, "websocket");
+}
+
+bool RequestHead::is_connection_option(std::string_view name) const {
+  const auto same = [name](std::string_view token) {
+    return std::equal(token.begin(), token.end(), name.begin(), name.end(),
+                      [](char a, char b) {
+                        return ascii_lower(a) == ascii_lower(b);
+                      });
+  };
+  bool found = false;
+  for (std::size_t i = 0; i < field_count && names_fields; ++i) {
+    if (fields[i].rule->id != Header::kConnection) continue;
+    for_each_token(fields[i].value, [&](std::string_view token) {
+      found = found || same(token);
+    });
+  }
+  return found;
+}
+
 HeadProblem parse_request_head(std::string_view bytes, RequestHead& head) {
   head.method = head.target = head.uri = head.path = {};
   head.query = head.authority = {};
@@ -382,7 +421,7 @@ HeadProblem parse_request_head(std::string_view bytes, RequestHead& head) {
   head.fields[0] = {};
   head.framing = BodyFraming::kNone;
   head.content_length = 0;
-  head.expect_continue = head.upgrade = false;
+  head.expect_continue = head.upgrade = head.names_fields = false;
 
   Recorder record{&head};
   llhttp_t parser;

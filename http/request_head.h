@@ -51,11 +51,20 @@ struct RequestHead {
   bool keep_alive = true;       // the client's wish, by version and Connection
   bool expect_continue = false;
   bool upgrade = false;         // Connection names upgrade, and it is there
+  bool names_fields = false;    // Connection names headers of this hop
 
   [[nodiscard]] bool is_head() const { return method == "HEAD"; }
   [[nodiscard]] std::string_view protocol() const {
     return minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1";
   }
+  // Whether asking twice does what asking once does (RFC 9110 section 9.2.2,
+  // and the registered methods that say so of themselves).
+  [[nodiscard]] bool is_idempotent() const;
+  // The opening handshake of a WebSocket (RFC 6455 section 4.1), as far as a
+  // gateway looks at it.
+  [[nodiscard]] bool asks_for_websocket() const;
+  // Whether Connection names this header: it ends here, too.
+  [[nodiscard]] bool is_connection_option(std::string_view name) const;
   [[nodiscard]] const HeaderField* find(Header id) const;
 };
 

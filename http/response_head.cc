@@ -48,6 +48,7 @@ bool parse_status_line(std::string_view line, ResponseHead& head) {
     return false;
   }
   if (line[7] < '0' || line[7] > '9') return false;
+  head.keep_alive = line[7] != '0';
   const auto [end, error] =
       std::from_chars(line.data() + 9, line.data() + 12, head.status);
   if (error != std::errc{} || end != line.data() + 12) return false;
@@ -104,16 +105,20 @@ void apply_field(const Field& field, Framing& framing, ResponseHead& head) {
       break;
     case Header::kConnection:
       for_each_token(field.value, [&](std::string_view token) {
-        if (rule_of(token).id != Header::kOther ||
-            equals_ignoring_case(token, "close")) {
+        if (equals_ignoring_case(token, "close")) {
+          head.keep_alive = false;
           return;
         }
+        if (rule_of(token).id != Header::kOther) return;
         if (head.connection_option_count == head.connection_options.size()) {
           framing.bad = true;
           return;
         }
         head.connection_options[head.connection_option_count++] = token;
       });
+      break;
+    case Header::kUpgrade:
+      head.to_websocket = equals_ignoring_case(field.value, "websocket");
       break;
     default:
       break;
@@ -160,10 +165,11 @@ bool forwarded(const ResponseHead& head, const ClientFraming& framing,
                std::string_view name) {
   const HeaderRule& rule = rule_of(name);
   if (rule.hop_by_hop) return false;
-  // Beside chunked or an end by closing, a length would be a lie; with 204 it
-  // has no meaning (RFC 9110 section 8.6).
+  // Beside chunked or an end by closing, a length would be a lie; with 1xx and
+  // 204 it has no meaning (RFC 9110 section 8.6).
   if (rule.id == Header::kContentLength &&
-      (framing.body != ClientFraming::Body::kAsIs || head.status == 204)) {
+      (framing.body != ClientFraming::Body::kAsIs || head.interim() ||
+       head.status == 204)) {
     return false;
   }
   return !is_connection_option(head, name);
@@ -240,6 +246,9 @@ std::size_t write_response_head(const ResponseHead& head,
   }
   if (framing.body == ClientFraming::Body::kChunked) {
     text.add("Transfer-Encoding: chunked\r\n");
+  }
+  if (framing.to_websocket) {
+    text.add("Connection: Upgrade\r\nUpgrade: websocket\r\n");
   }
   if (!head.interim()) {
     if (!framing.keep_alive) {

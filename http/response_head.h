@@ -22,6 +22,10 @@ struct ResponseHead {
   AnswerFraming framing = AnswerFraming::kClose;
   std::uint64_t content_length = 0;
   bool has_content_length = false; // even where the answer has no body
+  // The node will take another request on this connection (RFC 9112 section
+  // 9.3): HTTP/1.1, and no Connection: close. 1.0's keep-alive does not count.
+  bool keep_alive = false;
+  bool to_websocket = false;       // Upgrade names the WebSocket, alone
   // Headers that Connection names: for this connection only.
   static constexpr std::size_t kConnectionOptionsMax = 8;
   std::array<std::string_view, kConnectionOptionsMax> connection_options;
@@ -57,6 +61,7 @@ struct ClientFraming {
   Body body = Body::kAsIs;
   bool keep_alive = true;
   int client_minor_version = 1;
+  bool to_websocket = false;  // the 101 that the client asked for
 };
 
 // Writes the head for the client: "HTTP/1.1", the node's status and headers

@@ -27,6 +27,10 @@ struct Timeouts {                  // milliseconds
   std::int64_t client_ms = 60'000;       // silence of a client amid a request
   std::int64_t keepalive_ms = 5'000;     // idle between two requests
   std::int64_t drain_ms = 30'000;        // what SIGTERM leaves to the running
+  // Connections to HTTP nodes between two requests. Most applications close
+  // theirs after 5 s or later (Node.js 5 s, Apache 5 s, Gunicorn 2 s).
+  std::int64_t node_idle_ms = 4'000;
+  std::int64_t node_age_ms = 300'000;    // older ones are not kept again
 };
 
 struct Limits {
@@ -34,6 +38,7 @@ struct Limits {
   std::size_t connections = 65'536;      // clients, all workers together
   std::uint64_t body_bytes = UINT64_MAX; // a request's body
   std::size_t body_memory_bytes = 256 * 1024;  // of a body kept; the rest: file
+  std::uint32_t node_idle_connections = 256;   // kept a worker and HTTP node
 };
 
 struct Options {

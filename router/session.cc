@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "router/error_page.h"
-#include "router/node_uwsgi.h"
 
 namespace fealty::router {
 namespace {
@@ -25,7 +24,6 @@ std::uint8_t copy_text(char (&to)[N], std::string_view from) {
 Session::Session(WorkerContext& context, SessionOwner& owner)
     : context_(context), owner_(owner) {
   client_io_.bind<&Session::on_client>(context.loop, this);
-  node_io_.bind<&Session::on_node>(context.nodes, this);
   deadline_.session = this;
 }
 
@@ -93,6 +91,9 @@ void Session::on_client(int events) {
         read_ahead();
       }
       break;
+    case State::kTunnel:
+      tunnel_to_node();
+      break;
     case State::kLinger:
       drain_client();
       break;
@@ -106,13 +107,19 @@ void Session::on_node(int events) {
     on_connected();
     return;
   }
+  if (state_ == State::kTunnel) {
+    if ((events & EV_WRITE) != 0) flush_to_node();
+    if ((events & EV_READ) != 0 && state_ == State::kTunnel) tunnel_to_client();
+    return;
+  }
+  const NodeConnection* const connection = connection_;
   if ((events & EV_WRITE) != 0) {
     if (packet_sent_ < packet_.size()) {
       send_more_packet();
     } else {
       pump_upload();
     }
-    if (state_ != State::kRelay || !node_stream_.open()) return;
+    if (state_ != State::kRelay || connection_ != connection) return;
   }
   if ((events & EV_READ) != 0) read_answer();
 }
@@ -124,6 +131,8 @@ void Session::on_deadline(const DeadlineQueue& queue) {
     ++connect_timeouts_;
     pass_over_node(true);
     connect();
+  } else if (state_ == State::kTunnel) {
+    cut_connection();
   } else if (&queue == &context_.node_deadline) {
     fail(504, "The application did not answer in time (timeouts.node).");
   } else {
@@ -278,7 +287,9 @@ void Session::begin_request(std::string_view bytes) {
     return;
   }
   pool_ = *pool;
-  if (!encode_request(head, host)) return;
+  idempotent_ = head.is_idempotent();
+  websocket_ = head.asks_for_websocket();
+  if (!encode_first(bytes, head, host)) return;
   switch (head.framing) {
     case http::BodyFraming::kNone:
       connect();
@@ -287,36 +298,13 @@ void Session::begin_request(std::string_view bytes) {
       begin_length_body(head.expect_continue);
       break;
     case http::BodyFraming::kChunked:
-      begin_chunked_body(head.expect_continue);
+      if (streams_chunks_) {
+        begin_chunk_stream(head.expect_continue);
+      } else {
+        begin_chunked_body(head.expect_continue);
+      }
       break;
   }
-}
-
-// The uwsgi packet into packet_: most fit a small block. False: failed.
-bool Session::encode_request(const http::RequestHead& head,
-                             const http::Host& host) {
-  const ConnectionVariables connection{
-      {remote_addr_, remote_addr_bytes_},
-      {remote_port_, remote_port_bytes_},
-      server_port_,
-      &context_.options.extra_variables};
-  for (const std::size_t bytes : {BufferPool::kSmall, BufferPool::kLarge}) {
-    packet_ = context_.buffers.acquire(bytes);
-    std::size_t packet_bytes = 0;
-    switch (encode_uwsgi_request(head, host, connection, packet_.room(),
-                                 packet_bytes)) {
-      case Encoded::kOk:
-        packet_.filled(packet_bytes);
-        return true;
-      case Encoded::kBadPath:
-        fail(400, "Malformed escape in the request's path.");
-        return false;
-      case Encoded::kTooLarge:
-        break;
-    }
-  }
-  fail(431, "The request's headers are too large for the application.");
-  return false;
 }
 
 // ---------------------------------------------------- the client, otherwise
@@ -355,9 +343,12 @@ void Session::drain_client() {
 // The rest of a body whose application has answered without it. A client that
 // sends all of it before it reads would otherwise wait for us, and we for it.
 void Session::discard_body() {
+  // Behind a chunked body there is no next request: its end is not looked for.
+  const std::uint64_t left = streams_chunks_ ? UINT64_MAX : body_left_;
+  std::size_t gone = 0;
   if (in_.empty()) {
     const auto most = static_cast<std::size_t>(
-        std::min<std::uint64_t>(body_left_, WorkerContext::kReadBytes));
+        std::min<std::uint64_t>(left, WorkerContext::kReadBytes));
     const IoResult result = client_.read(context_.reading().first(most));
     if (result.end()) client_ended_ = true;
     if (!result.ok() && !result.end() && !result.would_block()) {
@@ -365,13 +356,12 @@ void Session::discard_body() {
       return;
     }
     Counters::add(context_.counters.received_bytes, result.bytes);
-    body_left_ -= result.bytes;
+    gone = result.bytes;
   } else {
-    const auto here = static_cast<std::size_t>(
-        std::min<std::uint64_t>(body_left_, in_.size()));
-    in_.consume(here);
-    body_left_ -= here;
+    gone = static_cast<std::size_t>(std::min<std::uint64_t>(left, in_.size()));
+    in_.consume(gone);
   }
+  if (!streams_chunks_) body_left_ -= gone;
   watch_client();
 }
 
@@ -421,6 +411,10 @@ void Session::flush_output() {
   out_.release();
   if (state_ == State::kFlush) {
     finish_request();
+    return;
+  }
+  if (state_ == State::kTunnel) {
+    settle_tunnel();
     return;
   }
   if (state_ == State::kRelay) {
@@ -476,7 +470,11 @@ void Session::log_failure(int status, std::string_view reason) {
 // The whole answer was given to the socket, or to out_.
 void Session::finish_answer() {
   answer_complete_ = true;
-  release_node();
+  if (may_keep_node()) {
+    keep_node();
+  } else {
+    release_node();
+  }
   if (out_.empty()) {
     finish_request();
     return;
@@ -513,20 +511,25 @@ void Session::forget_request() {
   keep_alive_ = to_head_ = has_body_ = false;
   chunked_open_ = failed_ = answered_ = false;
   client_minor_version_ = 1;
-  body_left_ = request_id_ = 0;
+  idempotent_ = websocket_ = streams_chunks_ = false;
+  body_left_ = chunk_bytes_ = request_id_ = 0;
   body_decoder_ = {};
   store_.reset();
+  head_.release();
+  wire_ = Wire::kNone;
   packet_.release();
-  packet_sent_ = 0;
+  packet_head_bytes_ = packet_sent_ = 0;
   upload_.release();
   pool_.reset();
+  again_ = nullptr;
   tried_.clear();
   connect_until_ms_ = 0;
-  backlog_full_ = false;
-  connect_timeouts_ = 0;
+  backlog_full_ = fresh_only_ = heard_ = false;
+  node_ended_ = node_shut_ = client_shut_ = false;
+  connect_timeouts_ = repeats_ = 0;
   upload_refused_ = upload_blocked_ = false;
   answer_head_.release();
-  answer_head_done_ = answer_complete_ = false;
+  answer_head_done_ = answer_complete_ = node_keeps_ = surplus_ = false;
   answer_framing_ = http::AnswerFraming::kNone;
   client_framing_ = http::ClientFraming::Body::kAsIs;
   answer_left_ = 0;
@@ -555,6 +558,9 @@ void Session::cut_connection() {
 }
 
 void Session::close() {
+  if (state_ == State::kTunnel) {
+    Counters::subtract(context_.counters.tunnels_open);
+  }
   release_node();
   client_io_.stop();
   client_.close();
@@ -575,6 +581,9 @@ void Session::watch_client() {
   switch (state_) {
     case State::kClosed:
       return;
+    case State::kTunnel:
+      if (upload_.empty() && !client_ended_) events |= EV_READ;
+      break;
     case State::kIdle:
     case State::kReadHead:
     case State::kCollectBody:

@@ -10,12 +10,13 @@
 #include "base/deadline.h"
 #include "base/fd.h"
 #include "base/loop.h"
-#include "base/poller.h"
 #include "http/chunked.h"
 #include "http/head_scanner.h"
 #include "http/request_head.h"
 #include "http/response_head.h"
 #include "router/body_store.h"
+#include "router/node_http.h"
+#include "router/node_pool.h"
 #include "router/stream.h"
 #include "router/worker_context.h"
 #include "subscription/pool.h"
@@ -39,10 +40,13 @@ class SessionOwner {
 //   state         waits for                      goes to
 //   kIdle         the first byte of a request    kReadHead; closed
 //   kReadHead     the rest of its head           kCollectBody, kConnect, kFlush
-//   kCollectBody  a chunked body's end           kConnect, kFlush
+//   kCollectBody  a chunked body's end, for a    kConnect, kFlush
+//                 node that must know its length
 //   kConnect      a node that takes the request  kRelay, kFlush
-//   kRelay        the node's answer, and the     kFlush, kIdle; closed
+//   kRelay        the node's answer, and the     kFlush, kIdle, kTunnel; closed
 //                 rest of a body for the node
+//   kTunnel       bytes of a WebSocket, from     closed
+//                 either side
 //   kFlush        the client to take the rest    kIdle, kLinger; closed
 //   kLinger       the client's end               closed
 //
@@ -54,11 +58,13 @@ class SessionOwner {
 // the reading of the other, with at most one block of 66 KiB between them in
 // each direction. A connection between two requests holds no block at all.
 //
-// The request goes to another node only from connect() on and only while
-// nothing of it was read by a node (RFC 9110 section 9.2.2).
+// The request goes to another node only from connect() on, and only where that
+// does no harm (docs/decisions/0005 and 0006). What goes to the node is encoded
+// at once, while the head's bytes are there; they are kept only where the pool
+// has nodes of several protocols.
 //
 // One thread: its worker's. Reused: open() after closed.
-class Session {
+class Session final : private NodeUser {
  public:
   Session(WorkerContext& context, SessionOwner& owner);
   ~Session();
@@ -82,10 +88,16 @@ class Session {
 
  private:
   enum class State : std::uint8_t {
-    kClosed, kIdle, kReadHead, kCollectBody, kConnect, kRelay, kFlush, kLinger,
+    kClosed, kIdle, kReadHead, kCollectBody, kConnect, kRelay, kTunnel, kFlush,
+    kLinger,
   };
+  // What packet_ is encoded for.
+  enum class Wire : std::uint8_t { kNone, kUwsgi, kHttp };
+
   // Nodes that may let a request wait for timeouts.connect each.
   static constexpr int kConnectTimeoutsMost = 3;
+  // Nodes that may read an idempotent request and end without a word.
+  static constexpr int kRepeatsMost = 2;
 
   struct OwnedDeadline : Deadline {
     Session* session = nullptr;
@@ -93,7 +105,7 @@ class Session {
 
   // --- events (session.cc)
   void on_client(int events);
-  void on_node(int events);
+  void on_node(int events) override;
   void on_client_timeout();
 
   // --- the client's side (session.cc)
@@ -109,11 +121,13 @@ class Session {
   [[nodiscard]] bool body_unread() const {
     return body_left_ > 0 || chunked_open_;
   }
-  [[nodiscard]] bool uploading() const {
-    return body_left_ > 0 && !upload_refused_;
+  // A body that goes on to the node as it comes, and has not ended.
+  [[nodiscard]] bool body_streams() const {
+    return body_left_ > 0 || (streams_chunks_ && chunked_open_);
   }
-  [[nodiscard]] bool encode_request(const http::RequestHead& head,
-                                    const http::Host& host);
+  [[nodiscard]] bool uploading() const {
+    return body_streams() && !upload_refused_;
+  }
   // Sends the parts, in order; what the client does not take now is kept in
   // out_. False: the connection is gone (and closed).
   [[nodiscard]] bool send_to_client(const iovec* parts, int count);
@@ -126,10 +140,25 @@ class Session {
   void discard_body();
   // A body that nobody will read any more.
   [[nodiscard]] bool discarding() const {
-    return body_left_ > 0 && (state_ == State::kFlush || upload_refused_);
+    return body_streams() && (state_ == State::kFlush || upload_refused_);
   }
   void close();
   void watch_client();
+
+  // --- what the node is sent (session_encode.cc)
+  [[nodiscard]] static Wire wire_of(const subscription::Node& node);
+  [[nodiscard]] bool encode_first(std::string_view bytes,
+                                  const http::RequestHead& head,
+                                  const http::Host& host);
+  [[nodiscard]] bool encode_again(Wire wire);
+  [[nodiscard]] bool encode_request(const http::RequestHead& head,
+                                    const http::Host& host, Wire wire);
+  [[nodiscard]] Encoded encode_into(const http::RequestHead& head,
+                                    const http::Host& host, Wire wire,
+                                    std::span<char> out, std::size_t& bytes);
+  [[nodiscard]] NodeBody body_for_node(const http::RequestHead& head) const;
+  void add_stored_length();
+  std::size_t add_to_packet(std::span<const char> bytes);
 
   // --- the way to the node (session_node.cc)
   // What became of an attempt at a node.
@@ -137,28 +166,57 @@ class Session {
     kTaken,     // it has the request, or is being waited for
     kNext,      // nothing of the request was read: another may have it
   };
-  void begin_length_body(bool expects_continue);
-  void begin_chunked_body(bool expects_continue);
-  void collect_body();
-  void decode_collected();
   void connect();
   void no_node_left();
   [[nodiscard]] Attempt connect_to(const subscription::Node& node);
+  [[nodiscard]] Attempt open_connection(const subscription::Node& node);
+  [[nodiscard]] UniqueFd make_socket(int family);
+  void take_node(const subscription::Node& node, NodeConnection& connection);
   [[nodiscard]] Attempt send_packet();
   [[nodiscard]] Attempt wait_for_connection();
   void on_connected();
   void pass_over_node(bool failed);
   void send_more_packet();
+  void ask_again_afresh();
+  void on_node_lost();
+  void on_node_ended();
+  void release_node();
+  void keep_node();
+  void watch_node();
+  [[nodiscard]] bool may_reuse_connection() const;
+  [[nodiscard]] bool may_keep_node() const;
+  [[nodiscard]] bool may_try_another() const;
+  [[nodiscard]] bool may_repeat() const;
+
+  // --- the request's body (session_upload.cc)
+  void begin_length_body(bool expects_continue);
+  void begin_chunked_body(bool expects_continue);
+  void begin_chunk_stream(bool expects_continue);
+  void send_continue();
+  [[nodiscard]] bool add_chunk_to_packet();
+  void collect_body();
+  void decode_collected();
+  [[nodiscard]] bool decode_body(std::size_t most,
+                                 http::ChunkedDecoder::Result& decoded,
+                                 std::uint64_t before);
   void pump_upload();
   [[nodiscard]] bool push_upload();
   [[nodiscard]] bool pull_upload();
+  [[nodiscard]] bool pull_chunks();
+  [[nodiscard]] bool read_chunks();
   [[nodiscard]] bool write_upload(std::span<const char> bytes,
                                   std::size_t& written);
-  void on_node_lost();
-  void release_node();
-  void watch_node();
+  [[nodiscard]] bool write_chunk(std::span<const char> data, bool last);
   [[nodiscard]] bool upload_pending() const;
-  [[nodiscard]] bool may_try_another() const;
+
+  // --- WebSockets (session_tunnel.cc)
+  void begin_tunnel(const http::ResponseHead& head, std::span<const char> rest);
+  void tunnel_to_node();
+  void tunnel_to_client();
+  void give_to_node(std::span<const char> bytes);
+  void flush_to_node();
+  void settle_tunnel();
+  void watch_tunnel();
 
   // --- the way back (session_answer.cc)
   void read_answer();
@@ -200,11 +258,18 @@ class Session {
   bool failed_ = false;              // the answer is the router's own
   bool answered_ = false;            // bytes of an answer went to the client
   std::uint8_t client_minor_version_ = 1;
+  bool idempotent_ = false;
+  bool websocket_ = false;           // it asks for one
+  bool streams_chunks_ = false;      // a chunked body goes on as it comes
   std::uint64_t body_left_ = 0;      // of a Content-Length body, to be read
+  std::uint64_t chunk_bytes_ = 0;    // of a streamed chunked body, so far
   std::uint64_t request_id_ = 0;
   http::ChunkedDecoder body_decoder_;
   std::unique_ptr<BodyStore> store_; // a chunked body, whole
-  Buffer packet_;                    // uwsgi packet, and the body's first bytes
+  Buffer head_;                      // where nodes speak several protocols
+  Wire wire_ = Wire::kNone;
+  Buffer packet_;                    // the encoded head, the body's first bytes
+  std::size_t packet_head_bytes_ = 0;
   std::size_t packet_sent_ = 0;
   Buffer upload_;                    // body bytes that the node did not take
 
@@ -212,11 +277,18 @@ class Session {
   std::shared_ptr<const subscription::Pool> pool_;
   const subscription::Node* node_ = nullptr;
   subscription::TriedNodes tried_;
-  Stream node_stream_;
-  Poller::Watcher node_io_;
+  NodeConnection* connection_ = nullptr;  // while node_ is set
+  const subscription::Node* again_ = nullptr;  // to be asked first, once more
   std::int64_t connect_until_ms_ = 0;  // for a backlog's sake
   std::int64_t linger_until_ms_ = 0;
   bool connecting_ = false;
+  bool reused_ = false;              // the connection was used before
+  bool fresh_only_ = false;          // one that was reused turned out dead
+  bool heard_ = false;               // bytes of an answer have come from it
+  bool node_ended_ = false;          // of a tunnel: it sends no more
+  bool node_shut_ = false;           // of a tunnel: it was told the end
+  bool client_shut_ = false;         // of a tunnel: the client was
+  int repeats_ = 0;                  // nodes that ended without a word
   bool backlog_full_ = false;        // of a node that was tried
   int connect_timeouts_ = 0;         // nodes that did not take the connection
   bool upload_refused_ = false;      // the node reads no more of the body
@@ -226,6 +298,8 @@ class Session {
   Buffer answer_head_;               // an incomplete head
   bool answer_head_done_ = false;
   bool answer_complete_ = false;
+  bool node_keeps_ = false;          // the node keeps its connection
+  bool surplus_ = false;             // bytes came behind the answer's end
   http::AnswerFraming answer_framing_ = http::AnswerFraming::kNone;
   http::ClientFraming::Body client_framing_ = http::ClientFraming::Body::kAsIs;
   std::uint64_t answer_left_ = 0;

@@ -43,7 +43,7 @@ Body body_for_client(AnswerFraming framing, int client_minor_version) {
 void Session::read_answer() {
   constexpr int kReadsPerTurn = 4;
   for (int i = 0; i < kReadsPerTurn && out_.empty(); ++i) {
-    const IoResult result = node_stream_.read(
+    const IoResult result = connection_->stream.read(
         context_.reading().first(WorkerContext::kReadBytes -
                                  answer_head_.size()));
     if (result.would_block()) break;
@@ -67,6 +67,7 @@ void Session::read_answer() {
 }
 
 void Session::on_answer_bytes(std::span<char> bytes) {
+  heard_ = true;
   if (answer_head_done_) {
     relay_body({}, bytes);
     return;
@@ -109,7 +110,7 @@ bool Session::on_answer_head(std::string_view bytes, std::span<char> rest) {
   http::ClientFraming framing;
   framing.client_minor_version = client_minor_version_;
   if (head.status == 101) {
-    fail(502, "The application switched to a protocol that was not asked for.");
+    begin_tunnel(head, rest);
     return true;
   }
   if (head.interim()) {
@@ -120,7 +121,15 @@ bool Session::on_answer_head(std::string_view bytes, std::span<char> rest) {
     const iovec part = part_of(context_.head_scratch.get(), interim_bytes);
     return !send_to_client(&part, 1);
   }
+  // What an idle connection is told when it ends, and we were faster (RFC 9110
+  // section 15.5.9).
+  if (head.status == 408 && reused_) {
+    ask_again_afresh();
+    return true;
+  }
   node_->runtime->on_success();
+  node_keeps_ = wire_ == Wire::kHttp && head.keep_alive &&
+                head.framing != AnswerFraming::kClose;
   framing.body = body_for_client(head.framing, client_minor_version_);
   // An answer ahead of the body's end may mean that the rest is never read.
   keep_alive_ = keep_alive_ && framing.body != Body::kClose &&
@@ -150,17 +159,20 @@ void Session::relay_body(std::span<const char> head, std::span<char> body) {
     case AnswerFraming::kNone:
       data_bytes = 0;
       last = true;
+      surplus_ = !body.empty();
       break;
     case AnswerFraming::kLength:
       data_bytes = static_cast<std::size_t>(
           std::min<std::uint64_t>(answer_left_, body.size()));
       answer_left_ -= data_bytes;
       last = answer_left_ == 0;
+      surplus_ = data_bytes < body.size();
       break;
     case AnswerFraming::kChunked: {
       const auto decoded = answer_decoder_.decode(body);
       data_bytes = decoded.data_bytes;
       last = decoded.step == http::ChunkedDecoder::Step::kEnd;
+      surplus_ = decoded.consumed < body.size();
       if (decoded.step == http::ChunkedDecoder::Step::kBad) {
         fail(502, "The application's answer is not valid HTTP.");
         return;
@@ -196,7 +208,7 @@ void Session::relay_body(std::span<const char> head, std::span<char> body) {
 // for any other.
 void Session::on_answer_end() {
   if (!answer_head_done_) {
-    fail(502, "The application closed the connection without an answer.");
+    on_node_ended();
     return;
   }
   if (answer_framing_ != AnswerFraming::kClose) {
@@ -220,7 +232,7 @@ void Session::on_answer_broken(int error) {
     on_answer_end();
   } else if (answer_head_done_) {
     cut_answer();
-  } else if (answer_head_.empty()) {
+  } else if (!heard_) {
     on_node_lost();
   } else {
     fail(502, "The application's answer broke off.");

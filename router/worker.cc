@@ -106,8 +106,12 @@ void Worker::on_tick() {
       Session::of(*passed).on_deadline(*queue);
     }
   }
+  context_.node_pool.expire(now_ms);
   if (context_.draining) check_drained();
-  if (free_sessions_.size() == sessions_.size()) tick_.stop();
+  if (free_sessions_.size() == sessions_.size() &&
+      context_.node_pool.idle() == 0) {
+    tick_.stop();
+  }
 }
 
 // Those that waited for room in a backlog, in the order in which they came. One

@@ -57,7 +57,8 @@ class Worker final : public SessionOwner {
   }
 
  private:
-  // Deadlines are looked at this often, as long as there are sessions.
+  // Deadlines are looked at this often, as long as there are sessions or
+  // connections that idle.
   static constexpr std::int64_t kTickMs = 100;
 
   void on_connection(UniqueFd fd, const Address& peer,

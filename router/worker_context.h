@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "base/poller.h"
 #include "http/request_head.h"
+#include "router/node_pool.h"
 #include "router/options.h"
 #include "subscription/snapshot.h"
 
@@ -31,6 +32,11 @@ struct Counters {
   Count own_errors{0};             // answers that the router made itself
   Count retries{0};                // requests that went to another node
   Count truncated{0};              // answers that a node cut short
+  Count node_opened{0};            // connections to nodes that were begun
+  Count node_reused{0};            // requests that went over a kept one
+  Count node_stale{0};             // and were asked again, since it was dead
+  Count tunnels{0};                // WebSockets, ever
+  Count tunnels_open{0};           // WebSockets now
   Count received_bytes{0};         // from clients
   Count sent_bytes{0};             // to clients
 
@@ -78,6 +84,10 @@ struct WorkerContext {
   SharedState& shared;
   Loop loop;
   Poller nodes{loop};              // the connections to nodes
+  NodePool node_pool{nodes,
+                     {options.timeouts.node_idle_ms,
+                      options.timeouts.node_age_ms,
+                      options.limits.node_idle_connections}};
   BufferPool buffers;
   std::shared_ptr<const subscription::Snapshot> snapshot =
       std::make_shared<const subscription::Snapshot>();

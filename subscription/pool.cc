@@ -168,6 +168,12 @@ std::vector<std::uint16_t> make_schedule(const std::vector<Node>& nodes) {
   return schedule;
 }
 
+bool speak_several_protocols(const std::vector<Node>& nodes) {
+  return std::any_of(nodes.begin(), nodes.end(), [&](const Node& node) {
+    return node.protocol != nodes.front().protocol;
+  });
+}
+
 const Node* choose(const Pool& pool, const TriedNodes& tried,
                    std::int64_t now_ms) {
   if (pool.schedule.empty()) return nullptr;

@@ -69,6 +69,8 @@ struct Pool {
   std::uint64_t hash = 0;
   std::vector<Node> nodes;
   std::vector<std::uint16_t> schedule;
+  // Nodes of several protocols: what is encoded for one is not for all.
+  bool mixed_protocols = false;
   std::shared_ptr<PoolRuntime> runtime;
 };
 
@@ -79,6 +81,8 @@ inline constexpr std::size_t kScheduleLengthMax = 4096;
 
 [[nodiscard]] std::vector<std::uint16_t> make_schedule(
     const std::vector<Node>& nodes);
+
+[[nodiscard]] bool speak_several_protocols(const std::vector<Node>& nodes);
 
 // The nodes that a request has tried already; few, or it gives up.
 class TriedNodes {

@@ -355,8 +355,9 @@ Result<Change, Rejection> Server::take(
     const Announcement& announcement,
     const std::optional<Credentials>& sender) {
   constexpr std::uint8_t kRawNode = 123;
-  if (announcement.protocol != Protocol::kUwsgi ||
-      announcement.modifier1 == kRawNode) {
+  const bool served = announcement.protocol == Protocol::kUwsgi ||
+                      announcement.protocol == Protocol::kHttp;
+  if (!served || announcement.modifier1 == kRawNode) {
     return Rejection::kUnsupported;
   }
   if (const auto why = verifier_.check(announcement, sender)) return *why;

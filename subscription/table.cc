@@ -51,6 +51,7 @@ struct Table::PoolRecord {
     pool->nodes.reserve(nodes.size());
     for (const NodeRecord* record : nodes) pool->nodes.push_back(record->node);
     pool->schedule = make_schedule(pool->nodes);
+    pool->mixed_protocols = speak_several_protocols(pool->nodes);
     return pool;
   }
 };

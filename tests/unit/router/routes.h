@@ -25,6 +25,12 @@ inline subscription::Node make_node(const Address& address,
   return node;
 }
 
+inline subscription::Node make_http_node(const Address& address) {
+  subscription::Node node = make_node(address);
+  node.protocol = subscription::Protocol::kHttp;
+  return node;
+}
+
 inline std::shared_ptr<const subscription::Pool> make_pool(
     std::string_view key, std::vector<subscription::Node> nodes) {
   auto pool = std::make_shared<subscription::Pool>();
@@ -32,6 +38,7 @@ inline std::shared_ptr<const subscription::Pool> make_pool(
   pool->hash = subscription::hash_key(key);
   pool->nodes = std::move(nodes);
   pool->schedule = subscription::make_schedule(pool->nodes);
+  pool->mixed_protocols = subscription::speak_several_protocols(pool->nodes);
   pool->runtime = std::make_shared<subscription::PoolRuntime>();
   return pool;
 }
