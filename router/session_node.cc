@@ -247,11 +247,11 @@ void Session::on_node_lost() {
   }
 }
 
-// An HTTP node that read the request and is gone, killed perhaps: another may
-// have it where asking twice does no harm. Only a few do: a request that kills
-// its application must not visit them all.
+// A node that read the request and is gone, killed perhaps: another may have it
+// where asking twice does no harm. Only a few do: a request that kills its
+// application must not visit them all.
 bool Session::may_repeat() const {
-  return wire_ == Wire::kHttp && idempotent_ && !has_body_ && !answered_ &&
+  return idempotent_ && !has_body_ && !answered_ &&
          repeats_ < kRepeatsMost;
 }
 

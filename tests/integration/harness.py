@@ -243,10 +243,10 @@ class Router:
         """A connection of the tests' own HTTP client; use it in a `with`."""
         return clients.Client(("127.0.0.1", self.port), **how)
 
-    def get(self, path="/", host="app.test", seconds=10.0, **more):
+    def get(self, path="/", host="app.test", seconds=10.0, method="GET", **more):
         """One request on a connection of its own."""
         with self.client(seconds=seconds) as client:
-            return client.request("GET", path, host=host, **more)
+            return client.request(method, path, host=host, **more)
 
     def admin(self, path, method="GET"):
         with clients.Client(("127.0.0.1", self.admin_port)) as client:

@@ -84,7 +84,11 @@ def test_a_reset_before_anything_was_read_goes_to_the_next_node(scene, router):
     assert {answer.text for answer in answers} == {"alive"}
 
 
-def test_a_request_that_a_node_has_read_is_not_given_to_another(scene, router):
+def ask_a_leaver_and_another(scene, router, method):
+    """20 requests to two nodes, one of which reads its requests and ends without an answer.
+
+    Returns the statuses, the paths, and what each of the nodes has read.
+    """
     def read_and_leave(seen):
         seen.connection.shutdown(socket.SHUT_RDWR)
     leaver = nodes.Node(scene, "leaver", read_and_leave)
@@ -96,8 +100,33 @@ def test_a_request_that_a_node_has_read_is_not_given_to_another(scene, router):
     other.requests.clear()
     leaver.requests.clear()
     paths = [f"/once/{at}" for at in range(20)]
-    statuses = [router.get(path=path).status for path in paths]
-    seen = [request.variables["PATH_INFO"] for node in (leaver, other)
-            for request in node.requests]
-    assert sorted(seen) == sorted(paths)
-    assert statuses.count(502) == len(leaver.requests) > 0
+    statuses = [router.get(path=path, method=method).status for path in paths]
+    return statuses, paths, [[request.variables["PATH_INFO"] for request in node.requests]
+                             for node in (leaver, other)]
+
+
+def test_a_request_that_a_node_has_read_is_not_given_to_another(scene, router):
+    statuses, paths, (left, answered) = ask_a_leaver_and_another(scene, router, "POST")
+    assert sorted(left + answered) == sorted(paths)
+    assert statuses.count(502) == len(left) > 0
+
+
+def test_an_idempotent_request_that_a_node_has_read_is_given_to_another(scene, router):
+    statuses, paths, (left, answered) = ask_a_leaver_and_another(scene, router, "GET")
+    assert statuses == [200] * len(paths)
+    assert sorted(answered) == sorted(paths)
+    assert left
+
+
+def test_an_idempotent_request_that_kills_its_applications_does_not_visit_them_all(scene, router):
+    def read_and_leave(seen):
+        seen.connection.shutdown(socket.SHUT_RDWR)
+    leavers = [nodes.Node(scene, f"leaver-{at}", read_and_leave) for at in range(6)]
+    for node in leavers:
+        node.subscribe(router, "app.test")
+    router.wait_for_nodes("app.test", len(leavers))
+    router.wait_known("app.test")
+    for node in leavers:
+        node.requests.clear()
+    assert router.get(path="/deadly").status == 502
+    assert sum(len(node.requests) for node in leavers) == 3
