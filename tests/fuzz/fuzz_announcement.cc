@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "subscription/announcement.h"
-#include "subscription/verify.h"
+#include "subscription/key.h"
 
 namespace subscription = fealty::subscription;
 using subscription::Announcement;

@@ -44,8 +44,8 @@ class VerifyTest : public testing::Test {
     const auto announcement = parse_announcement(packet);
     EXPECT_TRUE(announcement);
     if (!announcement) return "undecodable";
-    const auto why = verifier_->check(*announcement, sender);
-    return std::string(why ? to_string(*why) : "accepted");
+    const auto accepted = verifier_->check(*announcement, {sender, from_});
+    return std::string(accepted ? "accepted" : to_string(accepted.error()));
   }
 
   std::string outcome_of(const Signer& signer, const std::string& key,
@@ -59,6 +59,7 @@ class VerifyTest : public testing::Test {
 
   TempDir keys_;
   FakeClock clock_;
+  Address from_;
   Options options_;
   std::optional<Verifier> verifier_;
 };
@@ -98,7 +99,7 @@ TEST_F(VerifyTest, WithoutSignCheckUnsignedCounts) {
   options_.sign_check.reset();
   Verifier open(options_, clock_);
   const std::string packet = vector_file("plain.0.bin");
-  EXPECT_EQ(open.check(*parse_announcement(packet), {}), std::nullopt);
+  EXPECT_TRUE(open.check(*parse_announcement(packet), {}));
 }
 
 TEST_F(VerifyTest, StampCountsWithinTheToleranceBothWays) {
@@ -263,7 +264,7 @@ TEST_F(VerifyTest, PipeInPlaceOfAKeyDoesNotHang) {
 TEST_F(VerifyTest, OverlargeKeyFileIsRefused) {
   const Signer signer = Signer::customer();
   std::string pem = signer.public_pem();
-  pem.resize(Verifier::kKeyFileBytesMax, '\n');
+  pem.resize(PublicKeys::kFileBytesMax, '\n');
   write_file(keys_ / "example.com.pem", pem);
   EXPECT_EQ(outcome_of(signer, "example.com"), "accepted");
   write_file(keys_ / "example.com.pem", pem + "\n");
