@@ -57,8 +57,11 @@ struct Options {
   // may announce it; "": not looked at. Everybody is asked, trusted or not.
   std::string credentials_check;
   AllowAddresses allow_addresses = default_allow_addresses();
-  // Directories, by whole components, in which certificates may lie.
+  // Directories, by whole components, in which certificates may lie. Where
+  // there is none, no path is allowed, unless nothing would read it anyway
+  // (serves_sni is false): then an announcement's SNI fields are not looked at.
   std::vector<std::string> allow_sni_paths;
+  bool serves_sni = false;
   CheckShares check_shares;
 };
 

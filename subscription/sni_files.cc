@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -110,6 +111,11 @@ void SniMaterial::wipe() {
 
 std::optional<Rejection> SniFiles::judge(
     const Announcement& announcement) const {
+  return wanted() ? judge_values(announcement) : std::nullopt;
+}
+
+std::optional<Rejection> SniFiles::judge_values(
+    const Announcement& announcement) const {
   for (const std::string_view value : values_of(announcement)) {
     const Kind kind = kind_of(value);
     if (kind == Kind::kNeither) return Rejection::kBadValue;
@@ -126,7 +132,8 @@ std::optional<Rejection> SniFiles::judge(
 std::optional<Rejection> SniFiles::check(
     const Announcement& announcement,
     const std::optional<Credentials>& sender) const {
-  if (const auto why = judge(announcement)) return why;
+  if (!wanted()) return std::nullopt;
+  if (const auto why = judge_values(announcement)) return why;
   for (const std::string_view value : values_of(announcement)) {
     if (kind_of(value) == Kind::kPath && !open(value, sender).valid()) {
       return Rejection::kSniNotAllowed;
@@ -138,7 +145,7 @@ std::optional<Rejection> SniFiles::check(
 Result<SniMaterial, Rejection> SniFiles::read(
     const Announcement& announcement,
     const std::optional<Credentials>& sender) const {
-  if (const auto why = judge(announcement)) return *why;
+  if (const auto why = judge_values(announcement)) return *why;
   SniMaterial material;
   material.client_required = announcement.sni_ca.starts_with('!');
   const auto values = values_of(announcement);

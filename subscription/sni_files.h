@@ -44,6 +44,9 @@ class SniMaterial {
 // socket or a device does not hang the thread: it is opened without waiting and
 // refused for what it is. Some three system calls a path and prefix.
 //
+// Where no path is allowed and none is served either (options.h), judge() and
+// check() have nothing against any.
+//
 // Control thread only. The options must outlive it.
 class SniFiles {
  public:
@@ -64,6 +67,11 @@ class SniFiles {
       const std::optional<Credentials>& sender) const;
 
  private:
+  [[nodiscard]] bool wanted() const {
+    return options_.serves_sni || !options_.allow_sni_paths.empty();
+  }
+  [[nodiscard]] std::optional<Rejection> judge_values(
+      const Announcement& announcement) const;
   // The file behind `path`, open and proven; invalid where it is refused.
   [[nodiscard]] UniqueFd open(std::string_view path,
                               const std::optional<Credentials>& sender) const;
