@@ -48,7 +48,8 @@ class ReplayMemory {
   };
   enum class Finding : std::uint8_t {
     kNew,
-    kDuplicate,   // of a live node's last subscribe: nothing is to be done
+    kDuplicate,   // of a live node's last subscribe: nothing is to be done, so
+                  // its signature need not even fit
     kStale,       // more than kReorder_s older than the greatest stamp
     kReplayed,    // taken before
   };

@@ -174,7 +174,6 @@ class Run {
     FEALTY_CHECK(announcement);
     const auto accepted = verifier_.check(*announcement, {});
     if (!accepted) return;
-    if (customer >= 0) FEALTY_CHECK(owner_of(announcement->key) == customer);
     ModelNode& node =
         nodes_[announcement->key + ' ' + announcement->address.to_string()];
     const std::string content(announcement->signed_bytes);
@@ -183,6 +182,7 @@ class Run {
       FEALTY_CHECK(node.last == content);
       return;
     }
+    if (customer >= 0) FEALTY_CHECK(owner_of(announcement->key) == customer);
     check_new(*announcement, node, content);
     if (!table_takes) return;
     verifier_.commit(*accepted);
