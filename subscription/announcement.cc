@@ -1,10 +1,8 @@
 #include "subscription/announcement.h"
 
-#include <arpa/inet.h>
-
+#include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <limits>
 
 #include "wire/uwsgi_packet.h"
@@ -105,21 +103,39 @@ Verdict read_key(const Fields& fields, Announcement& out) {
   const std::string_view key = fields.value[kKey];
   if (key.empty() || key.size() > kKeyBytesMax) return Rejection::kBadKey;
   if (has_nul(key)) return Rejection::kBadValue;
-  if (key.find('/') != key.npos) return Rejection::kUnsupported;
   if (!normalise_key(key, out.key)) return Rejection::kBadKey;
   return std::nullopt;
 }
 
-// A node known by name alone; these come with on-demand vassals.
-bool is_on_demand(const Fields& fields) {
-  return fields.present[kVassal] || fields.present[kInactive] ||
-         fields.present[kClear];
+// A vassal's name becomes a file's in the Emperor's folder, and a line of a log.
+bool is_vassal_name(std::string_view name) {
+  if (name.empty() || name.size() > kVassalBytesMax) return false;
+  if (name == "." || name.find("..") != name.npos) return false;
+  return std::none_of(name.begin(), name.end(), [](char c) {
+    return c == '/' || c == '\x7f' || (c >= 0 && c < ' ');
+  });
+}
+
+// Present, and anything but "0".
+bool read_flag(const Fields& fields, Field field, bool& out) {
+  out = fields.present[field] && fields.value[field] != "0";
+  return !has_nul(fields.value[field]);
+}
+
+Verdict read_vassal(const Fields& fields, Announcement& out) {
+  if (fields.present[kVassal] && !is_vassal_name(fields.value[kVassal])) {
+    return Rejection::kBadValue;
+  }
+  out.vassal = fields.value[kVassal];
+  if (!read_flag(fields, kInactive, out.inactive) ||
+      !read_flag(fields, kClear, out.clear)) {
+    return Rejection::kBadValue;
+  }
+  return std::nullopt;
 }
 
 Verdict read_address(const Fields& fields, Announcement& out) {
-  if (!fields.present[kAddress] && is_on_demand(fields)) {
-    return Rejection::kUnsupported;
-  }
+  if (!fields.present[kAddress] && !out.vassal.empty()) return std::nullopt;
   const std::string_view text = fields.value[kAddress];
   if (text.empty() || text.size() > kAddressBytesMax) {
     return Rejection::kBadAddress;
@@ -170,57 +186,6 @@ Verdict read_values(const Fields& fields, Announcement& out) {
   out.sni_crt = fields.value[kSniCrt];
   out.sni_ca = fields.value[kSniCa];
   return std::nullopt;
-}
-
-bool is_key_byte(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '_';
-}
-
-// Letters, digits, '-' and '_' between single dots; one dot may lead.
-bool is_domain(std::string_view host) {
-  if (host.starts_with('.')) host.remove_prefix(1);
-  if (host.empty() || host.back() == '.') return false;
-  char before = '.';
-  for (const char c : host) {
-    if (c == '.' ? before == '.' : !is_key_byte(c)) return false;
-    before = c;
-  }
-  return true;
-}
-
-bool is_bracketed_v6(std::string_view host) {
-  char text[INET6_ADDRSTRLEN] = {};
-  if (host.size() < 4 || !host.starts_with('[') || !host.ends_with(']')) {
-    return false;
-  }
-  const std::string_view inside = host.substr(1, host.size() - 2);
-  if (inside.size() >= sizeof text || has_nul(inside)) return false;
-  std::memcpy(text, inside.data(), inside.size());
-  in6_addr address{};
-  return inet_pton(AF_INET6, text, &address) == 1;
-}
-
-// 1 to 65535, written the one way there is.
-bool is_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, port);
-  return error == std::errc{} && stop == end && text.front() != '0';
-}
-
-// "host", ":port": the colon stays with the port, whose absence is "".
-void split_port(std::string_view key, std::string_view& host,
-                std::string_view& port) {
-  const std::size_t bracket = key.rfind(']');
-  const std::size_t from = bracket == key.npos ? 0 : bracket;
-  const std::size_t colon = key.find(':', from);
-  host = key.substr(0, colon);
-  port = colon == key.npos ? std::string_view{} : key.substr(colon);
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 }  // namespace
@@ -274,24 +239,6 @@ std::string_view to_string(Algorithm algorithm) {
   return "unknown";
 }
 
-bool normalise_key(std::string_view key, std::string& out) {
-  if (key.empty() || key.size() > kKeyBytesMax) return false;
-  std::string folded(key);
-  for (char& c : folded) c = lower(c);
-  std::string_view host;
-  std::string_view port;
-  split_port(folded, host, port);
-  if (!port.empty() && (port.size() < 2 || !is_port(port.substr(1)))) {
-    return false;
-  }
-  if (host.starts_with('.') && !port.empty()) return false;
-  if (host.size() > 1 && host.ends_with('.')) host.remove_suffix(1);
-  if (!is_domain(host) && !is_bracketed_v6(host)) return false;
-  out.assign(host);
-  out.append(port);
-  return true;
-}
-
 Result<Announcement, Rejection> parse_announcement(std::string_view packet) {
   const auto header = wire::decode_uwsgi_header(packet);
   if (!header) return Rejection::kTruncated;
@@ -306,6 +253,7 @@ Result<Announcement, Rejection> parse_announcement(std::string_view packet) {
   Announcement result;
   if (const auto why = read_fields(data, fields)) return *why;
   if (const auto why = read_key(fields, result)) return *why;
+  if (const auto why = read_vassal(fields, result)) return *why;
   if (const auto why = read_address(fields, result)) return *why;
   if (const auto why = read_numbers(fields, result)) return *why;
   if (const auto why = read_values(fields, result)) return *why;

@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "subscription/key.h"
 
 namespace fealty::subscription {
 
@@ -19,7 +20,7 @@ enum class Rejection : std::uint8_t {
   kNotSubscription,   // modifier1 is not 224, or modifier2 neither 0 nor 1
   kMalformed,         // a pair's length points beyond the packet
   kDuplicateField,
-  kBadKey,            // absent, empty, over 255 bytes, or no domain's shape
+  kBadKey,            // absent, empty, over 255 bytes, or not of a key's shape
   kBadAddress,        // absent, empty, over 255 bytes, or no socket address
   kBadNumber,         // a number that is none, or too large
   kBadValue,          // a NUL, or a value that has no meaning (proto, algo)
@@ -55,7 +56,8 @@ enum class Algorithm : std::uint8_t {
 [[nodiscard]] std::string_view to_string(Algorithm algorithm);
 
 // One subscription packet, decoded and within bounds. The key is normalised
-// (lower case, no trailing dot); nothing has been verified.
+// (key.h); nothing has been verified. Where there is no address, `address_text`
+// is empty and `vassal` is not.
 struct Announcement {
   bool subscribe = true;
   std::string key;
@@ -86,19 +88,13 @@ struct Announcement {
   std::string_view signature;   // empty: unsigned
 };
 
-inline constexpr std::size_t kKeyBytesMax = 255;
 inline constexpr std::size_t kAddressBytesMax = 255;
+inline constexpr std::size_t kVassalBytesMax = 255;
 inline constexpr std::uint32_t kWeightMax = 1'000'000;
 
 // Decodes one datagram. Pure; the views live as long as `packet`. Unknown
 // fields are ignored. Fuzzed by tests/fuzz/fuzz_announcement.cc.
 [[nodiscard]] Result<Announcement, Rejection> parse_announcement(
     std::string_view packet);
-
-// Lower case, without the trailing dot; false where `key` cannot be a
-// subscription key: letters, digits, '-', '_', '.', with at most one leading
-// dot, no empty label, and an optional ":port" (not behind a wildcard) or
-// "[ipv6]". Writes to `out`.
-[[nodiscard]] bool normalise_key(std::string_view key, std::string& out);
 
 }  // namespace fealty::subscription

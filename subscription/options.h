@@ -38,13 +38,31 @@ struct AllowAddresses {
 // Loopback, private ranges and every Unix socket.
 [[nodiscard]] AllowAddresses default_allow_addresses();
 
+// How much time of the control thread's a second checks of signatures may
+// take, microseconds (budget.h). An RSA-2048 check counts as 25.
+struct CheckShares {
+  std::int64_t source_us = 10'000;      // of one source, in vain
+  std::int64_t strangers_us = 50'000;   // of all that nothing is known of
+  std::int64_t failed_us = 250'000;     // of everybody, in vain
+  std::int64_t owner_us = 100'000;      // of one customer's accepted packets
+};
+
 struct Options {
   std::vector<ServerSocket> servers;
   std::int64_t tolerance_ms = 17'000;   // silence after which a node leaves
   bool dotsplit = true;
   std::optional<SignCheck> sign_check;
   bool use_credentials = false;         // record the kernel's uid, gid, pid
+  // Directory of files named after the keys, each owned by the uid and gid that
+  // may announce it; "": not looked at. Everybody is asked, trusted or not.
+  std::string credentials_check;
   AllowAddresses allow_addresses = default_allow_addresses();
+  // Directories, by whole components, in which certificates may lie. Where
+  // there is none, no path is allowed, unless nothing would read it anyway
+  // (serves_sni is false): then an announcement's SNI fields are not looked at.
+  std::vector<std::string> allow_sni_paths;
+  bool serves_sni = false;
+  CheckShares check_shares;
 };
 
 }  // namespace fealty::subscription

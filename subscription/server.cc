@@ -264,8 +264,9 @@ Server::Server(Loop& loop, const Clock& clock, const Options& options)
 Server::~Server() = default;
 
 bool Server::wants_credentials() const {
-  return options_.use_credentials ||
-         (options_.sign_check && !options_.sign_check->skip_uids.empty());
+  return options_.use_credentials || options_.sign_check ||
+         !options_.credentials_check.empty() ||
+         !options_.allow_sni_paths.empty();
 }
 
 Status Server::bind() {
@@ -345,23 +346,27 @@ void Server::on_datagram(std::string_view packet, const Address& from,
   ++counters_.packets;
   const auto announcement = parse_announcement(packet);
   if (!announcement) return reject(announcement.error(), "", from);
-  const auto change = take(*announcement, sender);
+  const auto change = take(*announcement, {sender, from});
   if (!change) return reject(change.error(), announcement->key, from);
   ++counters_.accepted;
   on_change(*change, *announcement, sender);
 }
 
-Result<Change, Rejection> Server::take(
-    const Announcement& announcement,
-    const std::optional<Credentials>& sender) {
+Result<Change, Rejection> Server::take(const Announcement& announcement,
+                                       const Origin& origin) {
   constexpr std::uint8_t kRawNode = 123;
   const bool served = announcement.protocol == Protocol::kUwsgi ||
                       announcement.protocol == Protocol::kHttp;
-  if (!served || announcement.modifier1 == kRawNode) {
+  if (!served || announcement.modifier1 == kRawNode ||
+      announcement.address_text.empty()) {
     return Rejection::kUnsupported;
   }
-  if (const auto why = verifier_.check(announcement, sender)) return *why;
-  return table_.apply(announcement, sender);
+  const auto accepted = verifier_.check(announcement, origin);
+  if (!accepted) return accepted.error();
+  if (accepted->duplicate) return Change::kNone;
+  const auto change = table_.apply(announcement, origin.sender);
+  if (change) verifier_.commit(*accepted);
+  return change;
 }
 
 void Server::on_change(Change change, const Announcement& announcement,
@@ -412,13 +417,14 @@ bool Server::may_log_change() {
 
 void Server::on_expiry() {
   if (!may_expire()) return;
-  const auto log_drop = [this](const std::string& key,
+  const auto on_drop = [this](const std::string& key,
                                const NodeRecord& record) {
+    verifier_.on_node_left(key, record.node.address);
     if (!may_log_change()) return;
     log::info("subscription: {} node {} removed: silent for longer than {} ms",
               key, log::printable(record.node.name), options_.tolerance_ms);
   };
-  if (table_.expire(log_drop) > 0) schedule_publish();
+  if (table_.expire(on_drop) > 0) schedule_publish();
 }
 
 void Server::schedule_publish() {

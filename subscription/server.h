@@ -94,8 +94,7 @@ class Server {
                    const std::optional<Credentials>& sender);
   // Everything between the bytes and the table.
   [[nodiscard]] Result<Change, Rejection> take(
-      const Announcement& announcement,
-      const std::optional<Credentials>& sender);
+      const Announcement& announcement, const Origin& origin);
   void on_change(Change change, const Announcement& announcement,
                  const std::optional<Credentials>& sender);
   void reject(Rejection reason, std::string_view packet_key,

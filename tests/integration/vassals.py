@@ -16,12 +16,13 @@ HELLO = harness.APPS / "hello.py"
 class Vassal:
     """A uWSGI instance with apps/hello.py that subscribes by itself.
 
-    It ends on SIGTERM (die-on-term), announces itself every second, and notes each
-    begun request that carries an X-Tag (see `begun`).
+    It ends on SIGTERM (with `die_on_term`, else it reloads), announces itself every
+    second, and notes each begun request that carries an X-Tag (see `begun`).
     """
 
     def __init__(self, scene, router, name, key="app.test", *, processes=2, threads=None,
-                 tcp=False, sign_with=None, server=None, options=(), subscribe=(), **fields):
+                 tcp=False, sign_with=None, server=None, options=(), subscribe=(), die_on_term=True,
+                 **fields):
         self.name = name
         self._begun_path = scene.directory / f"{name}.begun"
         self._begun_path.touch()
@@ -31,8 +32,8 @@ class Vassal:
         if sign_with is not None:
             words["sign"] = f"SHA1:{sign_with}"
         announcements = [words, *({**words, **more} for more in subscribe)]
-        argv = [UWSGI, "--plugin", "python3", "--master", "--need-app", "--die-on-term",
-                "--processes", processes, "--wsgi-file", HELLO, "--socket", self.socket,
+        argv = [UWSGI, "--plugin", "python3", "--master", "--need-app",
+                *(["--die-on-term"] if die_on_term else []), "--processes", processes, "--wsgi-file", HELLO, "--socket", self.socket,
                 "--chmod-socket=666", "--listen", 128, "--subscribe-freq", 1,
                 "--disable-logging", *options]
         if threads:

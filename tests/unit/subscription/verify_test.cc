@@ -24,6 +24,15 @@ using test::write_file;
 constexpr auto kSocket = "/containers/a/run/app.sock";
 constexpr std::int64_t kNow_s = 1'795'308'705;
 
+// RSA-1024 with the exponent 2^128 + 1.
+constexpr auto kHugeExponentPem =
+    "-----BEGIN PUBLIC KEY-----\n"
+    "MIGtMA0GCSqGSIb3DQEBAQUAA4GbADCBlwKBgQDJ356h/H4W2AEL1lENkNKlaM/S\n"
+    "wsSz8UJrnIbFnKisYUOlYbBLM31nSygUXbi8pPYtutLRsHqgfwoAHTfBWhkKtkSB\n"
+    "cMfRb6bll6C4bdqlyAyuKW80vq2MBcDMPI1lFAZ89ZQ+3ByjCshZKVa48XEeKgm4\n"
+    "FhNRT21ZeO+AAkTHpQIRAQAAAAAAAAAAAAAAAAAAAAE=\n"
+    "-----END PUBLIC KEY-----\n";
+
 class VerifyTest : public testing::Test {
  protected:
   VerifyTest() { secure(Digest::kSha1); }
@@ -44,8 +53,28 @@ class VerifyTest : public testing::Test {
     const auto announcement = parse_announcement(packet);
     EXPECT_TRUE(announcement);
     if (!announcement) return "undecodable";
-    const auto why = verifier_->check(*announcement, sender);
-    return std::string(why ? to_string(*why) : "accepted");
+    const auto accepted = verifier_->check(*announcement, {sender, from_});
+    return std::string(accepted ? "accepted" : to_string(accepted.error()));
+  }
+
+  // The same, and committed where it was accepted.
+  std::string taken(std::string_view packet,
+                    std::optional<Credentials> sender = {}) {
+    const auto announcement = parse_announcement(packet);
+    EXPECT_TRUE(announcement);
+    if (!announcement) return "undecodable";
+    const auto accepted = verifier_->check(*announcement, {sender, from_});
+    if (!accepted) return std::string(to_string(accepted.error()));
+    if (accepted->duplicate) return "duplicate";
+    verifier_->commit(*accepted);
+    return "accepted";
+  }
+
+  // The customer's, of example.com.
+  std::string signed_packet(std::int64_t offset_s = 0,
+                            std::uint8_t modifier2 = 0) const {
+    return customer_.packet(plain_pairs("example.com", kSocket),
+                            kNow_s + offset_s, "SHA1", modifier2);
   }
 
   std::string outcome_of(const Signer& signer, const std::string& key,
@@ -59,6 +88,8 @@ class VerifyTest : public testing::Test {
 
   TempDir keys_;
   FakeClock clock_;
+  Address from_;
+  Signer customer_ = Signer::customer();
   Options options_;
   std::optional<Verifier> verifier_;
 };
@@ -98,7 +129,7 @@ TEST_F(VerifyTest, WithoutSignCheckUnsignedCounts) {
   options_.sign_check.reset();
   Verifier open(options_, clock_);
   const std::string packet = vector_file("plain.0.bin");
-  EXPECT_EQ(open.check(*parse_announcement(packet), {}), std::nullopt);
+  EXPECT_TRUE(open.check(*parse_announcement(packet), {}));
 }
 
 TEST_F(VerifyTest, StampCountsWithinTheToleranceBothWays) {
@@ -207,16 +238,14 @@ TEST_F(VerifyTest, WildcardsKeySpeaksForNamesWithoutTheirOwn) {
   EXPECT_EQ(outcome_of(wildcard, ".com"), "no-key");
 }
 
-TEST_F(VerifyTest, DomainsKeySpeaksForItsPortsWithoutTheirOwn) {
-  const Signer domain = Signer::customer();
+TEST_F(VerifyTest, DomainsKeySpeaksForItsPorts) {
   const Signer port = Signer::rsa(2048);
-  give_key("example.com", domain);
+  give_key("example.com", customer_);
   give_key("example.com_8080", port);
-  EXPECT_EQ(outcome_of(domain, "example.com:9090"), "accepted");
-  EXPECT_EQ(outcome_of(port, "example.com:8080"), "accepted");
-  EXPECT_EQ(outcome_of(domain, "example.com:8080"), "bad-signature");
+  EXPECT_EQ(outcome_of(customer_, "example.com:9090"), "accepted");
+  EXPECT_EQ(outcome_of(customer_, "example.com:8080"), "accepted");
+  EXPECT_EQ(outcome_of(port, "example.com:8080"), "bad-signature");
   EXPECT_EQ(outcome_of(port, "example.com"), "bad-signature");
-  EXPECT_EQ(outcome_of(port, "example.com:9090"), "bad-signature");
 }
 
 TEST_F(VerifyTest, OwnKeyKeepsTheWildcardsAway) {
@@ -263,7 +292,7 @@ TEST_F(VerifyTest, PipeInPlaceOfAKeyDoesNotHang) {
 TEST_F(VerifyTest, OverlargeKeyFileIsRefused) {
   const Signer signer = Signer::customer();
   std::string pem = signer.public_pem();
-  pem.resize(Verifier::kKeyFileBytesMax, '\n');
+  pem.resize(PublicKeys::kFileBytesMax, '\n');
   write_file(keys_ / "example.com.pem", pem);
   EXPECT_EQ(outcome_of(signer, "example.com"), "accepted");
   write_file(keys_ / "example.com.pem", pem + "\n");
@@ -392,16 +421,380 @@ TEST_F(VerifyTest, MoreKeysThanAreKeptAllCount) {
   }
 }
 
-TEST(KeyFileName, IsTheKeyWithoutItsMountpoint) {
-  EXPECT_EQ(key_file_name("foo.example.com"), "foo.example.com.pem");
-  EXPECT_EQ(key_file_name(".example.com"), ".example.com.pem");
-  EXPECT_EQ(key_file_name("foo.example.com:8080"), "foo.example.com_8080.pem");
-  EXPECT_EQ(key_file_name("foo.example.com/blog"), "foo.example.com.pem");
-  EXPECT_EQ(key_file_name("foo.example.com:80/a:b"), "foo.example.com_80.pem");
-  EXPECT_EQ(key_file_name("[fc00::1]:80"), "_fc00__1__80.pem");
-  EXPECT_EQ(key_file_name("a_b.example.com"), "a_b.example.com.pem");
-  EXPECT_EQ(key_file_name("../etc/passwd"), "...pem");
-  EXPECT_EQ(key_file_name(std::string_view("a\0b", 3)), "a_b.pem");
+// From here on what is accepted is committed too, as the server does.
+
+TEST_F(VerifyTest, CaptureReplayedToALiveNodeDoesNothing) {
+  give_key("example.com", customer_);
+  const std::string packet = signed_packet();
+  EXPECT_EQ(taken(packet), "accepted");
+  EXPECT_EQ(taken(packet), "duplicate");
+  EXPECT_EQ(taken(signed_packet(1)), "accepted");
+  EXPECT_EQ(taken(packet), "replayed");
+  EXPECT_EQ(taken(signed_packet(10)), "accepted");
+  EXPECT_EQ(taken(packet), "stale");
+}
+
+TEST_F(VerifyTest, SubscribeTurnedIntoUnsubscribeIsRefused) {
+  give_key("example.com", customer_);
+  std::string packet = signed_packet();
+  EXPECT_EQ(taken(packet), "accepted");
+  packet[3] = 1;
+  EXPECT_EQ(taken(packet), "replayed");
+}
+
+TEST_F(VerifyTest, CaptureReplayedAfterTheNodeLeftIsRefused) {
+  give_key("example.com", customer_);
+  const std::string packet = signed_packet();
+  EXPECT_EQ(taken(packet), "accepted");
+  EXPECT_EQ(taken(signed_packet(1, 1)), "accepted");
+  EXPECT_EQ(taken(packet), "replayed");
+}
+
+TEST_F(VerifyTest, CaptureReplayedAfterTheNodeExpiredIsRefused) {
+  give_key("example.com", customer_);
+  const std::string packet = signed_packet();
+  EXPECT_EQ(taken(packet), "accepted");
+  verifier_->on_node_left("example.com", *Address::parse(kSocket));
+  EXPECT_EQ(taken(packet), "replayed");
+  EXPECT_EQ(taken(signed_packet(1)), "accepted");
+}
+
+TEST_F(VerifyTest, InstantRestartSignsTheSameBytesAndIsTaken) {
+  give_key("example.com", customer_);
+  EXPECT_EQ(taken(signed_packet()), "accepted");
+  EXPECT_EQ(taken(signed_packet(1, 1)), "accepted") << "unsubscribes";
+  clock_.now_unix_s += 1;
+  EXPECT_EQ(taken(signed_packet(1)), "accepted") << "is back";
+  EXPECT_EQ(taken(signed_packet(1, 1)), "replayed");
+}
+
+TEST_F(VerifyTest, WhatTheTableRefusedMayComeAgain) {
+  give_key("example.com", customer_);
+  const std::string packet = signed_packet();
+  EXPECT_EQ(outcome(packet), "accepted");  // without commit()
+  EXPECT_EQ(taken(packet), "accepted");
+}
+
+TEST_F(VerifyTest, ForgedPacketIsNotRemembered) {
+  give_key("example.com", customer_);
+  std::string forged = signed_packet();
+  forged.back() = static_cast<char>(forged.back() ^ 1);
+  EXPECT_EQ(taken(forged), "bad-signature");
+  EXPECT_EQ(taken(signed_packet()), "accepted");
+  EXPECT_EQ(taken(signed_packet(1)), "accepted");
+}
+
+TEST_F(VerifyTest, SecondSignatureOfTheSameContentIsAReplay) {
+  secure(Digest::kSha256);
+  const Signer ec = Signer::ec("P-256");
+  give_key("example.com", ec);
+  const auto sign = [&](std::uint8_t modifier2) {
+    return ec.packet(plain_pairs("example.com", kSocket), kNow_s, "SHA256",
+                     modifier2);
+  };
+  ASSERT_NE(sign(0), sign(0)) << "ECDSA signs at random";
+  EXPECT_EQ(taken(sign(0)), "accepted");
+  EXPECT_EQ(taken(sign(1)), "replayed");
+}
+
+TEST_F(VerifyTest, EveryKindOfKeyIsRemembered) {
+  secure(Digest::kSha512);
+  const Signer rsa = Signer::rsa(2048);
+  const Signer ec = Signer::ec("P-384");
+  const Signer ed = Signer::ed25519();
+  const auto try_key = [&](const std::string& key, const Signer& signer,
+                           const char* digest) {
+    give_key(key, signer);
+    const auto pairs = plain_pairs(key, "/run/" + key);
+    const std::string packet = signer.packet(pairs, kNow_s, digest);
+    std::string turned = packet;
+    turned[3] = 1;
+    EXPECT_EQ(taken(packet), "accepted") << key;
+    EXPECT_EQ(taken(turned), "replayed") << key;
+  };
+  try_key("rsa.example.com", rsa, "SHA512");
+  try_key("ec.example.com", ec, "SHA512");
+  try_key("ed.example.com", ed, nullptr);
+}
+
+TEST_F(VerifyTest, SkewedClocksAreTakenWithinTheToleranceOnly) {
+  give_key("example.com", customer_);
+  EXPECT_EQ(taken(signed_packet(-61)), "stale");
+  EXPECT_EQ(taken(signed_packet(-60)), "accepted") << "a slow clock";
+  EXPECT_EQ(taken(signed_packet(60)), "accepted") << "a fast one";
+  EXPECT_EQ(taken(signed_packet(61)), "stale");
+  EXPECT_EQ(taken(signed_packet(0)), "stale") << "overtaken by the fast one";
+}
+
+TEST_F(VerifyTest, UnsignedNodesAreNotRemembered) {
+  options_.sign_check->skip_uids = {33};
+  const std::string packet = vector_file("plain.0.bin");
+  EXPECT_EQ(taken(packet, Credentials{1, 33, 33}), "accepted");
+  EXPECT_EQ(taken(packet, Credentials{1, 33, 33}), "accepted");
+}
+
+TEST_F(VerifyTest, PacketWithoutSpaceToRememberIsOverBudget) {
+  verifier_.emplace(options_, clock_, 4, 2);
+  give_key("example.com", customer_);
+  give_key("a.example.com", customer_);
+  EXPECT_EQ(taken(signed_packet()), "accepted");
+  EXPECT_EQ(taken(customer_.packet(plain_pairs("a.example.com", "/run/a"),
+                                   kNow_s)),
+            "over-budget");
+}
+
+TEST_F(VerifyTest, SourceThatForgesLosesItsBudgetAndNobodyElses) {
+  give_key("example.com", customer_);
+  const auto forge = [&](std::int64_t offset_s) {
+    std::string forged = signed_packet(offset_s);
+    forged.back() = static_cast<char>(forged.back() ^ 1);
+    return forged;
+  };
+  const std::string forged = forge(1);
+  const Credentials forger{1, 66, 66};
+  int checks = 0;
+  while (taken(forged, forger) == "bad-signature") ++checks;
+  EXPECT_EQ(taken(forged, forger), "over-budget");
+  EXPECT_GT(checks, 100);
+  EXPECT_LT(checks, 1000);
+  EXPECT_EQ(taken(signed_packet(), forger), "over-budget");
+  EXPECT_EQ(taken(signed_packet(), Credentials{1, 67, 66}), "accepted");
+  clock_.now_ms += 1000;
+  EXPECT_EQ(taken(signed_packet(1), forger), "accepted");
+}
+
+TEST_F(VerifyTest, SourcesAreUidsThenNetworksThenPaths) {
+  give_key("example.com", customer_);
+  std::string forged = signed_packet(1);
+  forged.back() = static_cast<char>(forged.back() ^ 1);
+  const auto drained = [&](const char* drain, const char* other) {
+    from_ = *Address::parse(drain);
+    while (taken(forged) == "bad-signature") continue;
+    from_ = *Address::parse(other);
+    const bool shared = taken(forged) == "over-budget";
+    clock_.now_ms += 60'000;
+    return shared;
+  };
+  EXPECT_TRUE(drained("10.0.0.1:1", "10.0.0.1:2"));
+  EXPECT_FALSE(drained("10.0.0.1:1", "10.0.0.2:1"));
+  EXPECT_TRUE(drained("[fd00::1]:1", "[fd00::2]:1"));
+  EXPECT_FALSE(drained("[fd00::1]:1", "[fd00:0:0:1::1]:1"));
+  EXPECT_FALSE(drained("/run/a", "/run/b"));
+  EXPECT_TRUE(drained("[::ffff:10.0.0.1]:1", "10.0.0.1:2"));
+}
+
+TEST_F(VerifyTest, NamesWithoutKeyAreLookedForOnlySoOften) {
+  int looks = 0;
+  const std::string packet = signed_packet();
+  while (taken(packet) == "no-key") ++looks;
+  EXPECT_EQ(taken(packet), "over-budget");
+  EXPECT_GT(looks, 100);
+  EXPECT_LE(looks, 1000);
+  give_key("example.com", customer_);
+  clock_.now_ms += 100;
+  EXPECT_EQ(taken(packet), "accepted");
+}
+
+TEST_F(VerifyTest, CustomersValidPacketsAreBoundedToo) {
+  const Signer other = Signer::ed25519();
+  give_key("example.com", customer_);
+  give_key("other.example.com", other);
+  options_.check_shares.owner_us = 100;
+  verifier_.emplace(options_, clock_);
+  EXPECT_EQ(taken(signed_packet(1)), "accepted");
+  EXPECT_EQ(taken(signed_packet(2)), "accepted");
+  EXPECT_EQ(taken(signed_packet(3)), "accepted");
+  EXPECT_EQ(taken(signed_packet(4)), "over-budget");
+  EXPECT_EQ(taken(other.packet(plain_pairs("other.example.com", "/run/o"),
+                               kNow_s, nullptr)),
+            "accepted");
+}
+
+TEST_F(VerifyTest, NodeIsUnderAnAddressOfNobodyElses) {
+  const Signer other = Signer::rsa(2048);
+  give_key("example.com", customer_);
+  give_key("mine.example.com", customer_);
+  give_key("other.example.com", other);
+  const auto take = [&](const Signer& signer, const char* key,
+                        const char* address, std::uint8_t modifier2 = 0) {
+    clock_.now_unix_s += 10;
+    return taken(signer.packet(plain_pairs(key, address), clock_.now_unix_s,
+                               "SHA1", modifier2));
+  };
+  EXPECT_EQ(take(customer_, "example.com", "127.0.0.1:80"), "accepted");
+  EXPECT_EQ(take(customer_, "mine.example.com", "127.0.0.1:80"), "accepted");
+  for (const char* address :
+       {"127.0.0.1:80", ":80", "0.0.0.0:80", "[::ffff:127.0.0.1]:80"}) {
+    EXPECT_EQ(take(other, "other.example.com", address), "address-taken")
+        << address;
+  }
+  EXPECT_EQ(take(other, "other.example.com", "127.0.0.1:81"), "accepted");
+  EXPECT_EQ(take(customer_, "example.com", "127.0.0.1:80", 1), "accepted");
+  EXPECT_EQ(take(other, "other.example.com", ":80"), "address-taken");
+  verifier_->on_node_left("mine.example.com", *Address::parse("127.0.0.1:80"));
+  EXPECT_EQ(take(other, "other.example.com", ":80"), "accepted");
+}
+
+TEST_F(VerifyTest, NodeKeepsItsAddressWhenItsKeyIsRotated) {
+  const Signer rotated = Signer::rsa(2048);
+  give_key("example.com", customer_);
+  EXPECT_EQ(taken(signed_packet()), "accepted");
+  give_key("example.com", rotated);
+  EXPECT_EQ(taken(signed_packet(1)), "bad-signature");
+  EXPECT_EQ(taken(rotated.packet(plain_pairs("example.com", kSocket),
+                                 kNow_s + 1)),
+            "accepted");
+}
+
+TEST_F(VerifyTest, UnsubscribeOfAnothersAddressTouchesOnlyItsOwnNode) {
+  const Signer other = Signer::rsa(2048);
+  give_key("example.com", customer_);
+  give_key("other.example.com", other);
+  EXPECT_EQ(taken(signed_packet()), "accepted");
+  const auto pairs = plain_pairs("other.example.com", kSocket);
+  EXPECT_EQ(taken(other.packet(pairs, kNow_s, "SHA1", 1)), "accepted");
+  EXPECT_EQ(taken(other.packet(pairs, kNow_s + 1)), "address-taken");
+}
+
+TEST_F(VerifyTest, KeySpeaksForItsMountpointsAndPorts) {
+  give_key("example.com", customer_);
+  EXPECT_EQ(outcome_of(customer_, "example.com/blog"), "accepted");
+  EXPECT_EQ(outcome_of(customer_, "Example.COM.:80/a/b/"), "accepted");
+  EXPECT_EQ(outcome_of(customer_, "other.com/example.com"), "no-key");
+}
+
+TEST_F(VerifyTest, NoSpellingOfAForeignDomainIsOnesOwn) {
+  const Signer owner = Signer::rsa(2048);
+  give_key("mine.example.com", customer_);
+  give_key("yours.example.com", owner);
+  for (const char* key :
+       {"yours.example.com", "YOURS.example.com", "yours.example.com.",
+        "yours.example.com:80", "yours.example.com:443/x",
+        "yours.example.com/mine.example.com", "YOURS.EXAMPLE.COM./x/"}) {
+    EXPECT_EQ(outcome_of(customer_, key), "bad-signature") << key;
+  }
+}
+
+TEST_F(VerifyTest, WildcardAboveOnesOwnIsForeign) {
+  give_key("foo.example.com", customer_);
+  give_key(".foo.example.com", customer_);
+  EXPECT_EQ(outcome_of(customer_, ".example.com"), "no-key");
+  EXPECT_EQ(outcome_of(customer_, ".com"), "no-key");
+  EXPECT_EQ(outcome_of(customer_, "example.com"), "no-key");
+  EXPECT_EQ(outcome_of(customer_, "bar.example.com"), "no-key");
+  EXPECT_EQ(outcome_of(customer_, "bar.foo.example.com"), "accepted");
+}
+
+// `yours.com_80.pem` may have been made for the domain yours.com_80.
+TEST_F(VerifyTest, DomainThatLooksLikeAPortIsNotOne) {
+  const Signer owner = Signer::rsa(2048);
+  give_key("yours.com", owner);
+  give_key(".wild.com", owner);
+  give_key("yours.com_80", customer_);
+  give_key("x.wild.com_80", customer_);
+  EXPECT_EQ(outcome_of(customer_, "yours.com:80"), "bad-signature");
+  EXPECT_EQ(outcome_of(customer_, "x.wild.com:80"), "bad-signature");
+  EXPECT_EQ(outcome_of(customer_, "yours.com_80"), "no-key");
+  EXPECT_EQ(outcome_of(owner, "yours.com:80"), "accepted");
+}
+
+TEST_F(VerifyTest, PortsOwnKeyCountsWhereTheDomainHasNone) {
+  give_key("example.com_8080", customer_);
+  EXPECT_EQ(outcome_of(customer_, "example.com:8080"), "accepted");
+  EXPECT_EQ(outcome_of(customer_, "example.com:8080/x"), "accepted");
+  EXPECT_EQ(outcome_of(customer_, "example.com:8081"), "no-key");
+  EXPECT_EQ(outcome_of(customer_, "example.com"), "no-key");
+}
+
+TEST_F(VerifyTest, AddressesHaveKeysOfTheirOwn) {
+  give_key("_fc00__1_", customer_);
+  EXPECT_EQ(outcome_of(customer_, "[FC00:0::1]"), "accepted");
+  EXPECT_EQ(outcome_of(customer_, "[fc00::1]:80"), "accepted");
+  give_key(".0.0.1_", customer_);
+  EXPECT_EQ(outcome_of(customer_, "[::ffff:10.0.0.1]"), "no-key");
+}
+
+TEST_F(VerifyTest, RsaKeyWithAHugeExponentIsNoKey) {
+  write_file(keys_ / "example.com.pem", kHugeExponentPem);
+  EXPECT_EQ(outcome_of(customer_, "example.com"), "no-key");
+}
+
+class CredentialsTest : public VerifyTest {
+ protected:
+  CredentialsTest() {
+    options_.sign_check.reset();
+    options_.credentials_check = owners_.path();
+    verifier_.emplace(options_, clock_);
+    write_file(owners_ / "example.com", "");
+    write_file(owners_ / ".wild.example.com", "");
+  }
+  std::string outcome_as(const std::string& key,
+                         std::optional<Credentials> sender) {
+    return outcome(test::encode(plain_pairs(key, kSocket)), sender);
+  }
+  TempDir owners_;
+  Credentials me_{1, ::getuid(), ::getgid()};
+};
+
+TEST_F(CredentialsTest, SenderMustOwnTheKeysFile) {
+  EXPECT_EQ(outcome_as("example.com", me_), "accepted");
+  EXPECT_EQ(outcome_as("Example.com.:80/blog", me_), "accepted");
+  EXPECT_EQ(outcome_as(".wild.example.com", me_), "accepted");
+  const Credentials other_uid{1, me_.uid + 1, me_.gid};
+  const Credentials other_gid{1, me_.uid, me_.gid + 1};
+  EXPECT_EQ(outcome_as("example.com", other_uid), "not-owner");
+  EXPECT_EQ(outcome_as("example.com", other_gid), "not-owner");
+}
+
+TEST_F(CredentialsTest, WithoutFileOrCredentialsIsRefused) {
+  EXPECT_EQ(outcome_as("other.example.com", me_), "not-owner");
+  EXPECT_EQ(outcome_as("a.wild.example.com", me_), "not-owner");
+  EXPECT_EQ(outcome_as("example.com", std::nullopt), "not-owner");
+}
+
+TEST_F(CredentialsTest, PortsOwnFileDecidesWhereItExists) {
+  write_file(owners_ / "example.com:80", "");
+  EXPECT_EQ(outcome_as("example.com:80", me_), "accepted");
+  if (::getuid() != 0) GTEST_SKIP() << "gives a file away";
+  ASSERT_EQ(::chown((owners_ / "example.com:80").c_str(), 1234, 1234), 0);
+  EXPECT_EQ(outcome_as("example.com:80", me_), "not-owner");
+  EXPECT_EQ(outcome_as("example.com", me_), "accepted");
+}
+
+TEST_F(CredentialsTest, TrustedUidIsAskedToo) {
+  secure(Digest::kSha1);
+  options_.sign_check->skip_uids = {me_.uid + 1};
+  EXPECT_EQ(outcome_as("example.com", Credentials{1, me_.uid + 1, me_.gid}),
+            "not-owner");
+}
+
+TEST_F(CredentialsTest, SignatureIsNeededAsWell) {
+  secure(Digest::kSha1);
+  EXPECT_EQ(outcome_as("example.com", me_), "unsigned");
+  give_key("example.com", customer_);
+  EXPECT_EQ(taken(signed_packet(), me_), "accepted");
+  EXPECT_EQ(taken(signed_packet(1), Credentials{1, me_.uid + 1, me_.gid}),
+            "not-owner");
+}
+
+TEST_F(VerifyTest, RefusedSniPathRefusesThePacket) {
+  give_key("example.com", customer_);
+  TempDir home;
+  options_.allow_sni_paths = {home.path()};
+  write_file(home / "a.crt", "x");
+  const Credentials me{1, ::getuid(), ::getgid()};
+  const auto with_crt = [&](const std::string& path, std::uint8_t command = 0) {
+    auto pairs = plain_pairs("example.com", kSocket);
+    pairs.emplace_back("sni_crt", path);
+    return taken(customer_.packet(pairs, ++clock_.now_unix_s, "SHA1", command),
+                 me);
+  };
+  EXPECT_EQ(with_crt(home / "a.crt"), "accepted");
+  EXPECT_EQ(with_crt(home / "b.crt"), "sni-not-allowed");
+  EXPECT_EQ(with_crt("/etc/ssl/b.crt"), "sni-not-allowed");
+  EXPECT_EQ(with_crt("b.crt"), "bad-value");
+  std::filesystem::remove(home / "a.crt");
+  EXPECT_EQ(with_crt(home / "a.crt", 1), "accepted") << "it leaves";
 }
 
 }  // namespace
