@@ -111,6 +111,57 @@ class Node:
             self._behave(seen)
 
 
+class HttpSeen:
+    """One HTTP request as it arrived: `line`, `headers` in order, the socket's reader."""
+
+    def __init__(self, connection, reader, line):
+        self.connection, self.reader = connection, reader
+        self.line = line
+        self.method, self.target, self.version = line.split(" ")
+        self.headers = []
+        while head := reader.readline().decode("latin-1").rstrip("\r\n"):
+            name, _, value = head.partition(": ")
+            self.headers.append((name, value))
+        self.body = b""
+
+    def header(self, name):
+        return ", ".join(value for key, value in self.headers if key.lower() == name.lower())
+
+    def read_body(self):
+        if self.header("Transfer-Encoding") == "chunked":
+            while size := int(self.reader.readline(), 16):
+                self.body += self.reader.read(size)
+                self.reader.readline()
+            self.reader.readline()
+        elif length := self.header("Content-Length"):
+            self.body = self.reader.read(int(length))
+        return self.body
+
+    send = Seen.send
+    answer = Seen.answer
+
+
+class HttpNode(Node):
+    """The same for HTTP/1.1: `behave(seen)` for each request, and connections are kept.
+
+    `behave` closes `seen.connection` where the connection should end.
+    """
+
+    def subscribe(self, router, key, **fields):
+        super().subscribe(router, key, **{"proto": "http", **fields})
+
+    def _serve(self, connection):
+        with connection, contextlib.suppress(OSError, EOFError, ValueError):
+            if self._on_accept:
+                self._on_accept(connection)
+                return
+            reader = connection.makefile("rb")
+            while line := reader.readline().decode("latin-1").rstrip("\r\n"):
+                seen = HttpSeen(connection, reader, line)
+                self.requests.append(seen)
+                self._behave(seen)
+
+
 class Announcer:
     """Repeats an announcement of a node until it is told to be silent."""
 

@@ -3,11 +3,13 @@
 Not for sanitizer builds, whose runtimes make calls and allocations of their own; CMake
 leaves this file out there. FEALTY_MALLOC_COUNTER is malloc_counter.c, built.
 """
+import contextlib
 import os
 import re
 import signal
 import subprocess
 
+import clients
 import harness
 import nodes
 
@@ -46,6 +48,22 @@ def serve(scene, router):
     router.wait_known("app.test")
 
 
+def ask_all(connections, times):
+    """Each connection asks before any answer is read, so that all are at it at once."""
+    data = clients.request_bytes("GET", "/", host="app.test")
+    for _ in range(times):
+        for client in connections:
+            client.send(data)
+        for client in connections:
+            assert client.read_answer().status == 200
+
+
+def serve_http(scene, router):
+    node = nodes.HttpNode(scene, "kept")
+    node.subscribe(router, "app.test")
+    router.wait_known("app.test")
+
+
 def test_a_request_allocates_nothing(scene):
     router = CountedRouter(scene, workers=1)
     serve(scene, router)
@@ -57,33 +75,66 @@ def test_a_request_allocates_nothing(scene):
         assert router.allocations() - before < REQUESTS / 100
 
 
+def test_a_request_over_a_kept_connection_allocates_nothing(scene):
+    router = CountedRouter(scene, workers=1)
+    serve_http(scene, router)
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(router.client()) for _ in range(64)]
+        ask_all(connections, WARM_UP)
+        before = router.allocations()
+        ask_all(connections, 20)
+        # What the control thread's timers do by the way is not a request's.
+        assert router.allocations() - before < 64 * 20 / 100
+
+
 def system_calls(summary):
     """Calls by name, from what `strace -c` prints."""
     rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$", summary, re.M)
     return {name: int(count) for count, name in rows if name != "total"}
 
 
+def trace(scene, router, work):
+    """What system calls `work()` makes the router do, by name."""
+    summary = scene.directory / "strace.txt"
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-c", "-qq", "-o", summary, "-p", str(router.pid)])
+    try:
+        def traced():
+            status = open(f"/proc/{router.pid}/status", encoding="ascii").read()
+            return f"TracerPid:\t{tracer.pid}" in status
+        harness.wait_until(traced, "strace has attached")
+        work()
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(timeout=20)
+    return system_calls(summary.read_text())
+
+
+def check_calls(calls, requests, wanted):
+    a_request = {name: count / requests for name, count in calls.items()}
+    # strace may have attached to the worker a request or two late.
+    for name, most in wanted.items():
+        assert 0.97 * most <= a_request.pop(name, 0) <= 1.02 * most, (name, calls)
+    assert sum(count for name, count in a_request.items() if name not in WAITS) < 0.1, calls
+
+
 def test_a_request_costs_seven_system_calls_and_one_new_descriptor(scene):
     router = harness.Router(scene, workers=1)
     serve(scene, router)
-    summary = scene.directory / "strace.txt"
     with router.client() as client:
         ask(client, WARM_UP)
-        tracer = subprocess.Popen(
-            ["strace", "-f", "-c", "-qq", "-o", summary, "-p", str(router.pid)])
-        try:
-            def traced():
-                status = open(f"/proc/{router.pid}/status", encoding="ascii").read()
-                return f"TracerPid:\t{tracer.pid}" in status
-            harness.wait_until(traced, "strace has attached")
-            ask(client, REQUESTS)
-        finally:
-            tracer.send_signal(signal.SIGINT)
-            tracer.wait(timeout=20)
-    calls = system_calls(summary.read_text())
-    a_request = {name: count / REQUESTS for name, count in calls.items()}
-    # strace may have attached to the worker a request or two late.
-    for name, most in {"recvfrom": 2, "socket": 1, "connect": 1, "sendto": 1, "sendmsg": 1,
-                       "close": 1, "epoll_ctl": 1}.items():
-        assert 0.97 * most <= a_request.pop(name, 0) <= 1.02 * most, (name, calls)
-    assert sum(count for name, count in a_request.items() if name not in WAITS) < 0.1, calls
+        calls = trace(scene, router, lambda: ask(client, REQUESTS))
+    check_calls(calls, REQUESTS, {
+        "recvfrom": 2, "socket": 1, "connect": 1, "sendto": 1, "sendmsg": 1, "close": 1,
+        "epoll_ctl": 1})
+
+
+def test_a_request_over_a_kept_connection_costs_four_system_calls(scene):
+    """A read and a write on each side; nobody is told anything about descriptors."""
+    router = harness.Router(scene, workers=1)
+    serve_http(scene, router)
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(router.client()) for _ in range(64)]
+        ask_all(connections, WARM_UP)
+        calls = trace(scene, router, lambda: ask_all(connections, 20))
+    check_calls(calls, 64 * 20, {"recvfrom": 2, "sendto": 1, "sendmsg": 1})
