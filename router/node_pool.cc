@@ -50,10 +50,9 @@ NodeConnection* NodePool::take(const subscription::NodeRuntime& node,
 }
 
 void NodePool::keep(NodeConnection& connection,
-                    const std::shared_ptr<subscription::NodeRuntime>& node,
-                    std::int64_t now_ms) {
+                    subscription::NodeRuntime& node, std::int64_t now_ms) {
   FEALTY_CHECK(connection.user_ != nullptr && connection.stream.open());
-  NodeConnection** const place = find(node.get());
+  NodeConnection** const place = find(&node);
   const bool crowded =
       *place != nullptr && (*place)->count_ >= limits_.idle_per_node;
   if (crowded || limits_.idle_per_node == 0 ||
@@ -62,7 +61,9 @@ void NodePool::keep(NodeConnection& connection,
     return;
   }
   connection.user_ = nullptr;
-  if (connection.node_ != node) connection.node_ = node;
+  if (connection.node_.get() != &node) {
+    connection.node_ = Ref<subscription::NodeRuntime>::share(&node);
+  }
   connection.io.want(EV_READ);
   idle_queue_.arm(connection.idle_, now_ms);
   push(connection, place);
@@ -98,8 +99,8 @@ bool NodePool::drop_oldest() {
 }
 
 NodeConnection** NodePool::find(const subscription::NodeRuntime* node) {
-  // Runtimes stand on cache lines of their own.
-  const auto hash = reinterpret_cast<std::uintptr_t>(node) / 64 *
+  // Nodes stand on addresses aligned to 16.
+  const auto hash = reinterpret_cast<std::uintptr_t>(node) / 16 *
                     std::uintptr_t{0x9E3779B97F4A7C15U};
   NodeConnection** place = &buckets_[hash >> 54];
   while (*place != nullptr && (*place)->node_.get() != node) {

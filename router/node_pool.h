@@ -9,8 +9,9 @@
 #include "base/deadline.h"
 #include "base/fd.h"
 #include "base/poller.h"
+#include "base/ref.h"
 #include "router/stream.h"
-#include "subscription/pool.h"
+#include "subscription/node.h"
 
 namespace fealty::router {
 
@@ -48,7 +49,7 @@ class NodeConnection {
   std::int64_t opened_ms_ = 0;
   // Whose connection it is, once it was kept: as long as it is held, nothing
   // else can have that address.
-  std::shared_ptr<subscription::NodeRuntime> node_;
+  Ref<subscription::NodeRuntime> node_;
   OwnedDeadline idle_;
   // Idle ones of one node, the newest on top; the topmost also stands in the
   // chain of its bucket and knows their number. Free ones use below_ too.
@@ -91,8 +92,7 @@ class NodePool {
   // It may be used again: everything was sent, and all that was read was the
   // whole of an answer. Closed where it is too old or there are too many.
   void keep(NodeConnection& connection,
-            const std::shared_ptr<subscription::NodeRuntime>& node,
-            std::int64_t now_ms);
+            subscription::NodeRuntime& node, std::int64_t now_ms);
   // Its request, and it, are over.
   void close(NodeConnection& connection);
 

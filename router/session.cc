@@ -276,7 +276,7 @@ void Session::begin_request(std::string_view bytes) {
     fail(400, "Malformed Host.");
     return;
   }
-  const auto* const pool =
+  const subscription::Pool* const pool =
       context_.snapshot->find(host.host(), host.host_port());
   if (pool == nullptr) {
     fail(404, "No application answers for this domain.");
@@ -286,7 +286,7 @@ void Session::begin_request(std::string_view bytes) {
     fail(413, "The request's body is too large (limits.body_bytes).");
     return;
   }
-  pool_ = *pool;
+  pool_ = subscription::PoolRef::share(pool);
   idempotent_ = head.is_idempotent();
   websocket_ = head.asks_for_websocket();
   if (!encode_first(bytes, head, host)) return;
@@ -462,8 +462,8 @@ void Session::log_failure(int status, std::string_view reason) {
   }
   log::warning(
       "request {:016x} for {}: answered {}: {} node {}{}", request_id_,
-      pool_ != nullptr ? pool_->key : "-", status, reason,
-      node_ != nullptr ? log::printable(node_->name) : "-",
+      pool_ != nullptr ? pool_->key() : "-", status, reason,
+      node_ != nullptr ? log::printable(node_->name()) : "-",
       suppressed > 0 ? fmt::format(" ({} more like it)", suppressed) : "");
 }
 

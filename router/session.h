@@ -19,6 +19,7 @@
 #include "router/node_pool.h"
 #include "router/stream.h"
 #include "router/worker_context.h"
+#include "subscription/choose.h"
 #include "subscription/pool.h"
 
 namespace fealty::router {
@@ -274,7 +275,7 @@ class Session final : private NodeUser {
   Buffer upload_;                    // body bytes that the node did not take
 
   // The node.
-  std::shared_ptr<const subscription::Pool> pool_;
+  subscription::PoolRef pool_;
   const subscription::Node* node_ = nullptr;
   subscription::TriedNodes tried_;
   NodeConnection* connection_ = nullptr;  // while node_ is set

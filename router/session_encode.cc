@@ -19,9 +19,9 @@ Session::Wire Session::wire_of(const subscription::Node& node) {
 bool Session::encode_first(std::string_view bytes,
                            const http::RequestHead& head,
                            const http::Host& host) {
-  if (pool_->nodes.empty()) return true;  // connect() will say so
-  const Wire wire = wire_of(pool_->nodes.front());
-  if (!pool_->mixed_protocols) {
+  if (pool_->nodes().empty()) return true;  // connect() will say so
+  const Wire wire = wire_of(pool_->nodes().front());
+  if (!pool_->mixed_protocols()) {
     streams_chunks_ = chunked_open_ && wire == Wire::kHttp;
     return encode_request(head, host, wire);
   }

@@ -28,7 +28,9 @@ void Session::connect() {
   }
   while (!tried_.full() && connect_timeouts_ < kConnectTimeoutsMost) {
     const subscription::Node* node = std::exchange(again_, nullptr);
-    if (node == nullptr) node = subscription::choose(*pool_, tried_, now_ms);
+    if (node == nullptr) {
+      node = subscription::choose(*pool_, tried_, {.now_ms = now_ms});
+    }
     if (node == nullptr) break;
     if (connect_to(*node) == Attempt::kTaken) return;
   }
@@ -73,7 +75,7 @@ Session::Attempt Session::connect_to(const subscription::Node& node) {
 }
 
 Session::Attempt Session::open_connection(const subscription::Node& node) {
-  const Address& address = node.address;
+  const Address address = node.address();
   UniqueFd fd = make_socket(address.family());
   tried_.add(&node);
   if (!fd.valid()) return Attempt::kNext;
@@ -164,7 +166,7 @@ Session::Attempt Session::send_packet() {
   subscription::NodeRuntime& runtime = *node_->runtime;
   runtime.requests.fetch_add(1, std::memory_order_relaxed);
   runtime.sent_bytes.fetch_add(result.bytes, std::memory_order_relaxed);
-  pool_->runtime->hits.fetch_add(1, std::memory_order_relaxed);
+  pool_->count_hit();
   const bool whole = packet_sent_ == packet_.size();
   if (!connection_->io.active() &&
       !connection_->io.start(connection_->stream.fd(),
@@ -286,7 +288,7 @@ bool Session::may_keep_node() const {
 void Session::keep_node() {
   node_->runtime->in_flight.fetch_sub(1, std::memory_order_relaxed);
   const subscription::Node& node = *std::exchange(node_, nullptr);
-  context_.node_pool.keep(*std::exchange(connection_, nullptr), node.runtime,
+  context_.node_pool.keep(*std::exchange(connection_, nullptr), *node.runtime,
                           coarse_monotonic_ms());
   reused_ = false;
 }

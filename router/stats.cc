@@ -37,32 +37,33 @@ std::uint64_t sum(const StatsSource& source, Pick pick) {
 }
 
 Json node_json(const NodeRecord& record) {
-  const auto& node = record.node;
-  const NodeRuntime& runtime = *node.runtime;
-  const auto sender = record.sender.value_or(subscription::Credentials{});
+  const NodeRuntime& runtime = record;
+  const auto sender = record.sender().value_or(subscription::Credentials{});
   return {
-      {"name", node.name},
-      {"vassal", ""},
-      {"modifier1", node.modifier1},
-      {"modifier2", node.modifier2},
+      {"name", record.name()},
+      {"vassal", record.vassal()},
+      {"modifier1", record.modifier1},
+      {"modifier2", record.modifier2},
       {"last_check", record.last_seen_unix_s},
       {"pid", sender.pid},
       {"uid", sender.uid},
       {"gid", sender.gid},
       {"requests", read(runtime.requests)},
-      {"last_requests", read(runtime.requests) - record.requests_when_seen},
+      {"last_requests", static_cast<std::uint32_t>(read(runtime.requests)) -
+                            record.requests_when_seen},
       {"tx", read(runtime.sent_bytes)},
       {"rx", read(runtime.received_bytes)},
       {"cores", record.cores},
       {"load", record.load},
-      {"weight", node.weight},
+      {"weight", record.weight},
       {"backup", record.backup},
-      {"proto", subscription::to_string(node.protocol)},
+      {"proto", subscription::to_string(record.protocol)},
       {"wrr", 0},
       {"ref", runtime.in_flight.load(std::memory_order_relaxed)},
-      {"failcnt", read(runtime.failed)},
+      {"failcnt", runtime.failed()},
       {"death_mark", 0},
       {"resting", runtime.resting(coarse_monotonic_ms())},
+      {"sleeping", static_cast<bool>(record.sleeping)},
   };
 }
 
@@ -76,9 +77,9 @@ Json pools_json(const StatsSource& source) {
         }
         pools.push_back({{"key", pool.key},
                          {"hash", pool.hash},
-                         {"hits", read(pool.runtime.hits)},
+                         {"hits", pool.hits},
                          {"sni_enabled", 0},
-                         {"algo", "wrr"},
+                         {"algo", subscription::to_string(pool.algorithm)},
                          {"nodes", std::move(nodes)}});
       });
   return pools;
@@ -115,13 +116,13 @@ std::string_view rule_for(std::string_view key, const http::Host& host) {
 Json explained_node(const subscription::Node& node, std::int64_t now_ms) {
   const NodeRuntime& runtime = *node.runtime;
   const bool resting = runtime.resting(now_ms);
-  Json json = {{"name", node.name},
+  Json json = {{"name", node.name()},
                {"weight", node.weight},
                {"proto", subscription::to_string(node.protocol)},
                {"eligible", !resting}};
   if (resting) {
     json["why"] = "rests after " +
-                  std::to_string(runtime.failures.load()) +
+                  std::to_string(runtime.failures_in_a_row()) +
                   " failed connections in a row, for another " +
                   std::to_string(runtime.rest_until_ms.load() - now_ms) +
                   " ms; used meanwhile only if every node rests";
@@ -211,22 +212,22 @@ std::string explain_json(const StatsSource& source, std::string_view text) {
                    {"why", "not a host with an optional port"}});
   }
   Json json = {{"host", std::string(host.host())}};
-  const auto* const found =
+  const subscription::Pool* const found =
       source.snapshot.find(host.host(), host.host_port());
   if (found == nullptr) {
     json["answer"] = 404;
     json["why"] = "nothing has subscribed to it, nor to a wildcard above it";
     return dumped(json);
   }
-  const subscription::Pool& pool = **found;
+  const subscription::Pool& pool = *found;
   const std::int64_t now_ms = coarse_monotonic_ms();
-  json["key"] = pool.key;
-  json["rule"] = rule_for(pool.key, host);
-  json["algorithm"] = "wrr";
+  json["key"] = pool.key();
+  json["rule"] = rule_for(pool.key(), host);
+  json["algorithm"] = subscription::to_string(pool.algorithm());
   json["certificate"] = nullptr;
   json["client_policy"] = nullptr;
   json["nodes"] = Json::array();
-  for (const auto& node : pool.nodes) {
+  for (const auto& node : pool.nodes()) {
     json["nodes"].push_back(explained_node(node, now_ms));
   }
   return dumped(json);

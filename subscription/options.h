@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "subscription/announcement.h"
 
 namespace fealty::subscription {
 
@@ -51,6 +52,16 @@ struct Options {
   std::vector<ServerSocket> servers;
   std::int64_t tolerance_ms = 17'000;   // silence after which a node leaves
   bool dotsplit = true;
+  int mountpoints = 0;                  // components of the path that may be
+                                        // part of a key; 0: none
+  Algorithm algorithm = Algorithm::kWrr;  // where no announcement names one
+  // A pool whose last node left stays for so long, so that requests may wait
+  // for a reload; 0: it goes at once.
+  std::int64_t hold_ms = 2'000;
+  // The share of a node that comes to a pool of older nodes, or back after a
+  // rest, grows for so long; 0: it has its whole share at once.
+  std::int64_t slow_start_ms = 0;
+  std::size_t nodes_max = 2'000'000;    // what announcements can make us hold
   std::optional<SignCheck> sign_check;
   bool use_credentials = false;         // record the kernel's uid, gid, pid
   // Directory of files named after the keys, each owned by the uid and gid that

@@ -1,117 +1,147 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <string>
+#include <span>
+#include <string_view>
 #include <vector>
 
-#include "base/address.h"
+#include "base/ref.h"
 #include "subscription/announcement.h"
+#include "subscription/node.h"
+#include "subscription/schedule.h"
 
 namespace fealty::subscription {
 
-// What changes with every request and is shared by all threads: atomics only,
-// relaxed, on a cache line of its own. It outlives the snapshots: a node that
-// was removed drains here.
-struct alignas(64) NodeRuntime {
-  std::atomic<std::uint32_t> in_flight{0};      // requests being answered
-  std::atomic<std::uint32_t> failures{0};       // in a row; success clears
-  std::atomic<std::int64_t> rest_until_ms{0};   // monotonic; 0: not resting
-  std::atomic<std::uint64_t> requests{0};
-  std::atomic<std::uint64_t> failed{0};         // connections, ever
-  std::atomic<std::uint64_t> sent_bytes{0};     // to the node
-  std::atomic<std::uint64_t> received_bytes{0}; // from the node
-
-  // A node that could not be reached rests: 0.5 s, doubled with each failure
-  // in a row, up to 30 s. Requests that set out together and fail together
-  // count as one failure: those that come in while it rests already only add
-  // to `failed`. Any thread.
-  void on_connect_failure(std::int64_t now_ms);
-  // It answered, or it announced itself: eligible at once.
-  void on_success() {
-    if (failures.load(std::memory_order_relaxed) == 0 &&
-        rest_until_ms.load(std::memory_order_relaxed) == 0) {
-      return;
-    }
-    failures.store(0, std::memory_order_relaxed);
-    rest_until_ms.store(0, std::memory_order_relaxed);
-  }
-  [[nodiscard]] bool resting(std::int64_t now_ms) const {
-    const auto until = rest_until_ms.load(std::memory_order_relaxed);
-    return until != 0 && now_ms < until;
-  }
-};
-
-// One application instance as requests see it. Immutable but for `runtime`.
-struct Node {
-  std::string name;             // its address as announced
-  Address address;
-  std::uint8_t modifier1 = 0;
-  std::uint8_t modifier2 = 0;
-  std::uint32_t weight = 1;
-  Protocol protocol = Protocol::kUwsgi;
-  std::shared_ptr<NodeRuntime> runtime;
-};
-
 // Outlives the pool's versions: a change of its nodes does not restart the
-// round.
+// round. Only pools that choose between nodes have one. Any thread.
 struct alignas(64) PoolRuntime {
   std::atomic<std::uint64_t> cursor{0};
   std::atomic<std::uint64_t> hits{0};
+  // How long a node's share grows for after it joined or came back; 0: off.
+  std::int64_t slow_start_ms = 0;
+
+  void acquire() const { refs_.add(); }
+  void release() const {
+    if (refs_.drop()) delete this;
+  }
+
+ private:
+  RefCount refs_;
 };
 
 // The nodes of one key, immutable: a change makes a new pool with the same
-// runtime. `schedule` is the order of one round (indexes into `nodes`): smooth
-// weighted round robin, so that weights 5,1,1 give a a b a c a a and no burst.
-struct Pool {
-  std::string key;
-  std::uint64_t hash = 0;
-  std::vector<Node> nodes;
-  std::vector<std::uint16_t> schedule;
-  // Nodes of several protocols: what is encoded for one is not for all.
-  bool mixed_protocols = false;
-  std::shared_ptr<PoolRuntime> runtime;
-};
-
-inline constexpr std::size_t kPoolNodesMax = 4096;
-// A round is at most this long (or one turn a node); larger weights are scaled
-// down to it, and a node's share never falls to nothing.
-inline constexpr std::size_t kScheduleLengthMax = 4096;
-
-[[nodiscard]] std::vector<std::uint16_t> make_schedule(
-    const std::vector<Node>& nodes);
-
-[[nodiscard]] bool speak_several_protocols(const std::vector<Node>& nodes);
-
-// The nodes that a request has tried already; few, or it gives up.
-class TriedNodes {
+// runtime. One allocation: this header, the nodes by backup level, those that
+// sleep, then (where there is something to choose) the runtime, the levels and
+// the schedule, and the key last. A pool of one node is 32 bytes and its key.
+// Any thread; whoever holds a reference keeps the nodes alive.
+class Pool {
  public:
-  static constexpr std::size_t kMost = 32;
-  void add(const Node* node) {
-    if (count_ < kMost) nodes_[count_++] = node;
+  // The nodes of one backup level, and their round: turns[i] is an index into
+  // nodes().
+  struct Level {
+    std::span<const Node> nodes;
+    std::span<const std::uint16_t> turns;
+  };
+  struct Parts {
+    std::string_view key;                  // 1 to kKeyBytesMax bytes
+    Algorithm algorithm = Algorithm::kWrr;
+    std::span<const Node> nodes{};         // by rising level, from 0, no gaps
+    std::span<const Node> sleeping{};
+    // Must be there for two nodes or more.
+    PoolRuntime* runtime = nullptr;
+  };
+  // Takes a reference to every node and to the runtime.
+  [[nodiscard]] static Ref<const Pool> make(const Parts& parts);
+
+  [[nodiscard]] std::string_view key() const {
+    return {reinterpret_cast<const char*>(this) + key_offset(), key_bytes_};
   }
-  [[nodiscard]] bool contains(const Node* node) const {
-    for (std::size_t i = 0; i < count_; ++i) {
-      if (nodes_[i] == node) return true;
+  [[nodiscard]] Algorithm algorithm() const { return algorithm_; }
+  // Nodes of several protocols: what is encoded for one is not for all.
+  [[nodiscard]] bool mixed_protocols() const { return mixed_protocols_; }
+  // Those that may be chosen.
+  [[nodiscard]] std::span<const Node> nodes() const {
+    return {entries(), node_count_};
+  }
+  // On-demand vassals that are not up; never chosen.
+  [[nodiscard]] std::span<const Node> sleeping() const {
+    return {entries() + node_count_, sleeping_count_};
+  }
+  // Whom to ask the Emperor for when no node can answer; "" if nobody sleeps.
+  // Views the pool.
+  [[nodiscard]] std::string_view vassal_to_wake() const;
+
+  // Null for a pool of one node that was never more.
+  [[nodiscard]] PoolRuntime* runtime() const {
+    return level_count_ == 0 ? nullptr : tail()->runtime;
+  }
+  // Valid where runtime() is not null.
+  [[nodiscard]] std::size_t level_count() const { return level_count_; }
+  [[nodiscard]] Level level(std::size_t rank) const;
+
+  // A request of this pool's went to a node. (Where there is one node only,
+  // the node's own count is the pool's.)
+  void count_hit() const {
+    if (PoolRuntime* const shared = runtime()) {
+      shared->hits.fetch_add(1, std::memory_order_relaxed);
     }
-    return false;
   }
-  [[nodiscard]] bool full() const { return count_ == kMost; }
-  [[nodiscard]] std::size_t size() const { return count_; }
-  void clear() { count_ = 0; }
+  [[nodiscard]] std::uint64_t hits() const;
+
+  void acquire() const { refs_.add(); }
+  void release() const;
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
 
  private:
-  const Node* nodes_[kMost] = {};
-  std::size_t count_ = 0;
+  struct LevelPlace {
+    std::uint16_t first_node;
+    std::uint16_t nodes;
+    std::uint32_t first_turn;
+    std::uint32_t turns;
+  };
+  struct Tail {
+    PoolRuntime* runtime;
+    std::uint64_t turns;                   // of all levels
+  };
+  struct Plan;                             // what make() works out first
+
+  Pool() = default;
+  ~Pool() = default;
+  [[nodiscard]] const Node* entries() const {
+    return reinterpret_cast<const Node*>(this + 1);
+  }
+  [[nodiscard]] const Tail* tail() const {
+    return reinterpret_cast<const Tail*>(entries() + node_count_ +
+                                         sleeping_count_);
+  }
+  [[nodiscard]] const LevelPlace* places() const {
+    return reinterpret_cast<const LevelPlace*>(tail() + 1);
+  }
+  [[nodiscard]] const std::uint16_t* turns() const {
+    return reinterpret_cast<const std::uint16_t*>(places() + level_count_);
+  }
+  [[nodiscard]] std::size_t key_offset() const {
+    const std::size_t simple =
+        sizeof(Pool) + sizeof(Node) * (std::size_t{node_count_} +
+                                       sleeping_count_);
+    if (level_count_ == 0) [[likely]] return simple;
+    return simple + sizeof(Tail) + level_count_ * sizeof(LevelPlace) +
+           tail()->turns * sizeof(std::uint16_t);
+  }
+
+  RefCount refs_;
+  std::uint16_t node_count_ = 0;
+  std::uint16_t sleeping_count_ = 0;
+  std::uint16_t level_count_ = 0;          // 0: nothing to choose
+  std::uint8_t key_bytes_ = 0;
+  Algorithm algorithm_ = Algorithm::kWrr;
+  bool mixed_protocols_ = false;
+  std::uint8_t reserved_[3] = {};          // the nodes are aligned to 8
 };
 
-// The node for the next request of `pool`: the next of the round that was not
-// tried and does not rest; if all rest, the next that was not tried; null if
-// all were tried. Any thread, wait-free: the cursor is shared by all of them,
-// so equal nodes get equal shares whatever worker asks. A node that is passed
-// over uses up its turn, which spreads its share evenly over the others.
-[[nodiscard]] const Node* choose(const Pool& pool, const TriedNodes& tried,
-                                 std::int64_t now_ms);
+using PoolRef = Ref<const Pool>;
 
 }  // namespace fealty::subscription

@@ -253,7 +253,7 @@ Server::Server(Loop& loop, const Clock& clock, const Options& options)
       clock_(clock),
       options_(options),
       verifier_(options, clock),
-      table_(clock, options.tolerance_ms, options.dotsplit),
+      table_(clock, options),
       batch_(std::make_unique<Batch>()),
       reject_log_(static_cast<std::size_t>(Rejection::kCount),
                   log::Limiter(kRejectLogInterval_ms)) {
@@ -417,14 +417,20 @@ bool Server::may_log_change() {
 
 void Server::on_expiry() {
   if (!may_expire()) return;
-  const auto on_drop = [this](const std::string& key,
-                               const NodeRecord& record) {
-    verifier_.on_node_left(key, record.node.address);
+  const auto on_drop = [this](std::string_view key,
+                              const NodeRecord& record) {
+    verifier_.on_node_left(key, record.address(), record.vassal());
     if (!may_log_change()) return;
     log::info("subscription: {} node {} removed: silent for longer than {} ms",
-              key, log::printable(record.node.name), options_.tolerance_ms);
+              key, log::printable(record.name()), options_.tolerance_ms);
   };
-  if (table_.expire(on_drop) > 0) schedule_publish();
+  if (table_.expire(on_drop).pause_began) {
+    log::warning("subscription: all nodes fell silent at once; none is removed "
+                 "for the next {} ms: is something wrong with this router's "
+                 "sockets or clock?",
+                 options_.tolerance_ms);
+  }
+  if (table_.dirty()) schedule_publish();
 }
 
 void Server::schedule_publish() {

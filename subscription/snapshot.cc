@@ -1,68 +1,193 @@
 #include "subscription/snapshot.h"
 
 #define XXH_INLINE_ALL
+#include <sys/random.h>
 #include <xxhash.h>
 
-#include <bit>
+#include <algorithm>
 #include <utility>
 
+#include "base/check.h"
+
 namespace fealty::subscription {
+namespace {
+
+constexpr std::size_t kStepBits = 5;
+static_assert(3 * kStepBits == kShardBits);
+
+std::uint64_t make_seed() {
+  std::uint64_t seed = 0;
+  FEALTY_CHECK(::getrandom(&seed, sizeof seed, 0) == sizeof seed);
+  return seed;
+}
+const std::uint64_t kSeed = make_seed();
+
+constexpr std::size_t step(std::size_t shard, std::size_t which) {
+  return (shard >> ((2 - which) * kStepBits)) & ((1U << kStepBits) - 1);
+}
+
+// `child` as something that only this writer holds: itself, if that is so
+// already, or a copy.
+template <typename T>
+T& own(Ref<const T>& child) {
+  if (child == nullptr) {
+    child = Ref<const T>::adopt(new T);
+  } else if (!child->refs.unique()) {
+    child = Ref<const T>::adopt(new T(*child));
+  }
+  return const_cast<T&>(*child);
+}
+
+}  // namespace
 
 std::uint64_t hash_key(std::string_view key) {
-  return XXH3_64bits(key.data(), key.size());
+  return XXH3_64bits_withSeed(key.data(), key.size(), kSeed);
 }
 
-Shard::Shard(std::vector<std::shared_ptr<const Pool>> pools)
-    : size_(pools.size()) {
-  if (pools.empty()) return;
-  // At most half full: a miss ends after a slot or two.
-  slots_.resize(std::bit_ceil(pools.size() * 2));
-  const std::size_t mask = slots_.size() - 1;
-  for (auto& pool : pools) {
-    std::size_t at = pool->hash & mask;
-    while (slots_[at] != nullptr) at = (at + 1) & mask;
-    slots_[at] = std::move(pool);
+Ref<const Shard> Shard::edited(Ref<const Shard> from, std::uint64_t hash,
+                               std::string_view key, PoolRef pool) {
+  const std::uint16_t tag = tag_of(hash);
+  const std::size_t count = from == nullptr ? 0 : from->size();
+  std::size_t at = from == nullptr ? 0 : from->place_of(key, hash);
+  const std::size_t taken = at == count ? 0 : 1;
+  if (taken == 0 && from != nullptr) at = from->lower_bound(tag);
+  const std::size_t put = pool == nullptr ? 0 : 1;
+  if (taken == 0 && put == 0) return from;
+  if (count - taken + put == 0) return {};
+
+  auto* const made = Block::make<Shard>(count - taken + put);
+  if (put == 1) made->set(at, tag, pool.detach());
+  if (from != nullptr) {
+    made->copy(0, *from, 0, at);
+    made->copy(at + put, *from, at + taken, count - at - taken);
   }
-}
-
-const std::shared_ptr<const Pool>* Shard::find(std::string_view key,
-                                               std::uint64_t hash) const {
-  if (slots_.empty()) return nullptr;
-  const std::size_t mask = slots_.size() - 1;
-  for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
-    const auto& pool = slots_[at];
-    if (pool == nullptr) return nullptr;
-    if (pool->hash == hash && pool->key == key) return &pool;
+  if (from != nullptr && from->refs().unique()) {
+    // Its references move along.
+    if (taken == 1) (*from)[at]->release();
+    Block::free(const_cast<Shard*>(from.detach()));
+  } else {
+    for (std::size_t i = 0; i < made->size(); ++i) {
+      if (put == 0 || i != at) (*made)[i]->acquire();
+    }
   }
+  return Ref<const Shard>::adopt(made);
 }
 
-Snapshot::Snapshot() = default;
-
-Snapshot::Snapshot(Shards shards, bool dotsplit, std::uint64_t version)
-    : shards_(std::move(shards)), dotsplit_(dotsplit), version_(version) {}
-
-const std::shared_ptr<const Pool>* Snapshot::find_exact(
-    std::string_view key) const {
-  const std::uint64_t hash = hash_key(key);
-  const Shard* const shard = shards_[shard_of(hash)].get();
-  return shard == nullptr ? nullptr : shard->find(key, hash);
+void Shard::release() const {
+  if (!refs().drop()) return;
+  for (std::size_t i = 0; i < size(); ++i) (*this)[i]->release();
+  Block::free(const_cast<Shard*>(this));
 }
 
-const std::shared_ptr<const Pool>* Snapshot::find(
-    std::string_view host, std::string_view host_port) const {
+void Snapshot::put(PoolRef pool) {
+  const std::string_view key = pool->key();
+  edit(hash_key(key), key, std::move(pool));
+}
+
+void Snapshot::remove(std::string_view key) { edit(hash_key(key), key, {}); }
+
+void Snapshot::edit(std::uint64_t hash, std::string_view key, PoolRef pool) {
+  const std::size_t index = shard_of(hash);
+  Middle& middle = own(root_[step(index, 0)]);
+  Low& low = own(middle.children[step(index, 1)]);
+  Ref<const Shard>& shard = low.children[step(index, 2)];
+  shard = Shard::edited(std::move(shard), hash, key, std::move(pool));
+}
+
+const Shard* Snapshot::shard(std::size_t index) const {
+  const Middle* const middle = root_[step(index, 0)].get();
+  if (middle == nullptr) return nullptr;
+  const Low* const low = middle->children[step(index, 1)].get();
+  return low == nullptr ? nullptr : low->children[step(index, 2)].get();
+}
+
+std::size_t Snapshot::pool_count() const {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < kShards; ++i) {
+    if (const Shard* const its = shard(i)) count += its->size();
+  }
+  return count;
+}
+
+const Pool* Snapshot::find_hashed(std::string_view key,
+                                  std::uint64_t hash) const {
+  const Shard* const its = shard(shard_of(hash));
+  return its == nullptr ? nullptr : its->find(key, hash);
+}
+
+const Pool* Snapshot::find_exact(std::string_view key) const {
+  return find_hashed(key, hash_key(key));
+}
+
+// All hashes first: their shards then come from memory side by side.
+const Pool* Snapshot::find_wildcard(std::string_view host) const {
+  if (!dotsplit_ || host.front() == '[') return nullptr;
+  std::array<std::string_view, kWildcardSteps> keys;
+  std::array<std::uint64_t, kWildcardSteps> hashes{};
+  std::size_t count = 0;
+  for (std::size_t dot = host.find('.');
+       count < keys.size() && dot != host.npos;
+       dot = host.find('.', dot + 1)) {
+    keys[count] = host.substr(dot);
+    hashes[count] = hash_key(keys[count]);
+    __builtin_prefetch(shard(shard_of(hashes[count])));
+    ++count;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (const Pool* const pool = find_hashed(keys[i], hashes[i])) return pool;
+  }
+  return nullptr;
+}
+
+const Pool* Snapshot::find(std::string_view host,
+                           std::string_view host_port) const {
   // A client that writes a wildcard as its host is not looking for a domain.
   if (host.empty() || host.front() == '.') return nullptr;
   if (!host_port.empty()) {
-    if (const auto* pool = find_exact(host_port)) return pool;
+    if (const Pool* const pool = find_exact(host_port)) return pool;
   }
-  if (const auto* pool = find_exact(host)) return pool;
-  if (!dotsplit_) return nullptr;
-  std::size_t dot = host.find('.');
-  for (int step = 0; step < kWildcardSteps && dot != host.npos; ++step) {
-    if (const auto* pool = find_exact(host.substr(dot))) return pool;
-    dot = host.find('.', dot + 1);
+  if (const Pool* const pool = find_exact(host)) return pool;
+  return find_wildcard(host);
+}
+
+// `host` with its mountpoints, the longest first, and then `host` itself.
+const Pool* Snapshot::find_mounted(std::string_view host, std::string_view path,
+                                   int levels) const {
+  std::array<char, kKeyBytesMax> key;
+  std::array<std::size_t, kMountpointLevelsMax> ends{};
+  std::size_t count = 0;
+  const std::size_t room = key.size() - std::min(key.size(), host.size());
+  for (std::size_t at = 0; count < static_cast<std::size_t>(levels);) {
+    // A component with something in it; else nothing can be mounted there.
+    if (at >= path.size() || path[at] != '/') break;
+    const std::size_t end = std::min(path.find('/', at + 1), path.size());
+    if (end == at + 1 || end > room) break;
+    ends[count++] = at = end;
   }
-  return nullptr;
+  if (count > 0) {
+    host.copy(key.data(), host.size());
+    path.copy(key.data() + host.size(), ends[count - 1]);
+  }
+  while (count > 0) {
+    const std::string_view mounted(key.data(), host.size() + ends[--count]);
+    if (const Pool* const pool = find_exact(mounted)) return pool;
+  }
+  return find_exact(host);
+}
+
+const Pool* Snapshot::find(std::string_view host, std::string_view host_port,
+                           std::string_view path, int levels) const {
+  if (levels <= 0) return find(host, host_port);
+  if (host.empty() || host.front() == '.') return nullptr;
+  levels = std::min(levels, kMountpointLevelsMax);
+  path = path.substr(0, path.find_first_of("?#"));
+  if (!host_port.empty()) {
+    if (const Pool* const pool = find_mounted(host_port, path, levels)) {
+      return pool;
+    }
+  }
+  if (const Pool* const pool = find_mounted(host, path, levels)) return pool;
+  return find_wildcard(host);
 }
 
 }  // namespace fealty::subscription

@@ -1,265 +1,507 @@
 #include "subscription/table.h"
 
 #include <algorithm>
-#include <string_view>
-#include <unordered_map>
-#include <unordered_set>
+#include <array>
+#include <limits>
 #include <utility>
 
 namespace fealty::subscription {
 namespace {
 
-// Equal addresses have equal bytes: Address leaves none of them undefined.
-std::string_view bytes_of(const Address& address) {
-  return {reinterpret_cast<const char*>(address.data()), address.length()};
+constexpr auto kRelaxed = std::memory_order_relaxed;
+// Changes that nobody asked a snapshot of are folded in at this number.
+constexpr std::size_t kDirtyMost = 65'536;
+// How many nodes are looked at for eight announcers.
+constexpr std::size_t kAnnouncersLookedAt = 4096;
+constexpr std::size_t kLevelsMost = 256;
+constexpr std::int64_t kLongAgo_ms = std::numeric_limits<std::int64_t>::min();
+
+bool has_address(const Announcement& announcement) {
+  return announcement.address.length() != 0;
 }
 
-bool same_route(const Node& node, const Announcement& announcement) {
+bool same_route(const NodeRecord& node, const Announcement& announcement) {
   return node.modifier1 == announcement.modifier1 &&
          node.modifier2 == announcement.modifier2 &&
          node.weight == announcement.weight &&
+         node.backup == announcement.backup &&
          node.protocol == announcement.protocol;
 }
 
-void set_route(Node& node, const Announcement& announcement) {
+void set_route(NodeRecord& node, const Announcement& announcement) {
   node.modifier1 = announcement.modifier1;
   node.modifier2 = announcement.modifier2;
   node.weight = announcement.weight;
+  node.backup = announcement.backup;
   node.protocol = announcement.protocol;
+}
+
+Node route_to(NodeRecord& record) {
+  return {&record, record.weight, record.modifier1, record.modifier2,
+          record.protocol, 0};
+}
+
+std::uint32_t backup_of(const Node& node) {
+  return static_cast<const NodeRecord*>(node.runtime)->backup;
+}
+
+// Orders the nodes by their backup level and numbers the levels from 0.
+void rank_levels(std::vector<Node>& nodes) {
+  if (nodes.size() < 2) return;
+  std::stable_sort(nodes.begin(), nodes.end(),
+                   [](const Node& a, const Node& b) {
+                     return backup_of(a) < backup_of(b);
+                   });
+  std::size_t level = 0;
+  for (std::size_t i = 1; i < nodes.size(); ++i) {
+    if (backup_of(nodes[i]) != backup_of(nodes[i - 1])) ++level;
+    nodes[i].level =
+        static_cast<std::uint8_t>(std::min(level, kLevelsMost - 1));
+  }
+}
+
+Options plain_options(std::int64_t tolerance_ms, bool dotsplit,
+                      std::size_t nodes_max) {
+  Options options;
+  options.tolerance_ms = tolerance_ms;
+  options.dotsplit = dotsplit;
+  options.hold_ms = 0;
+  options.nodes_max = nodes_max;
+  return options;
 }
 
 }  // namespace
 
-struct Table::Entry {
-  NodeRecord record;
-  PoolRecord* pool = nullptr;            // outlives the entry
-  std::list<Entry>::iterator place;      // in seen_
-};
-
-struct Table::PoolRecord {
-  std::string key;
-  std::uint64_t hash = 0;
-  std::vector<const NodeRecord*> nodes;  // in the order in which they came
-  std::shared_ptr<PoolRuntime> runtime = std::make_shared<PoolRuntime>();
-  std::shared_ptr<const Pool> published; // null: to be made anew
-
-  [[nodiscard]] std::shared_ptr<const Pool> make() const {
-    auto pool = std::make_shared<Pool>();
-    pool->key = key;
-    pool->hash = hash;
-    pool->runtime = runtime;
-    pool->nodes.reserve(nodes.size());
-    for (const NodeRecord* record : nodes) pool->nodes.push_back(record->node);
-    pool->schedule = make_schedule(pool->nodes);
-    pool->mixed_protocols = speak_several_protocols(pool->nodes);
-    return pool;
-  }
-};
-
-struct Table::ShardRecord {
-  // By hash of the key; equal hashes are told apart by the key itself.
-  std::unordered_multimap<std::uint64_t, std::unique_ptr<PoolRecord>> pools;
-  bool dirty = false;
-};
-
-struct Table::NodeIndex {
-  struct Name {
-    const PoolRecord* pool;
-    std::string_view address;
-  };
-  static Name name_of(const Name& name) { return name; }
-  static Name name_of(const Entry* entry) {
-    return {entry->pool, bytes_of(entry->record.node.address)};
-  }
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(const auto& what) const {
-      const Name name = name_of(what);
-      return hash_key(name.address) ^ name.pool->hash;
-    }
-  };
-  struct Equal {
-    using is_transparent = void;
-    bool operator()(const auto& one, const auto& other) const {
-      const Name a = name_of(one);
-      const Name b = name_of(other);
-      return a.pool == b.pool && a.address == b.address;
-    }
-  };
-
-  [[nodiscard]] Entry* find(const PoolRecord& pool,
-                            const Address& address) const {
-    const auto found = entries.find(Name{&pool, bytes_of(address)});
-    return found == entries.end() ? nullptr : *found;
-  }
-
-  std::unordered_set<Entry*, Hash, Equal> entries;
-};
+Table::Table(const Clock& clock, const Options& options)
+    : last_(std::make_shared<Snapshot>(options.dotsplit, 0)),
+      clock_(clock),
+      tolerance_ms_(options.tolerance_ms),
+      hold_ms_(options.hold_ms),
+      slow_start_ms_(options.slow_start_ms),
+      algorithm_(options.algorithm),
+      nodes_max_(options.nodes_max),
+      paused_from_ms_(kLongAgo_ms),
+      paused_until_ms_(kLongAgo_ms) {}
 
 Table::Table(const Clock& clock, std::int64_t tolerance_ms, bool dotsplit,
              std::size_t nodes_max)
-    : shards_(Snapshot::kShards),
-      index_(std::make_unique<NodeIndex>()),
-      last_(std::make_shared<Snapshot>(Snapshot::Shards{}, dotsplit, 0)),
-      clock_(clock),
-      tolerance_ms_(tolerance_ms),
-      dotsplit_(dotsplit),
-      nodes_max_(nodes_max) {}
+    : Table(clock, plain_options(tolerance_ms, dotsplit, nodes_max)) {}
 
 Table::~Table() = default;
 
-std::size_t Table::node_count() const { return seen_.size(); }
-
-bool Table::dirty() const { return !dirty_shards_.empty(); }
+// ------------------------------------------------------------ announcements
 
 Result<Change, Rejection> Table::apply(
     const Announcement& announcement,
     const std::optional<Credentials>& sender) {
+  if (dirty_.size() >= kDirtyMost) fold();
   const std::uint64_t hash = hash_key(announcement.key);
-  PoolRecord* pool = find_pool(announcement.key, hash);
-  if (!announcement.subscribe) return unsubscribe(announcement, pool);
-  if (pool != nullptr) {
-    if (Entry* const entry = index_->find(*pool, announcement.address)) {
-      return refresh(announcement, sender, *entry);
-    }
+  PoolRecord* pool = index_.find(announcement.key, hash);
+  const bool cleared =
+      announcement.clear && pool != nullptr && clear_sleeping(*pool);
+  if (announcement.clear && !has_address(announcement)) {
+    return cleared ? Change::kRemoved : Change::kNone;
   }
-  if (full(pool)) return Rejection::kTableFull;
-  if (pool == nullptr) pool = &add_pool(announcement.key, hash);
-  add(announcement, sender, *pool);
+  if (!announcement.subscribe) return unsubscribe(announcement, pool);
+  if (pool == nullptr || known(announcement, *pool) == nullptr) {
+    if (full(pool)) return Rejection::kTableFull;
+  }
+  if (pool == nullptr) {
+    pool = &index_.add(announcement.key, hash);
+    pool->algorithm = algorithm_;
+  }
+  const Algorithm algorithm = announcement.algorithm.value_or(pool->algorithm);
+  const bool renamed = algorithm != std::exchange(pool->algorithm, algorithm);
+  const Change change = subscribe(announcement, sender, *pool);
+  if (!renamed) return change;
+  mark(*pool);
+  return change == Change::kRefreshed || change == Change::kNone
+             ? Change::kChanged
+             : change;
+}
+
+Result<Change, Rejection> Table::apply_permanent(
+    const Announcement& announcement) {
+  const auto change = apply(announcement, std::nullopt);
+  if (!change) return change;
+  PoolRecord* const pool =
+      index_.find(announcement.key, hash_key(announcement.key));
+  NodeRecord* const node =
+      pool == nullptr ? nullptr
+                      : index_.find_node(*pool, announcement.address);
+  if (node != nullptr && !node->permanent) {
+    forget(*node);
+    node->permanent = true;
+  }
+  return change;
+}
+
+// The node that the announcement is about; null: it is new.
+NodeRecord* Table::known(const Announcement& announcement,
+                         const PoolRecord& pool) const {
+  if (NodeRecord* const node =
+          index_.find_node(pool, announcement.address)) {
+    return node;
+  }
+  if (announcement.vassal.empty()) return nullptr;
+  return PoolIndex::find_sleeping(pool, announcement.vassal);
+}
+
+bool Table::full(const PoolRecord* pool) const {
+  return node_count_ >= nodes_max_ ||
+         (pool != nullptr && pool->nodes >= kPoolNodesMax);
+}
+
+Change Table::subscribe(const Announcement& announcement,
+                        const std::optional<Credentials>& sender,
+                        PoolRecord& pool) {
+  if (announcement.inactive || !has_address(announcement)) {
+    return put_to_sleep(announcement, sender, pool);
+  }
+  NodeRecord* const node = known(announcement, pool);
+  if (node != nullptr && !node->sleeping &&
+      node->vassal() == announcement.vassal) {
+    return refresh(announcement, sender, *node);
+  }
+  const bool changed = node != nullptr && !node->sleeping;
+  auto made = make_record(announcement, sender, pool);
+  NodeRecord& fresh = *made;
+  if (node == nullptr) {
+    add(std::move(made), pool);
+  } else {
+    // It wakes, or goes by another name now: who a node is never changes, so
+    // that another one takes its place.
+    fresh.on_demand = node->on_demand;
+    fresh.permanent = node->permanent;
+    replace(*node, std::move(made));
+  }
+  if (fresh.vassal().empty()) return changed ? Change::kChanged : Change::kAdded;
+  if (NodeRecord* const sleeper =
+          PoolIndex::find_sleeping(pool, fresh.vassal())) {
+    fresh.on_demand = true;
+    remove(*sleeper);
+  }
+  return changed ? Change::kChanged : Change::kAdded;
+}
+
+Change Table::put_to_sleep(const Announcement& announcement,
+                           const std::optional<Credentials>& sender,
+                           PoolRecord& pool) {
+  NodeRecord* node = known(announcement, pool);
+  if (node != nullptr && node->sleeping) {
+    touch(*node, announcement, sender);
+    heard(*node);
+    return Change::kRefreshed;
+  }
+  if (node != nullptr) {
+    if (node->permanent) return Change::kNone;
+    fall_asleep(*node);
+    return Change::kChanged;
+  }
+  for (node = pool.first; node != nullptr; node = node->next) {
+    if (announcement.vassal.empty()) break;
+    if (node->vassal() != announcement.vassal) continue;
+    // It is up, and will sleep when it goes.
+    node->on_demand = true;
+    return Change::kNone;
+  }
+  auto made = make_record(announcement, sender, pool);
+  made->sleeping = made->on_demand = true;
+  add(std::move(made), pool);
   return Change::kAdded;
 }
 
 Change Table::unsubscribe(const Announcement& announcement, PoolRecord* pool) {
-  Entry* const entry =
-      pool == nullptr ? nullptr : index_->find(*pool, announcement.address);
-  if (entry == nullptr) return Change::kNone;
-  remove(*entry);
+  if (pool == nullptr) return Change::kNone;
+  NodeRecord* const node =
+      has_address(announcement)
+          ? index_.find_node(*pool, announcement.address)
+          : PoolIndex::find_sleeping(*pool, announcement.vassal);
+  if (node == nullptr || node->permanent) return Change::kNone;
+  leave(*node, announcement.inactive);
   return Change::kRemoved;
 }
 
-bool Table::full(const PoolRecord* pool) const {
-  return node_count() >= nodes_max_ ||
-         (pool != nullptr && pool->nodes.size() >= kPoolNodesMax);
+bool Table::clear_sleeping(PoolRecord& pool) {
+  bool any = false;
+  for (NodeRecord* node = pool.first; node != nullptr;) {
+    NodeRecord* const next = node->next;
+    // Whoever is up is not to sleep later either.
+    node->on_demand = false;
+    if (node->sleeping) {
+      remove(*node);
+      any = true;
+    }
+    node = next;
+  }
+  return any;
 }
 
-void Table::add(const Announcement& announcement,
-                const std::optional<Credentials>& sender, PoolRecord& pool) {
-  const auto place = seen_.emplace(seen_.end());
-  Entry& entry = *place;
-  entry.place = place;
-  entry.pool = &pool;
-  Node& node = entry.record.node;
-  node.name = announcement.address_text;
-  node.address = announcement.address;
-  node.runtime = std::make_shared<NodeRuntime>();
-  set_route(node, announcement);
-  touch(entry.record, announcement, sender);
-  index_->entries.insert(&entry);
-  pool.nodes.push_back(&entry.record);
+Ref<NodeRecord> Table::make_record(const Announcement& announcement,
+                                   const std::optional<Credentials>& sender,
+                                   const PoolRecord& pool) const {
+  const std::string_view name = announcement.address_text.empty()
+                                    ? std::string_view(announcement.vassal)
+                                    : announcement.address_text;
+  auto made =
+      NodeRecord::make(name, announcement.address, announcement.vassal);
+  set_route(*made, announcement);
+  touch(*made, announcement, sender);
+  made->eligible_since_ms.store(eligible_since(pool), kRelaxed);
+  return made;
+}
+
+void Table::add(Ref<NodeRecord> made, PoolRecord& pool) {
+  NodeRecord& node = *made;
+  if (pool.nodes == 0) ++pool_count_;
+  ++node_count_;
+  index_.append(pool, std::move(made));
+  heard(node);
   mark(pool);
+}
+
+// The new one stands last in its pool.
+void Table::replace(NodeRecord& node, Ref<NodeRecord> made) {
+  PoolRecord& pool = *node.pool;
+  NodeRecord& fresh = *made;
+  forget(node);
+  const Ref<NodeRecord> gone = index_.take(node);
+  index_.append(pool, std::move(made));
+  heard(fresh);
+  mark(pool);
+}
+
+// Positive: its share grows from then. Negative: it came then, together with
+// the others of the pool, and had its whole share at once.
+std::int64_t Table::eligible_since(const PoolRecord& pool) const {
+  if (slow_start_ms_ == 0) return 0;
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  for (NodeRecord* node = pool.first; node != nullptr; node = node->next) {
+    const std::int64_t since = node->eligible_since_ms.load(kRelaxed);
+    if (!node->sleeping && now_ms - std::abs(since) >= slow_start_ms_) {
+      return now_ms;
+    }
+  }
+  return -now_ms;
 }
 
 Change Table::refresh(const Announcement& announcement,
-                      const std::optional<Credentials>& sender, Entry& entry) {
-  NodeRecord& record = entry.record;
-  touch(record, announcement, sender);
-  record.node.runtime->on_success();
-  seen_.splice(seen_.end(), seen_, entry.place);
-  if (same_route(record.node, announcement)) return Change::kRefreshed;
-  set_route(record.node, announcement);
-  mark(*entry.pool);
+                      const std::optional<Credentials>& sender,
+                      NodeRecord& node) {
+  touch(node, announcement, sender);
+  node.on_announced(node.last_seen_ms);
+  heard(node);
+  if (same_route(node, announcement)) return Change::kRefreshed;
+  set_route(node, announcement);
+  mark(*node.pool);
   return Change::kChanged;
 }
 
-void Table::touch(NodeRecord& record, const Announcement& announcement,
-                  const std::optional<Credentials>& sender) {
-  record.cores = announcement.cores;
-  record.load = announcement.load;
-  record.backup = announcement.backup;
-  record.last_seen_ms = clock_.monotonic_ms();
-  record.last_seen_unix_s = clock_.unix_s();
-  record.requests_when_seen =
-      record.node.runtime->requests.load(std::memory_order_relaxed);
-  record.sender = sender;
+void Table::touch(NodeRecord& node, const Announcement& announcement,
+                  const std::optional<Credentials>& sender) const {
+  node.cores = announcement.cores;
+  node.load = announcement.load;
+  node.last_seen_ms = clock_.monotonic_ms();
+  node.last_seen_unix_s = static_cast<std::uint32_t>(clock_.unix_s());
+  node.requests_when_seen =
+      static_cast<std::uint32_t>(node.requests.load(kRelaxed));
+  node.set_sender(sender);
 }
 
-void Table::remove(Entry& entry) {
-  PoolRecord& pool = *entry.pool;
-  index_->entries.erase(&entry);
-  std::erase(pool.nodes, &entry.record);
-  seen_.erase(entry.place);
+// ------------------------------------------------------------------ leaving
+
+void Table::leave(NodeRecord& node, bool sleeps) {
+  const bool may = !node.sleeping && !node.vassal().empty();
+  if (may && (sleeps || node.on_demand)) {
+    fall_asleep(node);
+  } else {
+    remove(node);
+  }
+}
+
+void Table::fall_asleep(NodeRecord& node) {
+  const std::string_view vassal = node.vassal();
+  if (!vassal.empty() &&
+      PoolIndex::find_sleeping(*node.pool, vassal) != nullptr) {
+    return remove(node);
+  }
+  auto sleeper = NodeRecord::make(node.name(), node.address(), vassal);
+  sleeper->sleeping = sleeper->on_demand = true;
+  sleeper->weight = node.weight;
+  sleeper->last_seen_ms = clock_.monotonic_ms();
+  sleeper->last_seen_unix_s = static_cast<std::uint32_t>(clock_.unix_s());
+  sleeper->set_sender(node.sender());
+  replace(node, std::move(sleeper));
+}
+
+void Table::remove(NodeRecord& node) {
+  PoolRecord& pool = *node.pool;
+  forget(node);
+  --node_count_;
+  // Requests that are under way keep it, with their pool, until they end.
+  const Ref<NodeRecord> gone = index_.take(node);
   mark(pool);
-  if (!pool.nodes.empty()) return;
-  auto& pools = shards_[shard_of(pool.hash)].pools;
-  const auto [first, last] = pools.equal_range(pool.hash);
-  pools.erase(std::find_if(first, last, [&](const auto& item) {
-    return item.second.get() == &pool;
-  }));
+  if (pool.nodes != 0) return;
   --pool_count_;
+  hold(pool);
 }
 
-std::size_t Table::expire(const OnDrop& on_drop) {
-  const std::int64_t oldest_ms = clock_.monotonic_ms() - tolerance_ms_;
-  std::size_t dropped = 0;
-  while (!seen_.empty() && seen_.front().record.last_seen_ms < oldest_ms) {
-    Entry& entry = seen_.front();
-    if (on_drop) on_drop(entry.pool->key, entry.record);
-    remove(entry);
-    ++dropped;
+void Table::hold(PoolRecord& pool) {
+  if (hold_ms_ == 0 || !pool.published || held_.size() >= kHeldMost) return;
+  ++pool.holds;
+  held_.push_back({&pool, clock_.monotonic_ms() + hold_ms_});
+  if (pool.latest->runtime() != nullptr || pool.latest->hits() == 0) return;
+  // The count of the pool's hits is to survive its only node.
+  auto runtime = Ref<PoolRuntime>::adopt(new PoolRuntime);
+  runtime->slow_start_ms = slow_start_ms_;
+  runtime->hits.store(pool.latest->hits(), kRelaxed);
+  pool.latest = Pool::make({.key = pool.key(), .runtime = runtime.get()});
+}
+
+void Table::drop_held(std::int64_t now_ms) {
+  while (!held_.empty() && held_.front().until_ms <= now_ms) {
+    PoolRecord& pool = *held_.front().pool;
+    held_.pop_front();
+    if (--pool.holds == 0 && pool.nodes == 0) mark(pool);
   }
-  return dropped;
 }
 
-Table::PoolRecord* Table::find_pool(std::string_view key, std::uint64_t hash) {
-  const auto [first, last] = shards_[shard_of(hash)].pools.equal_range(hash);
-  for (auto at = first; at != last; ++at) {
-    if (at->second->key == key) return at->second.get();
+Table::Expiry Table::expire(const OnDrop& on_drop) {
+  if (dirty_.size() >= kDirtyMost) fold();
+  Expiry expiry;
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  drop_held(now_ms);
+  const std::int64_t due_ms = now_ms - tolerance_ms_;
+  if (oldest_ == nullptr || oldest_->last_seen_ms >= due_ms ||
+      now_ms < paused_until_ms_) {
+    return expiry;
   }
-  return nullptr;
+  if (all_fell_silent(now_ms)) {
+    paused_from_ms_ = now_ms;
+    paused_until_ms_ = now_ms + tolerance_ms_;
+    expiry.pause_began = true;
+    return expiry;
+  }
+  while (oldest_ != nullptr && oldest_->last_seen_ms < due_ms) {
+    NodeRecord& node = *oldest_;
+    if (on_drop) on_drop(node.pool->key(), node);
+    leave(node, false);
+    ++expiry.dropped;
+  }
+  return expiry;
 }
 
-Table::PoolRecord& Table::add_pool(std::string_view key, std::uint64_t hash) {
-  auto pool = std::make_unique<PoolRecord>();
-  pool->key = key;
-  pool->hash = hash;
-  ++pool_count_;
-  return *shards_[shard_of(hash)].pools.emplace(hash, std::move(pool))->second;
+// The oldest is due.
+bool Table::all_fell_silent(std::int64_t now_ms) const {
+  const std::int64_t last_ms = newest_->last_seen_ms;
+  return last_ms > paused_from_ms_ && now_ms - last_ms >= tolerance_ms_ / 2 &&
+         last_ms - oldest_->last_seen_ms <= tolerance_ms_ && many_announcers();
 }
+
+bool Table::many_announcers() const {
+  std::array<std::string_view, kAnnouncersForPause> names;
+  std::size_t count = 0;
+  std::size_t seen = 0;
+  for (const NodeRecord* node = oldest_;
+       node != nullptr && seen < kAnnouncersLookedAt;
+       node = node->newer, ++seen) {
+    const auto end = names.begin() + static_cast<std::ptrdiff_t>(count);
+    if (std::find(names.begin(), end, node->name()) != end) continue;
+    names[count] = node->name();
+    if (++count == names.size()) return true;
+  }
+  return false;
+}
+
+void Table::heard(NodeRecord& node) {
+  if (node.permanent || newest_ == &node) return;
+  forget(node);
+  node.older = newest_;
+  (newest_ != nullptr ? newest_->newer : oldest_) = &node;
+  newest_ = &node;
+}
+
+void Table::forget(NodeRecord& node) {
+  if (node.older != nullptr) {
+    node.older->newer = node.newer;
+  } else if (oldest_ == &node) {
+    oldest_ = node.newer;
+  }
+  if (node.newer != nullptr) {
+    node.newer->older = node.older;
+  } else if (newest_ == &node) {
+    newest_ = node.older;
+  }
+  node.older = node.newer = nullptr;
+}
+
+// --------------------------------------------------------------- publishing
 
 void Table::mark(PoolRecord& pool) {
-  pool.published.reset();
-  const std::size_t shard = shard_of(pool.hash);
-  if (std::exchange(shards_[shard].dirty, true)) return;
-  dirty_shards_.push_back(shard);
+  unpublished_ = true;
+  if (pool.dirty) return;
+  pool.dirty = true;
+  dirty_.push_back(&pool);
 }
 
 std::shared_ptr<const Snapshot> Table::build() {
-  if (!dirty()) return last_;
-  Snapshot::Shards shards = last_->shards();
-  for (const std::size_t at : dirty_shards_) {
-    ShardRecord& record = shards_[at];
-    record.dirty = false;
-    std::vector<std::shared_ptr<const Pool>> pools;
-    pools.reserve(record.pools.size());
-    for (auto& [hash, pool] : record.pools) {
-      if (pool->published == nullptr) pool->published = pool->make();
-      pools.push_back(pool->published);
-    }
-    shards[at] = std::make_shared<Shard>(std::move(pools));
-  }
-  dirty_shards_.clear();
-  last_ = std::make_shared<Snapshot>(std::move(shards), dotsplit_,
-                                     last_->version() + 1);
+  if (!dirty_.empty()) fold();
+  unpublished_ = false;
   return last_;
+}
+
+void Table::fold() {
+  auto next = std::make_shared<Snapshot>(*last_, last_->version() + 1);
+  for (PoolRecord* const pool : dirty_) {
+    pool->dirty = false;
+    if (pool->nodes == 0 && pool->holds == 0) {
+      if (pool->published) next->remove(pool->key());
+      index_.remove(*pool);
+      continue;
+    }
+    pool->published = true;
+    pool->latest = make_pool(*pool);
+    next->put(pool->latest);
+  }
+  dirty_.clear();
+  last_ = std::move(next);
+}
+
+PoolRef Table::make_pool(const PoolRecord& pool) {
+  nodes_scratch_.clear();
+  sleeping_scratch_.clear();
+  for (NodeRecord* node = pool.first; node != nullptr; node = node->next) {
+    (node->sleeping ? sleeping_scratch_ : nodes_scratch_)
+        .push_back(route_to(*node));
+  }
+  rank_levels(nodes_scratch_);
+  Ref<PoolRuntime> runtime = Ref<PoolRuntime>::share(pool.latest->runtime());
+  if (runtime == nullptr && nodes_scratch_.size() > 1) {
+    runtime = Ref<PoolRuntime>::adopt(new PoolRuntime);
+    runtime->slow_start_ms = slow_start_ms_;
+    runtime->hits.store(pool.latest->hits(), kRelaxed);
+  }
+  return Pool::make({.key = pool.key(),
+                     .algorithm = pool.algorithm,
+                     .nodes = nodes_scratch_,
+                     .sleeping = sleeping_scratch_,
+                     .runtime = runtime.get()});
 }
 
 void Table::for_each_pool(
     const std::function<void(const PoolView&)>& visit) const {
-  for (const ShardRecord& shard : shards_) {
-    for (const auto& [hash, pool] : shard.pools) {
-      visit({pool->key, hash, *pool->runtime, pool->nodes});
+  std::vector<const NodeRecord*> nodes;
+  index_.for_each([&](const PoolRecord& pool) {
+    // Gone, but nobody has published that yet.
+    if (pool.nodes == 0 && pool.holds == 0) return;
+    nodes.clear();
+    for (const NodeRecord* node = pool.first; node != nullptr;
+         node = node->next) {
+      nodes.push_back(node);
     }
-  }
+    visit({pool.key(), hash_key(pool.key()), pool.latest->hits(),
+           pool.algorithm, nodes});
+  });
 }
 
 }  // namespace fealty::subscription

@@ -1,17 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
-#include <list>
 #include <memory>
 #include <optional>
-#include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "subscription/announcement.h"
-#include "subscription/pool.h"
+#include "subscription/options.h"
+#include "subscription/pool_index.h"
 #include "subscription/snapshot.h"
 #include "subscription/verify.h"
 
@@ -20,33 +20,43 @@ namespace fealty::subscription {
 // What applying an announcement did.
 enum class Change : std::uint8_t {
   kAdded,       // a new node: to be acknowledged, once
-  kChanged,     // weight, modifiers or protocol differ
+  kChanged,     // weight, modifiers, protocol, backup level, algorithm, or it
+                // fell asleep
   kRefreshed,   // seen again; nothing to publish
-  kRemoved,     // unsubscribed
+  kRemoved,     // unsubscribed, or sleeping ones were cleared
   kNone,        // an unsubscribe of nobody
 };
 
-// A node as the control thread knows it: what requests see, and what only
-// stats show.
-struct NodeRecord {
-  Node node;
-  std::uint32_t cores = 0;
-  std::uint32_t load = 0;
-  std::uint32_t backup = 0;
-  std::int64_t last_seen_ms = 0;   // monotonic
-  std::int64_t last_seen_unix_s = 0;
-  std::uint64_t requests_when_seen = 0;  // the runtime's count at that moment
-  std::optional<Credentials> sender;
-};
-
 // The nodes by key; the only writer of routes. Control thread only. apply()
-// and expire() mark the shards they touch; build() makes the next snapshot
-// from those and shares all the others with the last one. Two announcements of
-// one address under one key are one node, however the address was written; a
+// and expire() mark the pools they touch; build() makes the next snapshot from
+// those and shares all the others with the last one. Two announcements of one
+// address under one key are one node, however the address was written; a
 // refresh costs the same with one node and with a million.
+//
+// On-demand vassals. An announcement that is `inactive`, or names a `vassal`
+// and no address, makes a node that sleeps: it is shown, counts, expires, and
+// is never chosen. The first announcement of the same vassal with an address
+// takes its place; when that node leaves, by unsubscribing or by silence, it
+// sleeps again (for one tolerance, unless it is announced as sleeping
+// meanwhile), and so does any node whose unsubscribe says `inactive`. An
+// announcement of the vassal without an address while it is up refreshes
+// nothing. `clear` forgets who sleeps under the key; a packet with it and
+// without an address does nothing else.
+//
+// Hold. A pool whose last node left stays, without nodes, for hold_ms; at most
+// kHeldMost do so at a time.
+//
+// Expiry pauses for one tolerance when everybody fell silent at once: the
+// first node is due, nobody was heard for half a tolerance, the last packets
+// of all lie within one tolerance, and they came from kAnnouncersForPause
+// addresses or more. Not twice without a packet in between.
 class Table {
  public:
-  // `nodes_max` bounds what announcements can make the router hold.
+  static constexpr std::size_t kHeldMost = 65'536;
+  static constexpr std::size_t kAnnouncersForPause = 8;
+
+  Table(const Clock& clock, const Options& options);
+  // With the defaults, but without a hold: for tests and benchmarks.
   Table(const Clock& clock, std::int64_t tolerance_ms, bool dotsplit,
         std::size_t nodes_max = 1'000'000);
   ~Table();
@@ -57,62 +67,103 @@ class Table {
   [[nodiscard]] Result<Change, Rejection> apply(
       const Announcement& announcement,
       const std::optional<Credentials>& sender);
+  // A node of the configuration's: it never expires, and no announcement
+  // removes it.
+  [[nodiscard]] Result<Change, Rejection> apply_permanent(
+      const Announcement& announcement);
 
-  // Drops every node that was silent for longer than the tolerance; returns
-  // how many. Its cost is that of the nodes that it drops. `on_drop`, where
-  // given, sees each of them first, and must not call the table.
-  using OnDrop = std::function<void(const std::string& key,
-                                    const NodeRecord& node)>;
-  std::size_t expire(const OnDrop& on_drop = {});
+  struct Expiry {
+    std::size_t dropped = 0;
+    bool pause_began = false;      // to be logged, once
+  };
+  // Drops every node that was silent for longer than the tolerance, and the
+  // pools that were held for long enough: afterwards dirty() may be true. Its
+  // cost is that of what it drops. `on_drop`, where given, sees each node
+  // first, and must not call the table.
+  using OnDrop =
+      std::function<void(std::string_view key, const NodeRecord& node)>;
+  Expiry expire(const OnDrop& on_drop = {});
 
   // True if something changed since the last build().
-  [[nodiscard]] bool dirty() const;
+  [[nodiscard]] bool dirty() const { return unpublished_; }
   // The last snapshot itself where nothing changed.
   [[nodiscard]] std::shared_ptr<const Snapshot> build();
 
-  [[nodiscard]] std::size_t node_count() const;
+  // Sleeping nodes included.
+  [[nodiscard]] std::size_t node_count() const { return node_count_; }
+  // Those with a node.
   [[nodiscard]] std::size_t pool_count() const { return pool_count_; }
 
-  // Every pool in turn, and its nodes in the order in which they came.
+  // Every pool in turn, and its nodes in the order in which they came; a pool
+  // that is held has none.
   struct PoolView {
-    const std::string& key;
+    std::string_view key;
     std::uint64_t hash;
-    const PoolRuntime& runtime;
+    std::uint64_t hits;
+    Algorithm algorithm;
     const std::vector<const NodeRecord*>& nodes;
   };
   void for_each_pool(const std::function<void(const PoolView&)>& visit) const;
 
  private:
-  struct PoolRecord;
-  struct Entry;                          // a node's place in both orders
-  struct ShardRecord;
-  struct NodeIndex;                      // (pool, address) to entry
+  struct Held {
+    PoolRecord* pool;
+    std::int64_t until_ms;
+  };
 
   // What follows is apply() and expire() in steps.
-  [[nodiscard]] PoolRecord* find_pool(std::string_view key,
-                                      std::uint64_t hash);
-  PoolRecord& add_pool(std::string_view key, std::uint64_t hash);
+  Change subscribe(const Announcement& announcement,
+                   const std::optional<Credentials>& sender, PoolRecord& pool);
+  Change put_to_sleep(const Announcement& announcement,
+                      const std::optional<Credentials>& sender,
+                      PoolRecord& pool);
   Change unsubscribe(const Announcement& announcement, PoolRecord* pool);
+  bool clear_sleeping(PoolRecord& pool);
+  [[nodiscard]] NodeRecord* known(const Announcement& announcement,
+                                  const PoolRecord& pool) const;
   [[nodiscard]] bool full(const PoolRecord* pool) const;
-  void add(const Announcement& announcement,
-           const std::optional<Credentials>& sender, PoolRecord& pool);
+  [[nodiscard]] Ref<NodeRecord> make_record(
+      const Announcement& announcement,
+      const std::optional<Credentials>& sender, const PoolRecord& pool) const;
+  void add(Ref<NodeRecord> made, PoolRecord& pool);
+  void replace(NodeRecord& node, Ref<NodeRecord> made);
   Change refresh(const Announcement& announcement,
-                 const std::optional<Credentials>& sender, Entry& entry);
-  void remove(Entry& entry);
-  void touch(NodeRecord& record, const Announcement& announcement,
-             const std::optional<Credentials>& sender);
+                 const std::optional<Credentials>& sender, NodeRecord& node);
+  void leave(NodeRecord& node, bool sleeps);
+  void fall_asleep(NodeRecord& node);
+  void remove(NodeRecord& node);
+  void hold(PoolRecord& pool);
+  void drop_held(std::int64_t now_ms);
+  [[nodiscard]] bool all_fell_silent(std::int64_t now_ms) const;
+  [[nodiscard]] bool many_announcers() const;
+  void touch(NodeRecord& node, const Announcement& announcement,
+             const std::optional<Credentials>& sender) const;
+  [[nodiscard]] std::int64_t eligible_since(const PoolRecord& pool) const;
+  void heard(NodeRecord& node);          // to the end of the order of silence
+  void forget(NodeRecord& node);         // out of it
   void mark(PoolRecord& pool);
+  void fold();
+  [[nodiscard]] PoolRef make_pool(const PoolRecord& pool);
 
-  std::list<Entry> seen_;                // the longest silent first
-  std::vector<ShardRecord> shards_;
-  std::unique_ptr<NodeIndex> index_;
-  std::vector<std::size_t> dirty_shards_;
+  PoolIndex index_;
+  NodeRecord* oldest_ = nullptr;         // the longest silent
+  NodeRecord* newest_ = nullptr;
+  std::vector<PoolRecord*> dirty_;
+  std::deque<Held> held_;                // the first that is due first
+  std::vector<Node> nodes_scratch_;
+  std::vector<Node> sleeping_scratch_;
   std::shared_ptr<const Snapshot> last_;
   const Clock& clock_;
   std::int64_t tolerance_ms_;
-  bool dotsplit_;
+  std::int64_t hold_ms_;
+  std::int64_t slow_start_ms_;
+  Algorithm algorithm_;
   std::size_t nodes_max_;
+  std::size_t node_count_ = 0;
   std::size_t pool_count_ = 0;
+  bool unpublished_ = false;
+  std::int64_t paused_from_ms_;
+  std::int64_t paused_until_ms_;
 };
 
 }  // namespace fealty::subscription

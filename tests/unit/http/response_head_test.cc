@@ -44,6 +44,12 @@ std::string rewritten(const std::string& bytes,
   return out;
 }
 
+bool keeps(const std::string& bytes, bool to_head = false) {
+  ResponseHead head;
+  EXPECT_TRUE(parse_response_head(bytes, to_head, head));
+  return head.keep_alive;
+}
+
 // A head with these lines after "HTTP/1.1 200 OK".
 std::string answer(const std::vector<std::string>& lines) {
   std::string text = "HTTP/1.1 200 OK\r\n";
@@ -365,6 +371,21 @@ TEST(RewrittenHead, NeverGrowsBeyondItsBoundOrBreaksLines) {
     ASSERT_EQ(again.status, head.status);
     ASSERT_EQ(again.reason, head.reason);
   }
+}
+
+TEST(ParseResponseHead, BodyAnnouncedWhereThereIsNoneKeepsNothing) {
+  for (const char* status : {"204 No Content", "304 Not Modified"}) {
+    const std::string line = "HTTP/1.1 "s + status + "\r\n";
+    EXPECT_TRUE(keeps(line + "\r\n"));
+    EXPECT_TRUE(keeps(line + "Content-Length: 0\r\n\r\n"));
+    EXPECT_FALSE(keeps(line + "Content-Length: 3\r\n\r\n"));
+    EXPECT_FALSE(keeps(line + "Transfer-Encoding: chunked\r\n\r\n"));
+  }
+  EXPECT_TRUE(keeps(answer({"Content-Length: 0"}), true));
+  EXPECT_FALSE(keeps(answer({"Content-Length: 3"}), true));
+  EXPECT_FALSE(keeps(answer({"Transfer-Encoding: chunked"}), true));
+  EXPECT_FALSE(keeps(answer({}), true));
+  EXPECT_TRUE(keeps(answer({"Content-Length: 3"})));
 }
 
 }  // namespace

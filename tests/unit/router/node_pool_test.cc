@@ -15,7 +15,10 @@
 namespace fealty::router {
 namespace {
 
-using subscription::NodeRuntime;
+using subscription::NodeRecord;
+using NodeRef = Ref<NodeRecord>;
+
+NodeRef make_node() { return NodeRecord::make("node", {}); }
 
 class User final : public NodeUser {
  public:
@@ -37,13 +40,13 @@ class NodePoolTest : public testing::Test {
     EXPECT_TRUE(connection.io.start(connection.stream.fd(), EV_READ));
     return connection;
   }
-  NodeConnection& idle(const std::shared_ptr<NodeRuntime>& node,
+  NodeConnection& idle(const NodeRef& node,
                        std::int64_t now_ms = 0) {
     NodeConnection& connection = open();
-    pool_->keep(connection, node, now_ms);
+    pool_->keep(connection, *node, now_ms);
     return connection;
   }
-  NodeConnection* take(const std::shared_ptr<NodeRuntime>& node) {
+  NodeConnection* take(const NodeRef& node) {
     return pool_->take(*node, user_);
   }
   void settle() {
@@ -56,8 +59,8 @@ class NodePoolTest : public testing::Test {
   std::unique_ptr<NodePool> pool_;
   std::vector<test::Peer> ends_;
   std::vector<UniqueFd> theirs_;
-  std::shared_ptr<NodeRuntime> one_ = std::make_shared<NodeRuntime>();
-  std::shared_ptr<NodeRuntime> two_ = std::make_shared<NodeRuntime>();
+  NodeRef one_ = make_node();
+  NodeRef two_ = make_node();
 };
 
 TEST_F(NodePoolTest, ConnectionOfANodeIsForThatNode) {
@@ -122,9 +125,9 @@ TEST_F(NodePoolTest, ThoseThatIdleTooLongAreClosed) {
 TEST_F(NodePoolTest, OldOneIsNotKeptAgain) {
   make_pool({.age_ms = 1'000});
   NodeConnection& connection = open();
-  pool_->keep(connection, one_, coarse_monotonic_ms() + 999 - 100);
+  pool_->keep(connection, *one_, coarse_monotonic_ms() + 999 - 100);
   ASSERT_EQ(take(one_), &connection);
-  pool_->keep(connection, one_, coarse_monotonic_ms() + 1'000);
+  pool_->keep(connection, *one_, coarse_monotonic_ms() + 1'000);
   EXPECT_EQ(pool_->idle(), 0U);
   EXPECT_TRUE(ends_[0].ended());
 }
@@ -169,12 +172,14 @@ TEST_F(NodePoolTest, DroppedNodeHasNoneAndOthersKeepTheirs) {
 
 // A departed node's address in memory must not become another's.
 TEST_F(NodePoolTest, NodeLivesAsLongAsItsConnectionIdles) {
-  std::weak_ptr<NodeRuntime> seen = one_;
   idle(one_);
+  const NodeRecord* const record = one_.get();
+  record->acquire();
   one_.reset();
-  EXPECT_FALSE(seen.expired());
+  EXPECT_FALSE(record->unique());
   pool_->expire(INT64_MAX);
-  EXPECT_TRUE(seen.expired());
+  EXPECT_TRUE(record->unique());
+  record->release();
 }
 
 TEST_F(NodePoolTest, ClosedObjectsAreUsedAgain) {
@@ -188,10 +193,10 @@ TEST_F(NodePoolTest, RandomOrderKeepsToTheModel) {
   make_pool({.idle_per_node = 20});
   test::Random random;
   constexpr std::size_t kNodes = 6;
-  std::vector<std::shared_ptr<NodeRuntime>> nodes;
+  std::vector<NodeRef> nodes;
   std::vector<std::vector<NodeConnection*>> model(kNodes);
   for (std::size_t i = 0; i < kNodes; ++i) {
-    nodes.push_back(std::make_shared<NodeRuntime>());
+    nodes.push_back(make_node());
   }
   const auto forget = [&](NodeConnection* gone) {
     for (auto& stack : model) std::erase(stack, gone);
@@ -205,7 +210,7 @@ TEST_F(NodePoolTest, RandomOrderKeepsToTheModel) {
         auto [ours, theirs] = test::unix_pair();
         NodeConnection* const made = pool_->open(std::move(ours), user_);
         ASSERT_TRUE(made->io.start(made->stream.fd(), EV_READ));
-        pool_->keep(*made, nodes[which], 0);
+        pool_->keep(*made, *nodes[which], 0);
         if (stack.size() < 20) {
           stack.push_back(made);
           by_age.push_back(made);

@@ -182,9 +182,15 @@ TEST_F(SessionAnswer, InvalidAnswersAre502) {
 }
 
 TEST_F(SessionAnswer, AnswerThatNeverBeginsIs502) {
-  EXPECT_EQ(status_of(exchange(kGet, "")), "502");
-  EXPECT_EQ(status_of(exchange(kGet, "HTTP/1.1 200")), "502");
+  constexpr std::string_view kPost =
+      "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 0\r\n\r\n";
+  EXPECT_EQ(status_of(exchange(kPost, "")), "502");
   EXPECT_EQ(context().counters.retries.load(), 0U);
+  // What may be asked again is; but nobody is left to be asked.
+  EXPECT_EQ(status_of(exchange(kGet, "")), "502");
+  EXPECT_EQ(context().counters.retries.load(), 1U);
+  EXPECT_EQ(status_of(exchange(kGet, "HTTP/1.1 200")), "502");
+  EXPECT_EQ(context().counters.retries.load(), 1U);
 }
 
 TEST_F(SessionAnswer, HeadTooLargeIs502) {

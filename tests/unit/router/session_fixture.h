@@ -52,7 +52,7 @@ class SessionTest : public testing::Test, public SessionOwner {
   }
 
   // Routes example.com to these, in turn.
-  void route_to(std::vector<subscription::Node> nodes) {
+  void route_to(std::vector<test::RouteNode> nodes) {
     for (const auto& node : nodes) runtimes_.push_back(node.runtime);
     context().snapshot = test::make_snapshot(
         {test::make_pool("example.com", std::move(nodes))});
@@ -135,7 +135,7 @@ class SessionTest : public testing::Test, public SessionOwner {
   std::unique_ptr<WorkerContext> context_;
   std::vector<std::unique_ptr<Session>> sessions_;
   std::optional<test::FakeNode> node_;
-  std::vector<std::shared_ptr<subscription::NodeRuntime>> runtimes_;
+  std::vector<Ref<subscription::NodeRecord>> runtimes_;
   int closed_ = 0;
 
  private:

@@ -210,7 +210,7 @@ TEST_F(SilentNode, ConnectionThatDoesNotComeAboutIs504) {
   const std::string got = peer.take();
   EXPECT_EQ(status_of(got), "504");
   EXPECT_NE(got.find("timeouts.connect"), got.npos);
-  EXPECT_EQ(runtimes_[0]->failed.load(), 1U);
+  EXPECT_EQ(runtimes_[0]->failed(), 1U);
 }
 
 TEST_F(SilentNode, AnotherNodeIsTakenAfterTheTimeout) {
@@ -227,7 +227,7 @@ TEST_F(SilentNode, AnotherNodeIsTakenAfterTheTimeout) {
 }
 
 TEST_F(SilentNode, FewNodesMayLetARequestWait) {
-  std::vector<subscription::Node> nodes;
+  std::vector<test::RouteNode> nodes;
   for (int i = 0; i < 10; ++i) {
     nodes.push_back(test::make_node(silent_.address()));
   }

@@ -50,9 +50,9 @@ class WorkerTest : public testing::Test {
     worker_.reset();
     EXPECT_EQ(shared_.connections.load(), 0U);
   }
-  void publish(const std::vector<subscription::Node>& nodes,
+  void publish(const std::vector<test::RouteNode>& nodes,
                std::uint64_t version = 1) {
-    std::vector<std::shared_ptr<const subscription::Pool>> pools;
+    std::vector<subscription::PoolRef> pools;
     if (!nodes.empty()) pools.push_back(test::make_pool("example.com", nodes));
     worker_->publish(test::make_snapshot(pools, version));
     EXPECT_TRUE(test::eventually(
@@ -224,7 +224,7 @@ TEST_F(WorkerTest, ManyClientsAtOnceAreAllServed) {
   run();
   BusyNode one(temp_ / "one");
   BusyNode two(temp_ / "two");
-  const std::vector<subscription::Node> nodes = {
+  const std::vector<test::RouteNode> nodes = {
       test::make_node(one.address()), test::make_node(two.address())};
   publish(nodes);
   constexpr std::size_t kClients = 40;
@@ -261,7 +261,7 @@ TEST_F(WorkerTest, TwoWorkersShareTheRound) {
 
   BusyNode nodes[] = {BusyNode(temp_ / "1"), BusyNode(temp_ / "2"),
                       BusyNode(temp_ / "3")};
-  const std::vector<subscription::Node> known = {
+  const std::vector<test::RouteNode> known = {
       test::make_node(nodes[0].address()), test::make_node(nodes[1].address()),
       test::make_node(nodes[2].address())};
   const auto snapshot =

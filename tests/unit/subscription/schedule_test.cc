@@ -8,21 +8,16 @@
 #include <string>
 #include <vector>
 
-#include "subscription/pool.h"
+#include "subscription/announcement.h"
+#include "subscription/schedule.h"
 
 namespace fealty::subscription {
 namespace {
 
 using Weights = std::vector<std::uint32_t>;
 
-std::vector<Node> nodes_of(const Weights& weights) {
-  std::vector<Node> nodes(weights.size());
-  for (std::size_t i = 0; i < weights.size(); ++i) nodes[i].weight = weights[i];
-  return nodes;
-}
-
 std::vector<std::uint16_t> schedule(const Weights& weights) {
-  return make_schedule(nodes_of(weights));
+  return make_schedule(weights);
 }
 
 std::string letters(const Weights& weights) {

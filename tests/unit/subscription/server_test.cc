@@ -150,7 +150,7 @@ class ServerTest : public testing::Test {
   std::vector<std::string> routed(const std::string& key) {
     std::vector<std::string> names;
     if (const auto* pool = snapshot_->find_exact(key)) {
-      for (const Node& node : (*pool)->nodes) names.push_back(node.name);
+      for (const Node& node : pool->nodes()) names.emplace_back(node.name());
     }
     return names;
   }
@@ -356,7 +356,7 @@ TEST_F(ServerTest, PacketsBeyondOneTurnSaveTheirNodesToo) {
     const NodeRuntime* runtime = nullptr;
     server_->table().for_each_pool([&](const Table::PoolView& pool) {
       if (pool.key != key(kNodes - 1)) return;
-      runtime = pool.nodes.front()->node.runtime.get();
+      runtime = pool.nodes.front();
     });
     return runtime;
   };
@@ -469,10 +469,10 @@ TEST_F(ServerTest, SendersCredentialsAreRecorded) {
   ASSERT_TRUE(run_until_published(1));
   int seen = 0;
   server_->table().for_each_pool([&](const Table::PoolView& pool) {
-    ASSERT_TRUE(pool.nodes[0]->sender);
-    EXPECT_EQ(pool.nodes[0]->sender->pid, ::getpid());
-    EXPECT_EQ(pool.nodes[0]->sender->uid, ::getuid());
-    EXPECT_EQ(pool.nodes[0]->sender->gid, ::getgid());
+    ASSERT_TRUE(pool.nodes[0]->sender());
+    EXPECT_EQ(pool.nodes[0]->sender()->pid, ::getpid());
+    EXPECT_EQ(pool.nodes[0]->sender()->uid, ::getuid());
+    EXPECT_EQ(pool.nodes[0]->sender()->gid, ::getgid());
     ++seen;
   });
   EXPECT_EQ(seen, 1);
@@ -483,7 +483,7 @@ TEST_F(ServerTest, CredentialsAreNotAskedForByDefault) {
   subscribe("example.com", "/run/1");
   ASSERT_TRUE(run_until_published(1));
   server_->table().for_each_pool([](const Table::PoolView& pool) {
-    EXPECT_FALSE(pool.nodes[0]->sender);
+    EXPECT_FALSE(pool.nodes[0]->sender());
   });
 }
 
@@ -590,9 +590,9 @@ TEST_F(ServerTest, RefusedPacketsAreCountedByReason) {
   send(encode({}, 0, 109));
   send(encode({{"key", "a"}}));
   send(encode(plain_pairs("example.com", "8.8.8.8:80")));
-  Pairs http = plain_pairs("example.com", "/run/1");
-  http.emplace_back("proto", "http");
-  send(encode(http));
+  Pairs fastcgi = plain_pairs("example.com", "/run/1");
+  fastcgi.emplace_back("proto", "fastcgi");
+  send(encode(fastcgi));
   Pairs raw = plain_pairs("example.com", "/run/1");
   raw[2].second = "123";
   send(encode(raw));

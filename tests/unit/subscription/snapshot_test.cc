@@ -30,8 +30,8 @@ class SnapshotTest : public testing::Test {
   // The key that answers, or "-".
   [[nodiscard]] std::string found(std::string_view host,
                                   std::string_view host_port = "") const {
-    const auto* pool = snapshot_->find(host, host_port);
-    return pool == nullptr ? "-" : (*pool)->key;
+    const Pool* const pool = snapshot_->find(host, host_port);
+    return pool == nullptr ? "-" : std::string(pool->key());
   }
 
   FakeClock clock_;
@@ -111,46 +111,135 @@ TEST_F(SnapshotTest, ManyKeysAreAllFound) {
     keys.push_back("d" + std::to_string(i) + ".example.com");
   }
   serve(keys);
-  std::size_t held = 0;
-  for (const auto& shard : snapshot_->shards()) {
-    if (shard != nullptr) held += shard->size();
-  }
-  EXPECT_EQ(held, keys.size());
+  EXPECT_EQ(snapshot_->pool_count(), keys.size());
   for (const std::string& key : keys) ASSERT_EQ(found(key), key);
   EXPECT_EQ(found("d5000.example.com"), "-");
 }
 
-std::shared_ptr<const Pool> bare_pool(std::string key, std::uint64_t hash) {
-  auto pool = std::make_shared<Pool>();
-  pool->key = std::move(key);
-  pool->hash = hash;
-  return pool;
+PoolRef bare_pool(std::string_view key) { return Pool::make({.key = key}); }
+
+Ref<const Shard> shard_of_keys(const std::vector<std::string>& keys,
+                               std::uint64_t hash) {
+  Ref<const Shard> shard;
+  for (const std::string& key : keys) {
+    shard = Shard::edited(std::move(shard), hash, key, bare_pool(key));
+  }
+  return shard;
 }
 
 TEST(Shard, EqualHashesAreToldApartByTheKey) {
-  const Shard shard({bare_pool("a", 7), bare_pool("b", 7), bare_pool("c", 7)});
-  EXPECT_EQ((*shard.find("b", 7))->key, "b");
-  EXPECT_EQ((*shard.find("c", 7))->key, "c");
-  EXPECT_EQ(shard.find("d", 7), nullptr);
-  EXPECT_EQ(shard.find("a", 8), nullptr);
+  const auto shard = shard_of_keys({"a", "b", "c"}, 7);
+  EXPECT_EQ(shard->find("b", 7)->key(), "b");
+  EXPECT_EQ(shard->find("c", 7)->key(), "c");
+  EXPECT_EQ(shard->find("d", 7), nullptr);
+  EXPECT_EQ(shard->find("a", ~std::uint64_t{7}), nullptr);
 }
 
-TEST(Shard, ProbingWrapsAroundTheEnd) {
-  const Shard shard({bare_pool("a", 3), bare_pool("b", 3)});  // four slots
-  EXPECT_EQ((*shard.find("a", 3))->key, "a");
-  EXPECT_EQ((*shard.find("b", 3))->key, "b");
-  EXPECT_EQ(shard.find("c", 3), nullptr);
+TEST(Shard, ExtremeTagsAreFound) {
+  Ref<const Shard> shard;
+  const std::uint64_t last = ~std::uint64_t{0};
+  shard = Shard::edited(std::move(shard), last, "z", bare_pool("z"));
+  shard = Shard::edited(std::move(shard), last, "y", bare_pool("y"));
+  shard = Shard::edited(std::move(shard), 0, "a", bare_pool("a"));
+  EXPECT_EQ(shard->find("a", 0)->key(), "a");
+  EXPECT_EQ(shard->find("y", last)->key(), "y");
+  EXPECT_EQ(shard->find("z", last)->key(), "z");
 }
 
-TEST(Shard, EmptyOneFindsNothing) {
-  const Shard shard({});
-  EXPECT_EQ(shard.find("a", 0), nullptr);
-  EXPECT_EQ(shard.size(), 0U);
+TEST(Shard, EditLeavesTheOldOneAsItWas) {
+  const auto old = shard_of_keys({"a", "b"}, 7);
+  auto fresh = Shard::edited(old, 7, "a", {});
+  fresh = Shard::edited(std::move(fresh), 7, "c", bare_pool("c"));
+  EXPECT_NE(old->find("a", 7), nullptr);
+  EXPECT_EQ(old->find("c", 7), nullptr);
+  EXPECT_EQ(fresh->find("a", 7), nullptr);
+  EXPECT_NE(fresh->find("c", 7), nullptr);
+  EXPECT_EQ(old->find("b", 7), fresh->find("b", 7));
+}
+
+TEST(Shard, PoolOfTheSameKeyTakesThePlace) {
+  auto shard = shard_of_keys({"a", "b"}, 7);
+  const PoolRef fresh = bare_pool("a");
+  shard = Shard::edited(std::move(shard), 7, "a", fresh);
+  EXPECT_EQ(shard->size(), 2U);
+  EXPECT_EQ(shard->find("a", 7), fresh.get());
+}
+
+TEST(Shard, NothingIsLeftBehindTheLastKey) {
+  auto shard = shard_of_keys({"a"}, 7);
+  EXPECT_EQ(Shard::edited(shard, 7, "b", {}), shard);
+  EXPECT_EQ(Shard::edited(std::move(shard), 7, "a", {}), nullptr);
 }
 
 TEST(ShardOf, IsWithinTheSnapshot) {
   EXPECT_EQ(shard_of(0), 0U);
-  EXPECT_EQ(shard_of(~std::uint64_t{0}), Snapshot::kShards - 1);
+  EXPECT_EQ(shard_of(~std::uint64_t{0}), kShards - 1);
+}
+
+class Mountpoints : public SnapshotTest {
+ protected:
+  [[nodiscard]] std::string at(std::string_view host, std::string_view path,
+                               int levels = 2,
+                               std::string_view host_port = "") const {
+    const Pool* const pool = snapshot_->find(host, host_port, path, levels);
+    return pool == nullptr ? "-" : std::string(pool->key());
+  }
+  // Keys that the decoder may not read yet.
+  void mount(const std::vector<std::string>& keys) {
+    auto snapshot = std::make_shared<Snapshot>(true, 1);
+    for (const std::string& key : keys) snapshot->put(bare_pool(key));
+    snapshot_ = snapshot;
+  }
+};
+
+TEST_F(Mountpoints, LongestWins) {
+  mount({"a.com", "a.com/x", "a.com/x/y"});
+  EXPECT_EQ(at("a.com", "/x/y/z"), "a.com/x/y");
+  EXPECT_EQ(at("a.com", "/x/y"), "a.com/x/y");
+  EXPECT_EQ(at("a.com", "/x/"), "a.com/x");
+  EXPECT_EQ(at("a.com", "/x/z"), "a.com/x");
+  EXPECT_EQ(at("a.com", "/"), "a.com");
+  EXPECT_EQ(at("a.com", ""), "a.com");
+  EXPECT_EQ(at("a.com", "*"), "a.com");
+}
+
+TEST_F(Mountpoints, WholeComponentsOnly) {
+  mount({"a.com/x"});
+  EXPECT_EQ(at("a.com", "/xy"), "-");
+  EXPECT_EQ(at("a.com", "//x"), "-");
+  EXPECT_EQ(at("a.com", "/x?q=/y"), "a.com/x");
+}
+
+TEST_F(Mountpoints, NoMoreLevelsThanConfigured) {
+  mount({"a.com", "a.com/x", "a.com/x/y"});
+  EXPECT_EQ(at("a.com", "/x/y", 1), "a.com/x");
+  EXPECT_EQ(at("a.com", "/x/y", 0), "a.com");
+  EXPECT_EQ(at("a.com", "/x/y", 1'000), "a.com/x/y");
+}
+
+TEST_F(Mountpoints, HostWithPortFirst) {
+  mount({"a.com", "a.com/x", "a.com:81", "a.com:81/x"});
+  EXPECT_EQ(at("a.com", "/x", 1, "a.com:81"), "a.com:81/x");
+  EXPECT_EQ(at("a.com", "/y", 1, "a.com:81"), "a.com:81");
+  EXPECT_EQ(at("a.com", "/x", 1, "a.com:82"), "a.com/x");
+}
+
+TEST_F(Mountpoints, MountpointOfTheHostWinsOverWildcards) {
+  mount({"w.a.com/x", ".a.com"});
+  EXPECT_EQ(at("w.a.com", "/x"), "w.a.com/x");
+  EXPECT_EQ(at("w.a.com", "/y"), ".a.com");
+}
+
+TEST_F(Mountpoints, BracketedHostsHaveThemToo) {
+  mount({"[::1]/x", "[::1]"});
+  EXPECT_EQ(at("[::1]", "/x/y"), "[::1]/x");
+  EXPECT_EQ(at("[::1]", "/y"), "[::1]");
+}
+
+TEST_F(Mountpoints, OverlongPathIsNoKey) {
+  mount({"a.com"});
+  EXPECT_EQ(at("a.com", "/" + std::string(300, 'x')), "a.com");
+  EXPECT_EQ(at(std::string(300, 'h'), "/x"), "-");
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "subscription/announcement.h"
+#include "subscription/pool.h"
 #include "wire/uwsgi_packet.h"
 
 // What the tests of this room share. One thread each.
@@ -178,6 +179,40 @@ inline Announcement announce(std::string_view key, std::string_view address,
   announcement.signed_bytes = {};
   announcement.signature = {};
   return announcement;
+}
+
+// A pool made by hand. Its nodes are called a, b, c…
+struct PoolShape {
+  std::vector<std::uint32_t> weights{};
+  std::vector<std::uint8_t> levels{};      // by rising level; absent: all 0
+  Algorithm algorithm = Algorithm::kWrr;
+  std::vector<std::string> sleeping{};     // vassals' names
+  PoolRuntime* runtime = nullptr;          // null: a new one
+};
+
+inline PoolRef make_pool(const PoolShape& shape) {
+  std::vector<Ref<NodeRecord>> records;
+  const auto node = [&](const std::string& name, std::string_view vassal) {
+    records.push_back(NodeRecord::make(name, {}, vassal));
+    return Node{.runtime = records.back().get()};
+  };
+  std::vector<Node> nodes;
+  for (std::size_t i = 0; i < shape.weights.size(); ++i) {
+    nodes.push_back(node(std::string(1, static_cast<char>('a' + i)), ""));
+    nodes.back().weight = shape.weights[i];
+    if (!shape.levels.empty()) nodes.back().level = shape.levels[i];
+  }
+  std::vector<Node> sleeping;
+  for (const auto& vassal : shape.sleeping) {
+    sleeping.push_back(node(vassal, vassal));
+  }
+  auto runtime = Ref<PoolRuntime>::share(shape.runtime);
+  if (runtime == nullptr) runtime = Ref<PoolRuntime>::adopt(new PoolRuntime);
+  return Pool::make({.key = "k",
+                     .algorithm = shape.algorithm,
+                     .nodes = nodes,
+                     .sleeping = sleeping,
+                     .runtime = runtime.get()});
 }
 
 }  // namespace fealty::subscription::test
