@@ -215,8 +215,13 @@ bool parse_response_head(std::string_view bytes, bool to_head,
   }
   if (framing.bad || (framing.length && framing.chunked)) return false;
   head.has_content_length = framing.length;
-  if (to_head || head.interim() || head.status == 204 || head.status == 304) {
+  const bool bodiless =
+      head.interim() || head.status == 204 || head.status == 304;
+  if (to_head || bodiless) {
     head.framing = AnswerFraming::kNone;
+    const bool announces_body = framing.chunked || head.content_length > 0 ||
+                                (!bodiless && !framing.length);
+    if (announces_body) head.keep_alive = false;
   } else if (framing.chunked) {
     head.framing = AnswerFraming::kChunked;
   } else if (framing.length) {

@@ -23,7 +23,9 @@ struct ResponseHead {
   std::uint64_t content_length = 0;
   bool has_content_length = false; // even where the answer has no body
   // The node will take another request on this connection (RFC 9112 section
-  // 9.3): HTTP/1.1, and no Connection: close. 1.0's keep-alive does not count.
+  // 9.3): HTTP/1.1, and no Connection: close. 1.0's keep-alive does not count;
+  // nor does that of a node that announces a body where there is none (204, 304,
+  // an answer to HEAD): some send it all the same, as Gunicorn does to HEAD.
   bool keep_alive = false;
   bool to_websocket = false;       // Upgrade names the WebSocket, alone
   // Headers that Connection names: for this connection only.

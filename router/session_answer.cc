@@ -104,6 +104,10 @@ void Session::keep_incomplete_head(std::span<char> bytes) {
 bool Session::on_answer_head(std::string_view bytes, std::span<char> rest) {
   http::ResponseHead head;
   if (!http::parse_response_head(bytes, to_head_, head)) {
+    if (reused_ && !answered_) {  // left over from the answer before
+      ask_again_afresh();
+      return true;
+    }
     fail(502, "The application's answer is not valid HTTP.");
     return true;
   }
