@@ -65,23 +65,33 @@ class Admin::Connection {
       read();
     }
   }
-  void on_silence() { respond(admin_.handler_("/", "").body); }
+  // What came in while the control thread was busy counts as in time.
+  void on_silence() {
+    if (read() == Heard::kNothing) respond_to_silence();
+  }
   void on_lifetime() { admin_.remove(*this); }
 
-  void read() {
+  void respond_to_silence() { respond(admin_.handler_("/", "").body); }
+
+  // kSomething: the connection may be gone afterwards.
+  enum class Heard : std::uint8_t { kNothing, kSomething };
+  Heard read() {
     std::array<char, 4096> bytes;
     const IoResult result = stream_.read(bytes);
-    if (result.would_block()) return;
+    if (result.would_block()) return Heard::kNothing;
     if (result.end() && request_.empty()) {
-      on_silence();  // it will say nothing more
-      return;
-    }
-    if (!result.ok()) {
+      respond_to_silence();  // it will say nothing more
+    } else if (!result.ok()) {
       admin_.remove(*this);
-      return;
+    } else {
+      on_bytes(std::span<const char>(bytes).first(result.bytes));
     }
+    return Heard::kSomething;
+  }
+
+  void on_bytes(std::span<const char> bytes) {
     silence_.stop();
-    request_.append(bytes.data(), result.bytes);
+    request_.append(bytes.data(), bytes.size());
     const auto step = scanner_.scan(request_);
     if (step == http::HeadScanner::Step::kComplete) {
       respond_to_request();

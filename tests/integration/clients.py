@@ -22,6 +22,10 @@ class Incomplete(Exception):
         self.got = got
 
 
+class NotHttp(Incomplete):
+    """What came is no HTTP."""
+
+
 @dataclasses.dataclass
 class Answer:
     version: str
@@ -117,7 +121,7 @@ class Client:
                 raise Incomplete("ended within a line", self.buffer)
         line, _, self.buffer = self.buffer.partition(b"\n")
         if not line.endswith(b"\r"):
-            raise Incomplete(f"a line without CR: {line!r}")
+            raise NotHttp(f"a line without CR: {line!r}")
         return line[:-1].decode("latin-1")
 
     def _exactly(self, size):

@@ -17,7 +17,9 @@ class Vassal:
     """A uWSGI instance with apps/hello.py that subscribes by itself.
 
     It ends on SIGTERM (with `die_on_term`, else it reloads), announces itself every
-    second, and notes each begun request that carries an X-Tag (see `begun`).
+    second, and notes each begun request that carries an X-Tag (see `begun`). A worker
+    of uWSGI's that is signalled while it starts may miss the signal: the master's mercy
+    with it is short here.
     """
 
     def __init__(self, scene, router, name, key="app.test", *, processes=2, threads=None,
@@ -33,7 +35,9 @@ class Vassal:
             words["sign"] = f"SHA1:{sign_with}"
         announcements = [words, *({**words, **more} for more in subscribe)]
         argv = [UWSGI, "--plugin", "python3", "--master", "--need-app",
-                *(["--die-on-term"] if die_on_term else []), "--processes", processes, "--wsgi-file", HELLO, "--socket", self.socket,
+                *(["--die-on-term"] if die_on_term else []), "--processes", processes,
+                "--reload-mercy", 5, "--worker-reload-mercy", 5, "--wsgi-file", HELLO,
+                "--socket", self.socket,
                 "--chmod-socket=666", "--listen", 128, "--subscribe-freq", 1,
                 "--disable-logging", *options]
         if threads:
