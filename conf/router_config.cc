@@ -190,9 +190,9 @@ class Reader {
     part.scalar("tolerance", options.tolerance_ms,
                 DurationFormat{100, kDay_ms});
     part.scalar("dotsplit", options.dotsplit, BooleanFormat{});
-    std::size_t algorithm = 0;
-    part.scalar("algorithm", algorithm,
-                WordFormat{{"wrr", "lrc", "wlrc", "iphash"}, 1});
+    read_algorithm(part, options.algorithm);
+    read_path_or_null(part, "sticky_secret_file",
+                      loaded_.config.router.sticky_secret_file);
     read_sign_check(part, options);
     part.scalar("use_credentials", options.use_credentials, BooleanFormat{});
     read_allow_addresses(part, options);
@@ -202,6 +202,21 @@ class Reader {
     part.unserved("resubscribe");
     part.unserved("expect_port_in_key");
     part.finish();
+  }
+
+  void read_algorithm(Section& part, subscription::Algorithm& algorithm) {
+    auto place = static_cast<std::size_t>(algorithm);
+    // In the order of subscription::Algorithm.
+    part.scalar("algorithm", place,
+                WordFormat{{"wrr", "lrc", "wlrc", "iphash", "sticky"}});
+    algorithm = static_cast<subscription::Algorithm>(place);
+  }
+
+  // null leaves `path` as it is, empty.
+  void read_path_or_null(Section& part, std::string_view key,
+                         std::string& path) {
+    if (part.find(key) == nullptr) return part.dump(key, "null");
+    part.scalar(key, path, PathFormat{folder_});
   }
 
   // A map, or uWSGI's short form "SHA1:/folder".

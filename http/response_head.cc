@@ -249,6 +249,7 @@ std::size_t write_response_head(const ResponseHead& head,
     text.add(line);
     text.add("\r\n");
   }
+  text.add(framing.more_fields);
   if (framing.body == ClientFraming::Body::kChunked) {
     text.add("Transfer-Encoding: chunked\r\n");
   }

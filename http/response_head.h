@@ -64,12 +64,14 @@ struct ClientFraming {
   bool keep_alive = true;
   int client_minor_version = 1;
   bool to_websocket = false;  // the 101 that the client asked for
+  // Header lines of the gateway's own, each with its CRLF.
+  std::string_view more_fields{};
 };
 
 // Writes the head for the client: "HTTP/1.1", the node's status and headers
 // unchanged and in their order but for hop-by-hop ones and the framing. `out`
-// has room for kRewriteOverhead more than the head that was parsed (each LF
-// line grows by one). Returns the bytes written, 0 where they do not fit.
+// has room for kRewriteOverhead and more_fields beside the head that was parsed
+// (each LF line grows by one). Returns the bytes written, 0 where they do not fit.
 inline constexpr std::size_t kRewriteOverhead = 128;
 [[nodiscard]] std::size_t write_response_head(const ResponseHead& head,
                                               const ClientFraming& framing,

@@ -51,6 +51,9 @@ struct Options {
   // Fixed variables added to every request of a uwsgi node.
   std::vector<std::pair<std::string, std::string>> extra_variables;
   std::vector<Address> admin;
+  // What sticky cookies are signed with, made if it is not there; "": drawn at
+  // each start.
+  std::string sticky_secret_file;
 };
 
 }  // namespace fealty::router

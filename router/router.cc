@@ -70,11 +70,20 @@ Router::~Router() {
 
 Status Router::bind() {
   raise_descriptor_limit(options_.limits.connections);
+  if (Status loaded = load_sticky_secret(); !loaded) return loaded;
   for (const ListenerOptions& listener : options_.listeners) {
     if (Status bound = bind_listener(listener); !bound) return bound;
   }
   if (Status bound = subscriptions_.bind(); !bound) return bound;
   return admin_.bind(options_.admin);
+}
+
+Status Router::load_sticky_secret() {
+  if (options_.sticky_secret_file.empty()) return Ok{};
+  const auto secret = StickyCookie::load_secret(options_.sticky_secret_file);
+  if (!secret) return secret.error();
+  shared_.sticky = StickyCookie(kStickyCookie, *secret);
+  return Ok{};
 }
 
 // TCP: a socket a worker, and the kernel spreads the connections. A Unix or an

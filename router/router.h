@@ -30,7 +30,7 @@ class Router {
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
 
-  // Every socket, or why not.
+  // Every socket and secret, or why not.
   [[nodiscard]] Status bind();
   // To options.user, where the process is root; its groups go too.
   [[nodiscard]] Status drop_privileges();
@@ -38,6 +38,7 @@ class Router {
   [[nodiscard]] int run();
 
  private:
+  [[nodiscard]] Status load_sticky_secret();
   [[nodiscard]] Status bind_listener(const ListenerOptions& listener);
   static void yield_to_workers();
   [[nodiscard]] Admin::Answer on_admin(std::string_view path,

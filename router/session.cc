@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "router/error_page.h"
+#include "subscription/hash.h"
 
 namespace fealty::router {
 namespace {
@@ -44,6 +45,8 @@ void Session::open(UniqueFd fd, const Address& peer,
   remote_port_bytes_ =
       peer.is_ip() ? copy_text(remote_port_, std::to_string(peer.port()))
                    : std::uint8_t{0};
+  choice_.client_hash =
+      subscription::stable_hash({remote_addr_, remote_addr_bytes_});
   client_ended_ = false;
   scanner_.reset();
   state_ = State::kIdle;
@@ -287,6 +290,9 @@ void Session::begin_request(std::string_view bytes) {
     return;
   }
   pool_ = subscription::PoolRef::share(pool);
+  if (pool->algorithm() == subscription::Algorithm::kSticky) {
+    choice_.sticky = context_.shared.sticky.read(head, pool->key());
+  }
   idempotent_ = head.is_idempotent();
   websocket_ = head.asks_for_websocket();
   if (!encode_first(bytes, head, host)) return;
@@ -523,6 +529,7 @@ void Session::forget_request() {
   pool_.reset();
   again_ = nullptr;
   tried_.clear();
+  choice_.sticky = 0;
   connect_until_ms_ = 0;
   backlog_full_ = fresh_only_ = heard_ = false;
   node_ended_ = node_shut_ = client_shut_ = false;

@@ -225,6 +225,7 @@ class Session final : private NodeUser {
   // The bytes behind an interim head are the next head: false then.
   [[nodiscard]] bool on_answer_head(std::string_view head,
                                     std::span<char> rest);
+  [[nodiscard]] std::string_view sticky_field(std::span<char> out) const;
   void keep_incomplete_head(std::span<char> bytes);
   void on_answer_broken(int error);
   void relay_body(std::span<const char> head, std::span<char> body);
@@ -278,6 +279,7 @@ class Session final : private NodeUser {
   subscription::PoolRef pool_;
   const subscription::Node* node_ = nullptr;
   subscription::TriedNodes tried_;
+  subscription::Choice choice_;      // client_hash: the connection's
   NodeConnection* connection_ = nullptr;  // while node_ is set
   const subscription::Node* again_ = nullptr;  // to be asked first, once more
   std::int64_t connect_until_ms_ = 0;  // for a backlog's sake

@@ -139,6 +139,8 @@ bool Session::on_answer_head(std::string_view bytes, std::span<char> rest) {
   keep_alive_ = keep_alive_ && framing.body != Body::kClose &&
                 !body_unread() && !context_.draining;
   framing.keep_alive = keep_alive_;
+  char cookie[StickyCookie::kHeaderBytesMax];
+  framing.more_fields = sticky_field(cookie);
   const std::size_t head_bytes =
       http::write_response_head(head, framing, context_.heading());
   if (head_bytes == 0) {
@@ -152,6 +154,17 @@ bool Session::on_answer_head(std::string_view bytes, std::span<char> rest) {
   Counters::add(context_.counters.answers[std::min(head.status / 100, 5)]);
   relay_body({context_.head_scratch.get(), head_bytes}, rest);
   return true;
+}
+
+// What makes the client come back to the node that answered; "" where it would
+// anyway, or the pool's algorithm is another.
+std::string_view Session::sticky_field(std::span<char> out) const {
+  if (pool_->algorithm() != subscription::Algorithm::kSticky) return {};
+  const std::uint64_t token = subscription::sticky_token(*node_);
+  if (token == choice_.sticky) return {};
+  const std::size_t bytes =
+      context_.shared.sticky.write(token, pool_->key(), false, out);
+  return {out.data(), bytes};
 }
 
 // Passes bytes of the body on in the client's framing, with the head before

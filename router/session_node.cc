@@ -29,7 +29,8 @@ void Session::connect() {
   while (!tried_.full() && connect_timeouts_ < kConnectTimeoutsMost) {
     const subscription::Node* node = std::exchange(again_, nullptr);
     if (node == nullptr) {
-      node = subscription::choose(*pool_, tried_, {.now_ms = now_ms});
+      choice_.now_ms = now_ms;
+      node = subscription::choose(*pool_, tried_, choice_);
     }
     if (node == nullptr) break;
     if (connect_to(*node) == Attempt::kTaken) return;

@@ -20,6 +20,8 @@ void Session::begin_tunnel(const http::ResponseHead& head,
   }
   http::ClientFraming framing;
   framing.to_websocket = true;
+  char cookie[StickyCookie::kHeaderBytesMax];
+  framing.more_fields = sticky_field(cookie);
   const std::size_t head_bytes =
       http::write_response_head(head, framing, context_.heading());
   node_->runtime->on_success();

@@ -15,6 +15,7 @@
 #include "http/request_head.h"
 #include "router/node_pool.h"
 #include "router/options.h"
+#include "router/sticky.h"
 #include "subscription/snapshot.h"
 
 namespace fealty::router {
@@ -54,6 +55,8 @@ struct Counters {
 // What all workers share.
 struct SharedState {
   std::atomic<std::size_t> connections{0};
+  // Not changed while workers run.
+  StickyCookie sticky{kStickyCookie, StickyCookie::random_secret()};
 };
 
 // Everything of a worker's that its sessions use: the loop, memory that is

@@ -9,6 +9,10 @@
 
 namespace fealty::subscription {
 
+std::uint64_t stable_hash(std::string_view bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
 KeyedHash::KeyedHash() : secret_{} {
   static_assert(kSecretBytes >= XXH3_SECRET_SIZE_MIN);
   const ssize_t got = ::getrandom(secret_.data(), secret_.size(), 0);

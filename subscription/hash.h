@@ -21,6 +21,10 @@ struct Hash128 {
   };
 };
 
+// The same in every router and after every restart, so that routers which share
+// clients choose alike. Anybody can make values that collide.
+[[nodiscard]] std::uint64_t stable_hash(std::string_view bytes);
+
 // XXH3 with a secret of this object's own: nobody who does not see the results
 // can aim for equal ones. Not for anything that leaves the process.
 class KeyedHash {

@@ -1,14 +1,12 @@
 #include "subscription/node.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
 #include "base/check.h"
+#include "subscription/hash.h"
 
 namespace fealty::subscription {
 namespace {
@@ -133,7 +131,7 @@ void NodeRecord::set_sender(const std::optional<Credentials>& sender) {
 }
 
 std::uint64_t sticky_token(std::string_view name) {
-  const std::uint64_t hash = XXH3_64bits(name.data(), name.size());
+  const std::uint64_t hash = stable_hash(name);
   return hash == 0 ? 1 : hash;
 }
 

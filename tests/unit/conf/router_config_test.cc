@@ -115,7 +115,8 @@ subscription:
   tolerance: 30s
   dotsplit: false
   mountpoints: 0
-  algorithm: wrr
+  algorithm: wlrc
+  sticky_secret_file: sticky.key
   sign_check:
     {digest: SHA256, keys: domains, tolerance: 90s, skip_uids: [33, 0]}
   use_credentials: true
@@ -173,6 +174,8 @@ access_log: null
   EXPECT_EQ(subscription.servers[1].address.to_string(), "127.0.0.1:2626");
   EXPECT_EQ(subscription.tolerance_ms, 30'000);
   EXPECT_FALSE(subscription.dotsplit);
+  EXPECT_EQ(subscription.algorithm, subscription::Algorithm::kWlrc);
+  EXPECT_EQ(router.sticky_secret_file, "/etc/fealty/sticky.key");
   ASSERT_TRUE(subscription.sign_check.has_value());
   EXPECT_EQ(subscription.sign_check->digest, subscription::Digest::kSha256);
   EXPECT_EQ(subscription.sign_check->keys, "/etc/fealty/domains");
@@ -186,6 +189,18 @@ access_log: null
   EXPECT_TRUE(allowed.networks[1].contains(Address::parse("[fd00::1]:1")
                                                .value()));
   EXPECT_THAT(allowed.unix_prefixes, ElementsAre("/containers/", "@x"));
+}
+
+TEST(RouterConfig, TakesEveryAlgorithm) {
+  for (const auto algorithm :
+       {subscription::Algorithm::kWrr, subscription::Algorithm::kLrc,
+        subscription::Algorithm::kWlrc, subscription::Algorithm::kIphash,
+        subscription::Algorithm::kSticky}) {
+    const std::string word(subscription::to_string(algorithm));
+    EXPECT_EQ(with("subscription: {algorithm: " + word + "}")
+                  .subscription.algorithm,
+              algorithm);
+  }
 }
 
 TEST(RouterConfig, TakesTheShortFormOfSignCheck) {
@@ -275,7 +290,7 @@ subscription: {servers: [{address: "127.0.0.1:1"}], sign_check: {keys: k}}
   for (const char* key :
        {"workers", "user", "listeners", "address", "protocol", "mode",
         "subscription", "servers", "tolerance", "dotsplit", "algorithm",
-        "sign_check", "digest", "keys", "skip_uids", "use_credentials",
+        "sticky_secret_file", "sign_check", "digest", "keys", "skip_uids", "use_credentials",
         "allow_addresses", "timeouts", "head", "connect", "node", "client",
         "keepalive", "drain", "limits", "head_bytes", "connections",
         "body_bytes", "body_memory", "temp_dir", "variables", "admin"}) {
@@ -389,8 +404,7 @@ admin: [127.0.0.1, 5]
 TEST(RouterConfig, RefusesEachFeatureThatIsNotServedYet) {
   for (const char* text :
        {"static: [{key: a, nodes: [b]}]", "access_log: {path: \"-\"}",
-        "subscription: {mountpoints: 1}", "subscription: {algorithm: lrc}",
-        "subscription: {algorithm: wlrc}", "subscription: {algorithm: iphash}",
+        "subscription: {mountpoints: 1}",
         "subscription: {credentials_check: /etc/x}",
         "subscription: {resubscribe: [\"127.0.0.1:1\"]}",
         "subscription: {expect_port_in_key: true}"}) {

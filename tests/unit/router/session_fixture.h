@@ -51,11 +51,13 @@ class SessionTest : public testing::Test, public SessionOwner {
     return *context_;
   }
 
-  // Routes example.com to these, in turn.
-  void route_to(std::vector<test::RouteNode> nodes) {
+  // Routes example.com to these, in turn where nothing else is said.
+  void route_to(std::vector<test::RouteNode> nodes,
+                subscription::Algorithm algorithm =
+                    subscription::Algorithm::kWrr) {
     for (const auto& node : nodes) runtimes_.push_back(node.runtime);
     context().snapshot = test::make_snapshot(
-        {test::make_pool("example.com", std::move(nodes))});
+        {test::make_pool("example.com", nodes, algorithm)});
   }
   // A node on a Unix socket, and the only one.
   test::FakeNode& only_node() {
@@ -66,11 +68,15 @@ class SessionTest : public testing::Test, public SessionOwner {
 
   test::Peer client() { return client_on(test::unix_pair()); }
   test::Peer tcp_client() { return client_on(test::tcp_pair()); }
-  test::Peer client_on(std::pair<UniqueFd, UniqueFd> ends) {
+  test::Peer client_from(std::string_view address) {
+    return client_on(test::unix_pair(), address);
+  }
+  test::Peer client_on(std::pair<UniqueFd, UniqueFd> ends,
+                       std::string_view address = "192.0.2.7:4711") {
     sessions_.push_back(std::make_unique<Session>(context(), *this));
     shared_.connections.fetch_add(1);
     sessions_.back()->open(std::move(ends.first),
-                           test::address_of("192.0.2.7:4711"), "8080");
+                           test::address_of(address), "8080");
     return test::Peer(std::move(ends.second));
   }
   [[nodiscard]] Session& session() { return *sessions_.back(); }
