@@ -27,6 +27,7 @@ constexpr unsigned kWorkersMax = 256;
 constexpr std::uint64_t kKibi = 1024;
 constexpr std::uint64_t kGibi = kKibi * kKibi * kKibi;
 constexpr std::size_t kPrefixBytesMax = 107;
+constexpr std::uint64_t kMountpointsMost = 16;
 constexpr std::uint64_t kFdMost = 65'535;
 // The last uid that is a user: -1 means "none" to the kernel.
 constexpr std::uint64_t kUidMost = 4'294'967'294;
@@ -197,10 +198,14 @@ class Reader {
     part.scalar("use_credentials", options.use_credentials, BooleanFormat{});
     read_allow_addresses(part, options);
     read_allow_sni_paths(part);
-    part.unserved("mountpoints");
     part.unserved("credentials_check");
     part.unserved("resubscribe");
-    part.unserved("expect_port_in_key");
+    part.scalar("mountpoints", options.mountpoints,
+                IntegerFormat{0, kMountpointsMost});
+    part.scalar("expect_port_in_key", options.expect_port_in_key,
+                BooleanFormat{});
+    loaded_.config.router.routes = {options.mountpoints,
+                                    options.expect_port_in_key};
     part.finish();
   }
 

@@ -466,6 +466,15 @@ bool normalise_host(std::string_view authority, Host& out) {
   return true;
 }
 
+void add_port(Host& host, std::uint16_t port) {
+  char* const at = host.text.data() + host.host_bytes;
+  char* const end = host.text.data() + host.text.size();
+  *at = ':';
+  const auto [stop, error] = std::to_chars(at + 1, end, port);
+  static_cast<void>(error);  // kBytesMax leaves room for ":65535"
+  host.all_bytes = static_cast<std::uint16_t>(stop - host.text.data());
+}
+
 std::size_t remove_dot_segments(std::string_view path, char* out) {
   std::size_t written = 0;
   while (!path.empty()) {

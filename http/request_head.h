@@ -96,6 +96,9 @@ struct Host {
 // False where the authority is no host with an optional port.
 [[nodiscard]] bool normalise_host(std::string_view authority, Host& out);
 
+// "host:port" of a host that was asked for without one.
+void add_port(Host& host, std::uint16_t port);
+
 // Writes `path` without its "." and ".." segments to `out` (at least
 // path.size() bytes; RFC 3986 section 5.2.4); returns the bytes written. Only
 // literal dots count; doubled slashes stay. "*" and the like stay as they are.

@@ -41,12 +41,19 @@ struct Limits {
   std::uint32_t node_idle_connections = 256;   // kept a worker and HTTP node
 };
 
+// How the key is found that a request is for (route.h).
+struct RouteRules {
+  unsigned mountpoints = 0;        // components of the path; 0: none
+  bool expect_port_in_key = false;
+};
+
 struct Options {
   unsigned workers = 0;                  // 0: one a core
   std::string user = "www-data";         // only when started as root
   std::vector<ListenerOptions> listeners;
   Timeouts timeouts;
   Limits limits;
+  RouteRules routes;
   std::string temp_dir = "/var/tmp";     // unlinked files of large bodies
   // Fixed variables added to every request of a uwsgi node.
   std::vector<std::pair<std::string, std::string>> extra_variables;

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "router/error_page.h"
+#include "router/route.h"
 #include "subscription/hash.h"
 
 namespace fealty::router {
@@ -279,8 +280,13 @@ void Session::begin_request(std::string_view bytes) {
     fail(400, "Malformed Host.");
     return;
   }
-  const subscription::Pool* const pool =
-      context_.snapshot->find(host.host(), host.host_port());
+  const auto [pool, bad_path] =
+      find_route(*context_.snapshot, context_.options.routes, host, head.path,
+                 context_.heading());
+  if (bad_path) {
+    fail(400, "Malformed escape in the request's path.");
+    return;
+  }
   if (pool == nullptr) {
     fail(404, "No application answers for this domain.");
     return;

@@ -52,8 +52,9 @@ struct Options {
   std::vector<ServerSocket> servers;
   std::int64_t tolerance_ms = 17'000;   // silence after which a node leaves
   bool dotsplit = true;
-  int mountpoints = 0;                  // components of the path that may be
+  unsigned mountpoints = 0;             // components of the path that may be
                                         // part of a key; 0: none
+  bool expect_port_in_key = false;      // keys are "host:port", all of them
   Algorithm algorithm = Algorithm::kWrr;  // where no announcement names one
   // A pool whose last node left stays for so long, so that requests may wait
   // for a reload; 0: it goes at once.

@@ -361,12 +361,23 @@ Result<Change, Rejection> Server::take(const Announcement& announcement,
       announcement.address_text.empty()) {
     return Rejection::kUnsupported;
   }
+  if (!may_be_found(announcement.key)) return Rejection::kUnsupported;
   const auto accepted = verifier_.check(announcement, origin);
   if (!accepted) return accepted.error();
   if (accepted->duplicate) return Change::kNone;
   const auto change = table_.apply(announcement, origin.sender);
   if (change) verifier_.commit(*accepted);
   return change;
+}
+
+// Whether some request's look-up can come to this key.
+bool Server::may_be_found(std::string_view key) const {
+  const std::string_view site = without_mountpoint(key);
+  const auto components =
+      std::count(key.begin() + static_cast<std::ptrdiff_t>(site.size()),
+                 key.end(), '/');
+  if (components > std::ptrdiff_t{options_.mountpoints}) return false;
+  return !options_.expect_port_in_key || site != without_port(key);
 }
 
 void Server::on_change(Change change, const Announcement& announcement,

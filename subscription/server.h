@@ -95,6 +95,7 @@ class Server {
   // Everything between the bytes and the table.
   [[nodiscard]] Result<Change, Rejection> take(
       const Announcement& announcement, const Origin& origin);
+  [[nodiscard]] bool may_be_found(std::string_view key) const;
   void on_change(Change change, const Announcement& announcement,
                  const std::optional<Credentials>& sender);
   void reject(Rejection reason, std::string_view packet_key,

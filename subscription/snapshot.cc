@@ -180,7 +180,6 @@ const Pool* Snapshot::find(std::string_view host, std::string_view host_port,
   if (levels <= 0) return find(host, host_port);
   if (host.empty() || host.front() == '.') return nullptr;
   levels = std::min(levels, kMountpointLevelsMax);
-  path = path.substr(0, path.find_first_of("?#"));
   if (!host_port.empty()) {
     if (const Pool* const pool = find_mounted(host_port, path, levels)) {
       return pool;

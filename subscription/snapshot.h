@@ -102,8 +102,9 @@ class Snapshot {
   [[nodiscard]] const Pool* find(std::string_view host,
                                  std::string_view host_port) const;
   // The same with mountpoints of up to `levels` components of `path` (the
-  // request's, from its first '/'; a query is ignored): `host/a/b`, `host/a`,
-  // then `host`, and so for `host:port` before it. Wildcards have none.
+  // request's, from its first '/', decoded and without its query): `host/a/b`,
+  // `host/a`, then `host`, and so for `host:port` before it. Wildcards have
+  // none.
   [[nodiscard]] const Pool* find(std::string_view host,
                                  std::string_view host_port,
                                  std::string_view path, int levels) const;

@@ -114,7 +114,7 @@ subscription:
     - {address: "127.0.0.1:2626"}
   tolerance: 30s
   dotsplit: false
-  mountpoints: 0
+  mountpoints: 16
   algorithm: wlrc
   sticky_secret_file: sticky.key
   sign_check:
@@ -124,7 +124,7 @@ subscription:
   allow_addresses: ["127.0.0.0/8", "fd00::/8", "unix:/containers/", "@x"]
   allow_sni_paths: ["/containers/"]
   resubscribe: []
-  expect_port_in_key: false
+  expect_port_in_key: true
 static: []
 timeouts:
   {head: 1s, connect: 2s, node: 3m, client: 4s, keepalive: 500ms, drain: 1h}
@@ -174,6 +174,10 @@ access_log: null
   EXPECT_EQ(subscription.servers[1].address.to_string(), "127.0.0.1:2626");
   EXPECT_EQ(subscription.tolerance_ms, 30'000);
   EXPECT_FALSE(subscription.dotsplit);
+  EXPECT_EQ(subscription.mountpoints, 16U);
+  EXPECT_TRUE(subscription.expect_port_in_key);
+  EXPECT_EQ(router.routes.mountpoints, 16U);
+  EXPECT_TRUE(router.routes.expect_port_in_key);
   EXPECT_EQ(subscription.algorithm, subscription::Algorithm::kWlrc);
   EXPECT_EQ(router.sticky_secret_file, "/etc/fealty/sticky.key");
   ASSERT_TRUE(subscription.sign_check.has_value());
@@ -189,6 +193,16 @@ access_log: null
   EXPECT_TRUE(allowed.networks[1].contains(Address::parse("[fd00::1]:1")
                                                .value()));
   EXPECT_THAT(allowed.unix_prefixes, ElementsAre("/containers/", "@x"));
+}
+
+TEST(RouterConfig, BoundsTheMountpoints) {
+  EXPECT_EQ(with("subscription: {mountpoints: 3}").router.routes.mountpoints,
+            3U);
+  for (const char* text : {"17", "-1", "yes"}) {
+    EXPECT_THAT(
+        problems_with("subscription: {mountpoints: " + std::string(text) + "}"),
+        ElementsAre(HasSubstr("r.yaml:2:30: subscription.mountpoints: ")));
+  }
 }
 
 TEST(RouterConfig, TakesEveryAlgorithm) {
@@ -288,7 +302,7 @@ TEST(RouterConfig, DumpListsEveryOptionWithItsOrigin) {
 subscription: {servers: [{address: "127.0.0.1:1"}], sign_check: {keys: k}}
 )").dump;
   for (const char* key :
-       {"workers", "user", "listeners", "address", "protocol", "mode",
+       {"workers", "user", "mountpoints", "expect_port_in_key", "listeners", "address", "protocol", "mode",
         "subscription", "servers", "tolerance", "dotsplit", "algorithm",
         "sticky_secret_file", "sign_check", "digest", "keys", "skip_uids", "use_credentials",
         "allow_addresses", "timeouts", "head", "connect", "node", "client",
@@ -404,10 +418,8 @@ admin: [127.0.0.1, 5]
 TEST(RouterConfig, RefusesEachFeatureThatIsNotServedYet) {
   for (const char* text :
        {"static: [{key: a, nodes: [b]}]", "access_log: {path: \"-\"}",
-        "subscription: {mountpoints: 1}",
         "subscription: {credentials_check: /etc/x}",
-        "subscription: {resubscribe: [\"127.0.0.1:1\"]}",
-        "subscription: {expect_port_in_key: true}"}) {
+        "subscription: {resubscribe: [\"127.0.0.1:1\"]}"}) {
     EXPECT_THAT(problems_with(text),
                 ElementsAre(AllOf(StartsWith("r.yaml:2:"),
                                   HasSubstr("not available in this version"))))

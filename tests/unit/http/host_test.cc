@@ -28,6 +28,17 @@ std::string host_port_of(std::string_view authority) {
                                          : "(none)";
 }
 
+TEST(AddPort, IsAddedToTheLongestHost) {
+  const std::string longest(Host::kBytesMax, 'h');
+  for (const std::string& name : {std::string("a.com"), longest}) {
+    Host host;
+    ASSERT_TRUE(normalise_host(name, host));
+    add_port(host, 65535);
+    EXPECT_EQ(host.host(), name);
+    EXPECT_EQ(host.host_port(), name + ":65535");
+  }
+}
+
 std::optional<std::string> decoded(std::string_view path) {
   std::string out(path.size(), '\0');
   const std::size_t bytes = percent_decode(path, out.data());

@@ -61,6 +61,28 @@ TEST_F(SessionRequest, PacketSpeaksOfRequestAndConnection) {
   EXPECT_EQ(request.body, "");
 }
 
+TEST_F(SessionRequest, MountpointsAreApplicationsOfTheirOwn) {
+  options_.routes.mountpoints = 1;
+  test::FakeNode root(temp_ / "root");
+  test::FakeNode blog(temp_ / "blog");
+  runtimes_ = {test::make_node(root.address()).runtime,
+               test::make_node(blog.address()).runtime};
+  context().snapshot = test::make_snapshot(
+      {test::make_pool("example.com", {{runtimes_[0]}}),
+       test::make_pool("example.com/blog", {{runtimes_[1]}})});
+  auto peer = client();
+  peer.send(get("/x/../%62log/a?b"));
+  const auto request = serve(blog);
+  EXPECT_EQ(request["PATH_INFO"], "/blog/a");
+  EXPECT_EQ(request["SCRIPT_NAME"], "");
+  EXPECT_EQ(request["REQUEST_URI"], "/x/../%62log/a?b");
+  peer.take();
+  peer.send(get("/blogs"));
+  EXPECT_EQ(serve(root)["PATH_INFO"], "/blogs");
+  peer.take();
+  EXPECT_EQ(status_of(refusal(get("/blog%"))), "400");
+}
+
 TEST_F(SessionRequest, HeadThatComesByteByByteIsServed) {
   auto& node = only_node();
   auto peer = client();

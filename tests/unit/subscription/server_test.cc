@@ -606,6 +606,32 @@ TEST_F(ServerTest, RefusedPacketsAreCountedByReason) {
   EXPECT_EQ(server_->table().node_count(), 0U);
 }
 
+TEST_F(ServerTest, MountpointsBeyondTheConfiguredLevelsAreUnsupported) {
+  options_.mountpoints = 2;
+  serve();
+  subscribe("example.com/a/b", "/run/1");
+  subscribe("example.com/a/b/c", "/run/2");
+  ASSERT_TRUE(run_until_packets(2));
+  EXPECT_EQ(server_->counters().accepted, 1U);
+  EXPECT_EQ(rejected(Rejection::kUnsupported), 1U);
+}
+
+TEST_F(ServerTest, KeysWithoutPortAreUnsupportedWhereOneIsExpected) {
+  options_.mountpoints = 1;
+  options_.expect_port_in_key = true;
+  serve();
+  subscribe("example.com:80", "/run/1");
+  subscribe("example.com:80/a", "/run/2");
+  subscribe("[::1]:80", "/run/3");
+  subscribe("example.com", "/run/4");
+  subscribe("example.com/a:80", "/run/5");
+  subscribe("[::1]", "/run/6");
+  subscribe(".example.com", "/run/7");
+  ASSERT_TRUE(run_until_packets(7));
+  EXPECT_EQ(server_->counters().accepted, 3U);
+  EXPECT_EQ(rejected(Rejection::kUnsupported), 4U);
+}
+
 std::size_t occurrences(const std::string& text, std::string_view part) {
   std::size_t count = 0;
   for (std::size_t at = text.find(part); at != text.npos;
