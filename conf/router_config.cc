@@ -21,6 +21,7 @@
 namespace fealty::conf {
 namespace {
 
+constexpr std::int64_t kHour_ms = 3600 * 1000;
 constexpr std::int64_t kDay_ms = 24 * 3600 * 1000;
 constexpr std::int64_t kDay_s = 24 * 3600;
 constexpr unsigned kWorkersMax = 256;
@@ -366,6 +367,11 @@ class Reader {
                 SizeFormat{1, UINT64_MAX - 1, true});
     part.scalar("body_memory", limits.body_memory_bytes,
                 SizeFormat{kKibi, kGibi});
+    part.scalar("hold", limits.hold_ms, DurationFormat{0, kHour_ms});
+    part.scalar("held_requests", limits.held_requests,
+                IntegerFormat{0, 1'000'000});
+    // A key whose nodes left stays known for as long as its requests wait.
+    loaded_.config.subscription.hold_ms = limits.hold_ms;
     part.finish();
   }
 

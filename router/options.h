@@ -27,6 +27,7 @@ struct Timeouts {                  // milliseconds
   std::int64_t client_ms = 60'000;       // silence of a client amid a request
   std::int64_t keepalive_ms = 5'000;     // idle between two requests
   std::int64_t drain_ms = 30'000;        // what SIGTERM leaves to the running
+  std::int64_t spawn_ms = 10'000;        // a sleeping application's start
   // Connections to HTTP nodes between two requests. Most applications close
   // theirs after 5 s or later (Node.js 5 s, Apache 5 s, Gunicorn 2 s).
   std::int64_t node_idle_ms = 4'000;
@@ -39,6 +40,10 @@ struct Limits {
   std::uint64_t body_bytes = UINT64_MAX; // a request's body
   std::size_t body_memory_bytes = 256 * 1024;  // of a body kept; the rest: file
   std::uint32_t node_idle_connections = 256;   // kept a worker and HTTP node
+  // A request waits so long for an application that has no node, or whose nodes
+  // are gone, and so many do at a time, all workers together; 0: it fails.
+  std::int64_t hold_ms = 2'000;
+  std::size_t held_requests = 4096;
 };
 
 // How the key is found that a request is for (route.h).

@@ -129,15 +129,17 @@ void Session::on_node(int events) {
 }
 
 void Session::on_deadline(const DeadlineQueue& queue) {
-  if (&queue == &context_.retry_deadline) {
+  if (&queue == &context_.retry_deadline ||
+      &queue == &context_.hold_deadline) {
     connect();
   } else if (&queue == &context_.connect_deadline) {
     ++connect_timeouts_;
-    pass_over_node(true);
+    pass_over_node(Fault::kSlow);
     connect();
   } else if (state_ == State::kTunnel) {
     cut_connection();
   } else if (&queue == &context_.node_deadline) {
+    if (!answer_head_done_) blame(*node_, Fault::kSlow);
     fail(504, "The application did not answer in time (timeouts.node).");
   } else {
     on_client_timeout();
@@ -337,6 +339,11 @@ void Session::read_ahead() {
       return;
     }
   }
+  if (client_ended_ && held_) {
+    // It gave up, most likely, and others may need the place.
+    fail(503, "No instance of the application is reachable.");
+    return;
+  }
   watch_client();
 }
 
@@ -446,6 +453,7 @@ void Session::fail(int status, std::string_view reason) {
   if (request_id_ == 0) request_id_ = context_.next_request_id++;
   if (status >= 500) log_failure(status, reason);
   release_node();
+  end_hold();
   // The client's own mistakes end the connection: what follows on it cannot be
   // trusted to be a request.
   const bool clean = status == 404 || (status >= 502 && status <= 504);
@@ -537,7 +545,9 @@ void Session::forget_request() {
   tried_.clear();
   choice_.sticky = 0;
   connect_until_ms_ = 0;
-  backlog_full_ = fresh_only_ = heard_ = false;
+  end_hold();
+  hold_since_ms_ = 0;
+  backlog_full_ = fresh_only_ = heard_ = node_gone_ = false;
   node_ended_ = node_shut_ = client_shut_ = false;
   connect_timeouts_ = repeats_ = 0;
   upload_refused_ = upload_blocked_ = false;

@@ -43,7 +43,8 @@ class SessionOwner {
 //   kReadHead     the rest of its head           kCollectBody, kConnect, kFlush
 //   kCollectBody  a chunked body's end, for a    kConnect, kFlush
 //                 node that must know its length
-//   kConnect      a node that takes the request  kRelay, kFlush
+//   kConnect      a node that takes the request, kRelay, kFlush
+//                 or one to come (it is held)
 //   kRelay        the node's answer, and the     kFlush, kIdle, kTunnel; closed
 //                 rest of a body for the node
 //   kTunnel       bytes of a WebSocket, from     closed
@@ -78,6 +79,10 @@ class Session final : private NodeUser {
   void abort();
   // Ends it if it waits for a request of which nothing has come.
   void drain();
+  // Of one that waits to try its nodes again: before it does, and whether it
+  // is its last time.
+  void before_retry();
+  [[nodiscard]] bool has_waited_enough(std::int64_t now_ms) const;
   // Whose nodes its request is for; null outside of a request.
   [[nodiscard]] const subscription::Pool* pool() const { return pool_.get(); }
   [[nodiscard]] bool closed() const { return state_ == State::kClosed; }
@@ -162,6 +167,13 @@ class Session final : private NodeUser {
   std::size_t add_to_packet(std::span<const char> bytes);
 
   // --- the way to the node (session_node.cc)
+  // Why a node in hand does not answer the request.
+  enum class Fault : std::uint8_t {
+    kNone,         // nothing that speaks against the node
+    kUnreachable,  // it does not take connections, or lost one unread
+    kSlow,         // it let time pass
+    kLeft,         // it ended the connection without an answer
+  };
   // What became of an attempt at a node.
   enum class Attempt : std::uint8_t {
     kTaken,     // it has the request, or is being waited for
@@ -176,7 +188,8 @@ class Session final : private NodeUser {
   [[nodiscard]] Attempt send_packet();
   [[nodiscard]] Attempt wait_for_connection();
   void on_connected();
-  void pass_over_node(bool failed);
+  void pass_over_node(Fault fault);
+  void blame(const subscription::Node& node, Fault fault);
   void send_more_packet();
   void ask_again_afresh();
   void on_node_lost();
@@ -188,6 +201,13 @@ class Session final : private NodeUser {
   [[nodiscard]] bool may_keep_node() const;
   [[nodiscard]] bool may_try_another() const;
   [[nodiscard]] bool may_repeat() const;
+
+  // --- waiting for a node to come (session_hold.cc)
+  [[nodiscard]] bool may_hold(std::int64_t now_ms);
+  [[nodiscard]] bool take_hold_place();
+  [[nodiscard]] std::int64_t hold_limit_ms() const;
+  void hold();
+  void end_hold();
 
   // --- the request's body (session_upload.cc)
   void begin_length_body(bool expects_continue);
@@ -268,7 +288,7 @@ class Session final : private NodeUser {
   std::uint64_t request_id_ = 0;
   http::ChunkedDecoder body_decoder_;
   std::unique_ptr<BodyStore> store_; // a chunked body, whole
-  Buffer head_;                      // where nodes speak several protocols
+  Buffer head_;                      // where the node's protocol is not known
   Wire wire_ = Wire::kNone;
   Buffer packet_;                    // the encoded head, the body's first bytes
   std::size_t packet_head_bytes_ = 0;
@@ -283,6 +303,7 @@ class Session final : private NodeUser {
   NodeConnection* connection_ = nullptr;  // while node_ is set
   const subscription::Node* again_ = nullptr;  // to be asked first, once more
   std::int64_t connect_until_ms_ = 0;  // for a backlog's sake
+  std::int64_t hold_since_ms_ = 0;     // 0: it was not held
   std::int64_t linger_until_ms_ = 0;
   bool connecting_ = false;
   bool reused_ = false;              // the connection was used before
@@ -294,6 +315,8 @@ class Session final : private NodeUser {
   int repeats_ = 0;                  // nodes that ended without a word
   bool backlog_full_ = false;        // of a node that was tried
   int connect_timeouts_ = 0;         // nodes that did not take the connection
+  bool node_gone_ = false;           // a node was tried that is not there
+  bool held_ = false;                // has one of limits.held_requests places
   bool upload_refused_ = false;      // the node reads no more of the body
   bool upload_blocked_ = false;      // it reads no more of it for now
 

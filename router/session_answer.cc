@@ -252,6 +252,7 @@ void Session::on_answer_broken(int error) {
   } else if (!heard_) {
     on_node_lost();
   } else {
+    blame(*node_, Fault::kLeft);
     fail(502, "The application's answer broke off.");
   }
 }

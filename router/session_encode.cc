@@ -13,15 +13,15 @@ Session::Wire Session::wire_of(const subscription::Node& node) {
                                                         : Wire::kUwsgi;
 }
 
-// For the first node, whichever it will be. Where nodes speak several protocols
-// the head is kept, and a chunked body is collected for all of them: its length
-// is then known when the node is. False: failed.
+// For the first node, whichever it will be. Where nodes speak several protocols,
+// or none is there yet, the head is kept, and a chunked body is collected for
+// all of them: its length is then known when the node is. False: failed.
 bool Session::encode_first(std::string_view bytes,
                            const http::RequestHead& head,
                            const http::Host& host) {
-  if (pool_->nodes().empty()) return true;  // connect() will say so
-  const Wire wire = wire_of(pool_->nodes().front());
-  if (!pool_->mixed_protocols()) {
+  const Wire wire = pool_->nodes().empty() ? Wire::kNone
+                                            : wire_of(pool_->nodes().front());
+  if (wire != Wire::kNone && !pool_->mixed_protocols()) {
     streams_chunks_ = chunked_open_ && wire == Wire::kHttp;
     return encode_request(head, host, wire);
   }
@@ -31,7 +31,8 @@ bool Session::encode_first(std::string_view bytes,
   }
   head_ = context_.buffers.acquire(bytes.size());
   head_.append(bytes);
-  return chunked_open_ || encode_request(head, host, wire);
+  return chunked_open_ || wire == Wire::kNone ||
+         encode_request(head, host, wire);
 }
 
 // The same request for a node of another protocol, with as much of the body as

@@ -48,7 +48,9 @@ void Session::no_node_left() {
     watch_client();
     return;
   }
-  if (repeats_ > 0) {
+  if (may_hold(now_ms)) {
+    hold();
+  } else if (repeats_ > 0) {
     fail(502, kEndedWithoutAnswer);
   } else if (backlog_full_ || connect_timeouts_ > 0) {
     fail(504,
@@ -61,6 +63,11 @@ void Session::no_node_left() {
 
 Session::Attempt Session::connect_to(const subscription::Node& node) {
   const Wire wire = wire_of(node);
+  if (wire_ != wire && head_.empty()) {
+    // It came while the request, encoded for another protocol, was held.
+    tried_.add(&node);
+    return Attempt::kNext;
+  }
   if (wire_ != wire && !encode_again(wire)) return Attempt::kTaken;  // failed
   if (wire == Wire::kHttp && may_reuse_connection()) {
     NodeConnection* const idle =
@@ -91,8 +98,7 @@ Session::Attempt Session::open_connection(const subscription::Node& node) {
     return Attempt::kNext;
   }
   if (error != 0 && error != EINPROGRESS) {
-    node.runtime->on_connect_failure(coarse_monotonic_ms());
-    context_.node_pool.drop(*node.runtime);
+    blame(node, Fault::kUnreachable);
     return Attempt::kNext;
   }
   Counters::add(context_.counters.node_opened);
@@ -127,7 +133,7 @@ void Session::take_node(const subscription::Node& node,
 // the same host it often stands by then.
 Session::Attempt Session::wait_for_connection() {
   if (!connection_->io.start(connection_->stream.fd(), EV_WRITE)) {
-    pass_over_node(false);
+    pass_over_node(Fault::kNone);
     return Attempt::kNext;
   }
   context_.connect_deadline.arm(deadline_, coarse_monotonic_ms());
@@ -141,7 +147,7 @@ void Session::on_connected() {
   ::getsockopt(connection_->stream.fd(), SOL_SOCKET, SO_ERROR, &error, &bytes);
   connecting_ = false;
   if (error != 0) {
-    pass_over_node(true);
+    pass_over_node(Fault::kUnreachable);
   } else if (send_packet() == Attempt::kTaken) {
     return;
   }
@@ -157,12 +163,13 @@ Session::Attempt Session::send_packet() {
   const IoResult result =
       connection_->stream.write({packet_.data(), packet_.size()});
   if (!result.ok() && !result.would_block()) {
-    pass_over_node(true);
+    pass_over_node(Fault::kUnreachable);
     return Attempt::kNext;
   }
   if (connecting_ && result.would_block()) return wait_for_connection();
   connecting_ = false;
   state_ = State::kRelay;
+  end_hold();
   packet_sent_ = result.bytes;
   subscription::NodeRuntime& runtime = *node_->runtime;
   runtime.requests.fetch_add(1, std::memory_order_relaxed);
@@ -202,16 +209,36 @@ void Session::send_more_packet() {
   if (packet_sent_ == packet_.size()) pump_upload();
 }
 
-// The node in hand did not take the request. `failed`: so that it should rest;
-// but that a kept connection is dead says nothing about its node.
-void Session::pass_over_node(bool failed) {
+// So that it rests (NodeRuntime) and, where it may be gone altogether, its kept
+// connections are not trusted.
+void Session::blame(const subscription::Node& node, Fault fault) {
+  const std::int64_t now_ms = coarse_monotonic_ms();
+  switch (fault) {
+    case Fault::kNone:
+      break;
+    case Fault::kUnreachable:
+      node_gone_ = true;
+      node.runtime->on_connect_failure(now_ms);
+      context_.node_pool.drop(*node.runtime);
+      break;
+    case Fault::kSlow:
+      node.runtime->on_timeout(now_ms);
+      break;
+    case Fault::kLeft:
+      node.runtime->on_early_close(now_ms);
+      break;
+  }
+}
+
+// The node in hand did not take the request. That a kept connection is dead
+// says nothing about its node.
+void Session::pass_over_node(Fault fault) {
   if (reused_) {
     Counters::add(context_.counters.node_stale);
     again_ = node_;
     fresh_only_ = true;
-  } else if (failed) {
-    node_->runtime->on_connect_failure(coarse_monotonic_ms());
-    context_.node_pool.drop(*node_->runtime);
+  } else {
+    blame(*node_, fault);
   }
   release_node();
   packet_sent_ = 0;
@@ -227,7 +254,7 @@ bool Session::may_reuse_connection() const {
 
 // The kept connection was dead: the same node, over a new one.
 void Session::ask_again_afresh() {
-  pass_over_node(false);
+  pass_over_node(Fault::kNone);
   connect();
 }
 
@@ -242,10 +269,11 @@ void Session::on_node_lost() {
   if (reused_) {
     ask_again_afresh();
   } else if (!may_try_another()) {
+    blame(*node_, Fault::kLeft);
     fail(502, kEndedWithoutAnswer);
   } else {
     Counters::add(context_.counters.retries);
-    pass_over_node(true);
+    pass_over_node(Fault::kUnreachable);
     connect();
   }
 }
@@ -263,11 +291,13 @@ void Session::on_node_ended() {
   if (reused_ && !heard_) {
     ask_again_afresh();
   } else if (heard_ || !may_repeat()) {
+    blame(*node_, Fault::kLeft);
     fail(502, kEndedWithoutAnswer);
   } else {
     ++repeats_;
+    node_gone_ = true;  // it may have been killed, and come back
     Counters::add(context_.counters.retries);
-    pass_over_node(false);
+    pass_over_node(Fault::kLeft);
     connect();
   }
 }

@@ -27,6 +27,7 @@ Worker::Worker(const Options& options, SharedState& shared,
   wake_.start<&Worker::on_wake>(context_.loop, this);
   tick_.bind<&Worker::on_tick>(context_.loop, this);
   context_.retry_timer.bind<&Worker::on_retry>(context_.loop, this);
+  context_.hold_timer.bind<&Worker::on_hold_retry>(context_.loop, this);
 }
 
 Worker::~Worker() {
@@ -69,6 +70,9 @@ void Worker::on_snapshot() {
   adopted_version_.store(context_.snapshot->version(),
                          std::memory_order_release);
   on_progress_();
+  // What is armed this very moment is left to the timer, so that it ends.
+  retry(context_.hold_deadline,
+        coarse_monotonic_ms() + WorkerContext::kHoldRetryMs - 1);
 }
 
 void Worker::on_wake() {
@@ -114,22 +118,34 @@ void Worker::on_tick() {
   }
 }
 
-// Those that waited for room in a backlog, in the order in which they came. One
-// that finds none speaks for all others of its pool, this time.
 void Worker::on_retry() {
+  retry(context_.retry_deadline, coarse_monotonic_ms());
+  if (context_.retry_deadline.empty()) context_.retry_timer.stop();
+}
+
+void Worker::on_hold_retry() {
+  retry(context_.hold_deadline, coarse_monotonic_ms());
+  if (context_.hold_deadline.empty()) context_.hold_timer.stop();
+}
+
+// Those that wait for room in a backlog, or for a node, and are to try again by
+// `until_ms`, in the order in which they came. One that finds none speaks for
+// all others of its pool, this time, but for those that have waited enough.
+void Worker::retry(DeadlineQueue& queue, std::int64_t until_ms) {
   constexpr std::size_t kWaitersMost = 4096;
   constexpr std::size_t kFullPoolsMost = 32;
   std::array<const subscription::Pool*, kFullPoolsMost> full;
   std::size_t full_count = 0;
   const std::int64_t now_ms = coarse_monotonic_ms();
-  DeadlineQueue& queue = context_.retry_deadline;
   for (std::size_t i = 0; i < kWaitersMost; ++i) {
-    Deadline* const passed = queue.pop_passed(now_ms);
+    Deadline* const passed = queue.pop_passed(until_ms);
     if (passed == nullptr) break;
     Session& session = Session::of(*passed);
+    session.before_retry();
     const subscription::Pool* const pool = session.pool();
     const auto end = full.begin() + static_cast<std::ptrdiff_t>(full_count);
-    if (std::find(full.begin(), end, pool) != end) {
+    if (!session.has_waited_enough(now_ms) &&
+        std::find(full.begin(), end, pool) != end) {
       queue.arm(*passed, now_ms);
       continue;
     }
@@ -138,7 +154,6 @@ void Worker::on_retry() {
     full[full_count++] = pool;
     if (full_count == kFullPoolsMost) break;
   }
-  if (queue.empty()) context_.retry_timer.stop();
 }
 
 }  // namespace fealty::router

@@ -68,6 +68,8 @@ class Worker final : public SessionOwner {
   void on_wake();
   void on_tick();
   void on_retry();
+  void on_hold_retry();
+  void retry(DeadlineQueue& queue, std::int64_t until_ms);
   void begin_drain();
   void check_drained();
 

@@ -36,6 +36,7 @@ struct Counters {
   Count node_opened{0};            // connections to nodes that were begun
   Count node_reused{0};            // requests that went over a kept one
   Count node_stale{0};             // and were asked again, since it was dead
+  Count held{0};                   // requests that waited for a node to come
   Count tunnels{0};                // WebSockets, ever
   Count tunnels_open{0};           // WebSockets now
   Count received_bytes{0};         // from clients
@@ -55,6 +56,7 @@ struct Counters {
 // What all workers share.
 struct SharedState {
   std::atomic<std::size_t> connections{0};
+  std::atomic<std::size_t> held{0};  // requests that wait for a node to come
   // Not changed while workers run.
   StickyCookie sticky{kStickyCookie, StickyCookie::random_secret()};
 };
@@ -71,6 +73,7 @@ struct WorkerContext {
         connect_deadline(opts.timeouts.connect_ms),
         node_deadline(opts.timeouts.node_ms),
         linger_deadline(kLingerMs), retry_deadline(kRetryMs),
+        hold_deadline(kHoldRetryMs),
         next_request_id(first_request_id) {}
 
   // How long a closed connection is still read, so that what the client sends
@@ -80,6 +83,9 @@ struct WorkerContext {
   static constexpr std::int64_t kLingerMostMs = 30'000;
   // A Unix socket whose backlog is full is asked again after this.
   static constexpr std::int64_t kRetryMs = 2;
+  // A request that is held tries its nodes again after this, and whenever the
+  // routes have changed.
+  static constexpr std::int64_t kHoldRetryMs = 20;
   // One read of either side.
   static constexpr std::size_t kReadBytes = 64 * 1024;
 
@@ -102,6 +108,7 @@ struct WorkerContext {
   DeadlineQueue node_deadline;
   DeadlineQueue linger_deadline;
   DeadlineQueue retry_deadline;    // waits for room in a node's backlog
+  DeadlineQueue hold_deadline;     // waits for a node to come
 
   // Used within one callback only.
   std::unique_ptr<char[]> read_scratch{new char[kReadBytes]};
@@ -113,6 +120,12 @@ struct WorkerContext {
   void wait_for_backlog(Deadline& deadline) {
     retry_deadline.arm(deadline, coarse_monotonic_ms());
     if (!retry_timer.active()) retry_timer.start(kRetryMs, kRetryMs);
+  }
+  // The same of hold_deadline.
+  TimerWatcher hold_timer;
+  void wait_for_node(Deadline& deadline) {
+    hold_deadline.arm(deadline, coarse_monotonic_ms());
+    if (!hold_timer.active()) hold_timer.start(kHoldRetryMs, kHoldRetryMs);
   }
 
   Counters counters;

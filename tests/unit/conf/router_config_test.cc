@@ -128,7 +128,8 @@ subscription:
 static: []
 timeouts:
   {head: 1s, connect: 2s, node: 3m, client: 4s, keepalive: 500ms, drain: 1h}
-limits: {head_bytes: 16k, connections: 1000, body_bytes: 10m, body_memory: 64k}
+limits: {head_bytes: 16k, connections: 1000, body_bytes: 10m, body_memory: 64k,
+         hold: 3s, held_requests: 7}
 temp_dir: tmp
 variables: {PLATFORM: example, _X9: "", EMPTY_NOT: "a b"}
 tls:
@@ -160,6 +161,9 @@ access_log: null
   EXPECT_EQ(router.limits.connections, 1000U);
   EXPECT_EQ(router.limits.body_bytes, 10U * 1024 * 1024);
   EXPECT_EQ(router.limits.body_memory_bytes, 64U * 1024);
+  EXPECT_EQ(router.limits.hold_ms, 3000);
+  EXPECT_EQ(config.subscription.hold_ms, 3000);
+  EXPECT_EQ(router.limits.held_requests, 7U);
   EXPECT_EQ(router.temp_dir, "/etc/fealty/tmp");
   using Pair = std::pair<std::string, std::string>;
   EXPECT_THAT(router.extra_variables,
@@ -201,7 +205,7 @@ TEST(RouterConfig, BoundsTheMountpoints) {
   for (const char* text : {"17", "-1", "yes"}) {
     EXPECT_THAT(
         problems_with("subscription: {mountpoints: " + std::string(text) + "}"),
-        ElementsAre(HasSubstr("r.yaml:2:30: subscription.mountpoints: ")));
+        ElementsAre(HasSubstr("r.yaml:2:29: subscription.mountpoints: ")));
   }
 }
 
@@ -307,7 +311,7 @@ subscription: {servers: [{address: "127.0.0.1:1"}], sign_check: {keys: k}}
         "sticky_secret_file", "sign_check", "digest", "keys", "skip_uids", "use_credentials",
         "allow_addresses", "timeouts", "head", "connect", "node", "client",
         "keepalive", "drain", "limits", "head_bytes", "connections",
-        "body_bytes", "body_memory", "temp_dir", "variables", "admin"}) {
+        "body_bytes", "body_memory", "hold", "held_requests", "temp_dir", "variables", "admin"}) {
     EXPECT_THAT(dump, testing::ContainsRegex("(^|\n)[ -]*" + std::string(key) +
                                              ":")) << key;
   }

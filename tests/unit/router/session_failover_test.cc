@@ -122,6 +122,7 @@ TEST_F(SessionFailover, PutWithBodyIsNotSentTwiceEither) {
     connection->close();
     EXPECT_FALSE(accept(good_));
     EXPECT_EQ(status_of(peer.take()), "502");
+    bad_runtime().on_success();  // it rests no more
     peer.send(kGet);  // the turn of the good one
     settle();
     good_.accept();
@@ -242,6 +243,101 @@ TEST_F(SessionFailover, NodesThatRestAreAskedWhereNobodyElseIs) {
   serve(back);
   EXPECT_EQ(peer.take(), kOk);
   EXPECT_EQ(runtimes_[1]->failures_in_a_row(), 0U);
+}
+
+// ------------------------------------------------------------ passive health
+
+TEST_F(SessionFailover, NodeThatDoesNotAnswerInTimeRests) {
+  route();
+  auto peer = client();
+  peer.send(kGet);
+  auto connection = accept(bad_);
+  ASSERT_TRUE(connection);
+  expire(context().node_deadline);
+  EXPECT_EQ(status_of(peer.take()), "504");
+  EXPECT_EQ(bad_runtime().timeouts.load(), 1U);
+  EXPECT_TRUE(bad_runtime().resting(coarse_monotonic_ms()));
+  auto next = client();
+  for (int i = 0; i < 4; ++i) {
+    next.send(kGet);
+    serve(good_);
+  }
+}
+
+TEST_F(SessionFailover, NodeThatFallsSilentAmidItsAnswerHasAnswered) {
+  route();
+  auto peer = client();
+  peer.send(kGet);
+  auto connection = accept(bad_);
+  ASSERT_TRUE(connection);
+  connection->send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+  settle();
+  expire(context().node_deadline);
+  EXPECT_EQ(bad_runtime().failed(), 0U);
+}
+
+TEST_F(SessionFailover, NodeThatDoesNotTakeTheConnectionInTimeIsSlow) {
+  test::FakeNode node("127.0.0.1:0", 0);
+  std::vector<UniqueFd> blockers;  // its queue is full: nothing comes back
+  for (int i = 0; i < 4; ++i) {
+    blockers.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    static_cast<void>(::connect(blockers.back().get(), node.address().data(),
+                                node.address().length()));
+  }
+  route_to({test::make_node(node.address()), test::make_node(good_.address())});
+  auto peer = client();
+  peer.send(kGet);
+  settle();
+  ASSERT_FALSE(context().connect_deadline.empty());
+  expire(context().connect_deadline);
+  serve(good_);
+  EXPECT_EQ(peer.take(), kOk);
+  EXPECT_EQ(runtimes_[0]->timeouts.load(), 1U);
+  EXPECT_EQ(runtimes_[0]->connect_failures.load(), 0U);
+}
+
+TEST_F(SessionFailover, NodeThatEndsWithoutAnAnswerRests) {
+  for (const char* method : {"GET", "POST"}) {
+    route();
+    auto peer = client();
+    peer.send(std::string(method) + " / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+    auto connection = accept(bad_);
+    ASSERT_TRUE(connection);
+    ASSERT_TRUE(connection->request());
+    connection->close();
+    settle();
+    const auto& bad = runtimes_[runtimes_.size() - 2];
+    EXPECT_EQ(bad->early_closes.load(), 1U) << method;
+    EXPECT_TRUE(bad->resting(coarse_monotonic_ms())) << method;
+    if (auto other = good_.accept()) other->answer(kOk);
+    settle();
+  }
+}
+
+TEST_F(SessionFailover, NodeThatAnswersNeverRests) {
+  route();
+  auto peer = client();
+  bad_runtime().on_early_close(coarse_monotonic_ms() - 10'000);
+  ASSERT_EQ(bad_runtime().failures_in_a_row(), 1U);
+  peer.send(kGet);
+  serve(bad_);
+  EXPECT_EQ(peer.take(), kOk);
+  EXPECT_EQ(bad_runtime().failures_in_a_row(), 0U);
+}
+
+// Ejection never empties a pool: where all rest, they take turns.
+TEST_F(SessionFailover, WhereAllRestTheyAreAskedAllTheSame) {
+  route();
+  for (const auto& node : runtimes_) {
+    for (int i = 0; i < 3; ++i) node->on_timeout(coarse_monotonic_ms());
+  }
+  auto peer = client();
+  peer.send(kGet);
+  serve(bad_);
+  EXPECT_EQ(peer.take(), kOk);
+  peer.send(kGet);
+  serve(bad_);  // the one that answered, as long as the other rests
+  EXPECT_EQ(peer.take(), kOk);
 }
 
 TEST_F(SessionFailover, TcpNodesWorkTheSame) {

@@ -30,6 +30,7 @@ class SessionTest : public testing::Test, public SessionOwner {
     ::signal(SIGPIPE, SIG_IGN);  // as the router does
     options_.temp_dir = temp_.path();
     options_.limits.head_bytes = 16 * 1024;
+    options_.limits.hold_ms = 0;  // but for the tests of it
   }
   ~SessionTest() override {
     for (const auto& session : sessions_) session->abort();
@@ -37,6 +38,7 @@ class SessionTest : public testing::Test, public SessionOwner {
     if (context_ == nullptr) return;
     EXPECT_EQ(context_->buffers.lent(), 0U);
     EXPECT_EQ(shared_.connections.load(), 0U);
+    EXPECT_EQ(shared_.held.load(), 0U);
     EXPECT_EQ(context_->counters.active.load(), 0U);
     for (const auto& node : runtimes_) EXPECT_EQ(node->in_flight.load(), 0U);
   }
@@ -47,6 +49,8 @@ class SessionTest : public testing::Test, public SessionOwner {
       context_ = std::make_unique<WorkerContext>(options_, shared_, 1);
       context_->retry_timer.bind<&SessionTest::on_retry_timer>(context_->loop,
                                                                this);
+      context_->hold_timer.bind<&SessionTest::on_retry_timer>(context_->loop,
+                                                              this);
     }
     return *context_;
   }

@@ -1,0 +1,64 @@
+// Waiting for a node to come: the last one reloads, or all sleep.
+
+#include "router/session.h"
+
+namespace fealty::router {
+
+// Nobody is there to ask, or all who were asked are gone; a node that let the
+// request time out is there. True: the request has its place among the held.
+bool Session::may_hold(std::int64_t now_ms) {
+  const bool nobody = pool_->nodes().empty() || node_gone_;
+  if (!nobody || backlog_full_ || connect_timeouts_ > 0) return false;
+  if (hold_since_ms_ == 0) hold_since_ms_ = now_ms;
+  if (now_ms - hold_since_ms_ >= hold_limit_ms()) return false;
+  return held_ || take_hold_place();
+}
+
+bool Session::take_hold_place() {
+  auto& held = context_.shared.held;
+  if (held.fetch_add(1, std::memory_order_relaxed) >=
+      context_.options.limits.held_requests) {
+    held.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  held_ = true;
+  Counters::add(context_.counters.held);
+  return true;
+}
+
+// From the first wait on, whatever was tried in between.
+std::int64_t Session::hold_limit_ms() const {
+  return context_.options.limits.hold_ms;
+}
+
+// Every node may be tried again then.
+void Session::hold() {
+  tried_.clear();
+  node_gone_ = fresh_only_ = false;
+  again_ = nullptr;
+  context_.wait_for_node(deadline_);
+  watch_client();
+}
+
+void Session::end_hold() {
+  if (!held_) return;
+  held_ = false;
+  context_.shared.held.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// A held request goes by the routes as they are now. Its key's pool may be gone
+// for a moment, and come back.
+void Session::before_retry() {
+  if (!held_) return;
+  const subscription::Pool* const now =
+      context_.snapshot->find_exact(pool_->key());
+  if (now == nullptr || now == pool_.get()) return;
+  pool_ = subscription::PoolRef::share(now);
+}
+
+bool Session::has_waited_enough(std::int64_t now_ms) const {
+  return held_ ? now_ms - hold_since_ms_ >= hold_limit_ms()
+               : now_ms >= connect_until_ms_;
+}
+
+}  // namespace fealty::router
