@@ -193,6 +193,7 @@ class Reader {
                 DurationFormat{100, kDay_ms});
     part.scalar("dotsplit", options.dotsplit, BooleanFormat{});
     read_algorithm(part, options.algorithm);
+    read_emperor(part);
     read_path_or_null(part, "sticky_secret_file",
                       loaded_.config.router.sticky_secret_file);
     read_sign_check(part, options);
@@ -216,6 +217,20 @@ class Reader {
     part.scalar("algorithm", place,
                 WordFormat{{"wrr", "lrc", "wlrc", "iphash", "sticky"}});
     algorithm = static_cast<subscription::Algorithm>(place);
+  }
+
+  void read_emperor(Section& part) {
+    constexpr std::string_view kKey = "emperor";
+    const Value* value = part.find(kKey);
+    if (value == nullptr) return part.dump(kKey, "null");
+    Address address;
+    part.scalar(kKey, address, AddressFormat{folder_});
+    if (address.is_unix()) {
+      loaded_.config.router.emperor = address;
+    } else if (address.is_ip()) {
+      part.problem(value->at, kKey,
+                   cited(value->text) + " is not a Unix socket (unix:/path)");
+    }
   }
 
   // null leaves `path` as it is, empty.
@@ -354,6 +369,7 @@ class Reader {
     part.scalar("client", timeouts.client_ms, kFormat);
     part.scalar("keepalive", timeouts.keepalive_ms, kFormat);
     part.scalar("drain", timeouts.drain_ms, kFormat);
+    part.scalar("spawn", timeouts.spawn_ms, kFormat);
     part.finish();
   }
 

@@ -59,6 +59,8 @@ struct Options {
   Timeouts timeouts;
   Limits limits;
   RouteRules routes;
+  // The datagram socket that is asked for sleeping vassals; unset: nobody is.
+  std::optional<Address> emperor;
   std::string temp_dir = "/var/tmp";     // unlinked files of large bodies
   // Fixed variables added to every request of a uwsgi node.
   std::vector<std::pair<std::string, std::string>> extra_variables;

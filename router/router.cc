@@ -50,11 +50,12 @@ void raise_descriptor_limit(std::size_t connections) {
 
 Router::Router(const Options& options,
                const subscription::Options& subscription)
-    : options_(options), subscriptions_(loop_, clock_, subscription),
+    : options_(options), spawner_(clock_, options.emperor), subscriptions_(loop_, clock_, subscription),
       published_(std::make_shared<const subscription::Snapshot>()),
       admin_(loop_, [this](std::string_view path, std::string_view query) {
         return on_admin(path, query);
       }) {
+  shared_.sleepers.open<&Router::on_sleepers>(loop_, this);
   progress_.start<&Router::on_worker_progress>(loop_, this);
   drain_timer_.bind<&Router::on_drain_deadline>(loop_, this);
   for (unsigned i = 0; i < worker_count(options); ++i) {
@@ -189,6 +190,13 @@ void Router::on_worker_progress() {
   if (draining_ && drained) loop_.stop();
 }
 
+// Requests wait for vassals that sleep.
+void Router::on_sleepers() {
+  shared_.sleepers.take(sleepers_);
+  for (const subscription::PoolRef& pool : sleepers_) spawner_.ask(*pool);
+  sleepers_.clear();
+}
+
 void Router::on_end_signal(int signal) {
   if (draining_) {
     log::info("signal {} again: ending at once", signal);
@@ -222,7 +230,8 @@ void Router::on_other_signal(int signal) {
 }
 
 Admin::Answer Router::on_admin(std::string_view path, std::string_view query) {
-  const StatsSource source{options_, subscriptions_, *published_, workers_};
+  const StatsSource source{options_, subscriptions_, *published_, workers_,
+                           shared_,  spawner_};
   if (path == "/") return {200, "application/json", stats_json(source)};
   if (path == "/metrics") {
     return {200, "text/plain; version=0.0.4", metrics_text(source)};

@@ -11,6 +11,7 @@
 #include "base/socket_file.h"
 #include "router/admin.h"
 #include "router/options.h"
+#include "router/spawner.h"
 #include "router/worker.h"
 #include "subscription/server.h"
 
@@ -45,6 +46,7 @@ class Router {
                                        std::string_view query);
   void publish(std::shared_ptr<const subscription::Snapshot> snapshot);
   void on_worker_progress();
+  void on_sleepers();
   void on_end_signal(int signal);
   void on_other_signal(int signal);
   void begin_drain();
@@ -54,6 +56,8 @@ class Router {
   SystemClock clock_;
   Loop loop_;
   SharedState shared_;
+  Spawner spawner_;
+  std::vector<subscription::PoolRef> sleepers_;
   subscription::Server subscriptions_;
   std::shared_ptr<const subscription::Snapshot> published_;
   Admin admin_;

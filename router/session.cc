@@ -547,7 +547,7 @@ void Session::forget_request() {
   connect_until_ms_ = 0;
   end_hold();
   hold_since_ms_ = 0;
-  backlog_full_ = fresh_only_ = heard_ = node_gone_ = false;
+  backlog_full_ = fresh_only_ = heard_ = node_gone_ = spawning_ = false;
   node_ended_ = node_shut_ = client_shut_ = false;
   connect_timeouts_ = repeats_ = 0;
   upload_refused_ = upload_blocked_ = false;

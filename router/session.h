@@ -206,6 +206,7 @@ class Session final : private NodeUser {
   [[nodiscard]] bool may_hold(std::int64_t now_ms);
   [[nodiscard]] bool take_hold_place();
   [[nodiscard]] std::int64_t hold_limit_ms() const;
+  [[nodiscard]] bool wakes_vassal() const;
   void hold();
   void end_hold();
 
@@ -317,6 +318,7 @@ class Session final : private NodeUser {
   int connect_timeouts_ = 0;         // nodes that did not take the connection
   bool node_gone_ = false;           // a node was tried that is not there
   bool held_ = false;                // has one of limits.held_requests places
+  bool spawning_ = false;            // a vassal was asked for on its way
   bool upload_refused_ = false;      // the node reads no more of the body
   bool upload_blocked_ = false;      // it reads no more of it for now
 

@@ -10,6 +10,7 @@ bool Session::may_hold(std::int64_t now_ms) {
   const bool nobody = pool_->nodes().empty() || node_gone_;
   if (!nobody || backlog_full_ || connect_timeouts_ > 0) return false;
   if (hold_since_ms_ == 0) hold_since_ms_ = now_ms;
+  spawning_ = spawning_ || wakes_vassal();
   if (now_ms - hold_since_ms_ >= hold_limit_ms()) return false;
   return held_ || take_hold_place();
 }
@@ -28,11 +29,18 @@ bool Session::take_hold_place() {
 
 // From the first wait on, whatever was tried in between.
 std::int64_t Session::hold_limit_ms() const {
-  return context_.options.limits.hold_ms;
+  return spawning_ ? context_.options.timeouts.spawn_ms
+                   : context_.options.limits.hold_ms;
 }
 
-// Every node may be tried again then.
+bool Session::wakes_vassal() const {
+  return context_.options.emperor && !pool_->vassal_to_wake().empty();
+}
+
+// Every node may be tried again then. Whoever sleeps is asked for each time: the
+// Emperor may have missed it.
 void Session::hold() {
+  if (wakes_vassal()) static_cast<void>(context_.shared.sleepers.post(pool_));
   tried_.clear();
   node_gone_ = fresh_only_ = false;
   again_ = nullptr;

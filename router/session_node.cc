@@ -56,6 +56,8 @@ void Session::no_node_left() {
     fail(504,
          "The application did not take the connection in time "
          "(timeouts.connect).");
+  } else if (spawning_) {
+    fail(503, "The application did not start in time (timeouts.spawn).");
   } else {
     fail(503, "No instance of the application is reachable.");
   }

@@ -258,6 +258,18 @@ std::string metrics_text(const StatsSource& source) {
              total([](const Counters& c) -> const auto& {
                return c.retries;
              }));
+  add_metric(out, "fealty_held_requests", "gauge",
+             "Requests that wait for a node to come.",
+             source.shared.held.load(std::memory_order_relaxed));
+  add_metric(out, "fealty_held_requests_total", "counter",
+             "Requests that waited for a node to come.",
+             total([](const Counters& c) -> const auto& { return c.held; }));
+  add_metric(out, "fealty_spawns_total", "counter",
+             "Vassals that the Emperor was asked for.",
+             source.spawner.counters().sent);
+  add_metric(out, "fealty_spawns_dropped_total", "counter",
+             "The same, where its socket did not take it.",
+             source.spawner.counters().dropped);
   add_metric(out, "fealty_truncated_total", "counter",
              "Answers that a node cut short.",
              total([](const Counters& c) -> const auto& {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "router/options.h"
+#include "router/spawner.h"
 #include "router/worker.h"
 #include "subscription/server.h"
 
@@ -19,6 +20,8 @@ struct StatsSource {
   const subscription::Server& subscriptions;
   const subscription::Snapshot& snapshot;      // the last one published
   const std::vector<std::unique_ptr<Worker>>& workers;
+  const SharedState& shared;
+  const Spawner& spawner;
 };
 
 // uWSGI's router stats (2.0.21's `--http-stats-server`): its field names, and

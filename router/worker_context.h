@@ -9,6 +9,7 @@
 #include "base/buffer_pool.h"
 #include "base/clock.h"
 #include "base/deadline.h"
+#include "base/inbox.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/poller.h"
@@ -57,6 +58,9 @@ struct Counters {
 struct SharedState {
   std::atomic<std::size_t> connections{0};
   std::atomic<std::size_t> held{0};  // requests that wait for a node to come
+  // Pools whose vassal is to be woken: for the control thread. A request that
+  // finds it full asks again while it waits.
+  Inbox<subscription::PoolRef, 256> sleepers;
   // Not changed while workers run.
   StickyCookie sticky{kStickyCookie, StickyCookie::random_secret()};
 };

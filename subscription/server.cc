@@ -121,6 +121,12 @@ std::string sender_text(const Address& from) {
   return text.empty() ? "an unnamed socket" : log::printable(text);
 }
 
+// A sleeping vassal may have no address yet.
+const std::string& name_of(const Announcement& announcement) {
+  return announcement.address_text.empty() ? announcement.vassal
+                                           : announcement.address_text;
+}
+
 std::string credentials_text(const std::optional<Credentials>& sender) {
   if (!sender) return "";
   return fmt::format(", sent by uid {} gid {} pid {}", sender->uid, sender->gid,
@@ -357,8 +363,7 @@ Result<Change, Rejection> Server::take(const Announcement& announcement,
   constexpr std::uint8_t kRawNode = 123;
   const bool served = announcement.protocol == Protocol::kUwsgi ||
                       announcement.protocol == Protocol::kHttp;
-  if (!served || announcement.modifier1 == kRawNode ||
-      announcement.address_text.empty()) {
+  if (!served || announcement.modifier1 == kRawNode) {
     return Rejection::kUnsupported;
   }
   if (!may_be_found(announcement.key)) return Rejection::kUnsupported;
@@ -386,7 +391,7 @@ void Server::on_change(Change change, const Announcement& announcement,
   schedule_publish();
   if (change == Change::kAdded) queue_ack(announcement);
   if (!may_log_change()) return;
-  const std::string node = log::printable(announcement.address_text);
+  const std::string node = log::printable(name_of(announcement));
   if (change == Change::kRemoved) {
     log::info("subscription: {} node {} removed: it unsubscribed",
               announcement.key, node);
@@ -463,7 +468,7 @@ void Server::queue_ack(const Announcement& announcement) {
   if (acks_.size() >= kAcksMax) return;
   acks_.push_back({kVersionOpen, announcement.notify,
                    "[subscription ack] " + announcement.key +
-                       " => new node: " + announcement.address_text});
+                       " => new node: " + name_of(announcement)});
 }
 
 void Server::on_adopted(std::uint64_t version) {

@@ -50,13 +50,15 @@ class Answer:
 class Client:
     """One connection. Reads go through a buffer, so pipelined answers do not mix."""
 
-    def __init__(self, address, *, seconds=10.0, receive_buffer=None):
+    def __init__(self, address, *, seconds=10.0, receive_buffer=None, source=None):
         family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(seconds * SLOW)
         self.buffer = b""
+        if source:
+            self.socket.bind((source, 0))
         self.socket.connect(address if isinstance(address, tuple) else str(address))
 
     def __enter__(self):

@@ -262,11 +262,17 @@ class Router:
                     if attempt == 4:
                         raise
 
+    def metric(self, name):
+        """The value of a metric without labels."""
+        found = re.search(rf"^{name} (\d+)$", self.admin("/metrics").text, re.MULTILINE)
+        return int(found[1])
+
     def stats(self):
         return json.loads(self.admin("/").body)
 
-    def explain(self, host):
-        return self.admin(f"/explain?host={urllib.parse.quote(host)}")
+    def explain(self, host, path=None):
+        query = {"host": host} if path is None else {"host": host, "path": path}
+        return self.admin("/explain?" + urllib.parse.urlencode(query))
 
     def nodes(self, key):
         """The stats' nodes of a key; empty where the key is unknown."""

@@ -116,6 +116,7 @@ subscription:
   dotsplit: false
   mountpoints: 16
   algorithm: wlrc
+  emperor: "unix:run/emperor"
   sticky_secret_file: sticky.key
   sign_check:
     {digest: SHA256, keys: domains, tolerance: 90s, skip_uids: [33, 0]}
@@ -127,7 +128,8 @@ subscription:
   expect_port_in_key: true
 static: []
 timeouts:
-  {head: 1s, connect: 2s, node: 3m, client: 4s, keepalive: 500ms, drain: 1h}
+  {head: 1s, connect: 2s, node: 3m, client: 4s, keepalive: 500ms, drain: 1h,
+   spawn: 5s}
 limits: {head_bytes: 16k, connections: 1000, body_bytes: 10m, body_memory: 64k,
          hold: 3s, held_requests: 7}
 temp_dir: tmp
@@ -161,6 +163,9 @@ access_log: null
   EXPECT_EQ(router.limits.connections, 1000U);
   EXPECT_EQ(router.limits.body_bytes, 10U * 1024 * 1024);
   EXPECT_EQ(router.limits.body_memory_bytes, 64U * 1024);
+  EXPECT_EQ(router.timeouts.spawn_ms, 5000);
+  ASSERT_TRUE(router.emperor);
+  EXPECT_EQ(router.emperor->unix_path(), "/etc/fealty/run/emperor");
   EXPECT_EQ(router.limits.hold_ms, 3000);
   EXPECT_EQ(config.subscription.hold_ms, 3000);
   EXPECT_EQ(router.limits.held_requests, 7U);
@@ -197,6 +202,13 @@ access_log: null
   EXPECT_TRUE(allowed.networks[1].contains(Address::parse("[fd00::1]:1")
                                                .value()));
   EXPECT_THAT(allowed.unix_prefixes, ElementsAre("/containers/", "@x"));
+}
+
+TEST(RouterConfig, EmperorIsAUnixSocket) {
+  EXPECT_FALSE(with("subscription: {emperor: null}").router.emperor);
+  EXPECT_TRUE(with("subscription: {emperor: '@emperor'}").router.emperor);
+  EXPECT_THAT(problems_with("subscription: {emperor: '127.0.0.1:5'}"),
+              ElementsAre(HasSubstr("is not a Unix socket")));
 }
 
 TEST(RouterConfig, BoundsTheMountpoints) {
@@ -310,7 +322,7 @@ subscription: {servers: [{address: "127.0.0.1:1"}], sign_check: {keys: k}}
         "subscription", "servers", "tolerance", "dotsplit", "algorithm",
         "sticky_secret_file", "sign_check", "digest", "keys", "skip_uids", "use_credentials",
         "allow_addresses", "timeouts", "head", "connect", "node", "client",
-        "keepalive", "drain", "limits", "head_bytes", "connections",
+        "keepalive", "drain", "spawn", "emperor", "limits", "head_bytes", "connections",
         "body_bytes", "body_memory", "hold", "held_requests", "temp_dir", "variables", "admin"}) {
     EXPECT_THAT(dump, testing::ContainsRegex("(^|\n)[ -]*" + std::string(key) +
                                              ":")) << key;

@@ -29,6 +29,11 @@ inline RouteNode make_node(const Address& address, std::uint8_t modifier1 = 0,
           modifier1, modifier2};
 }
 
+// An on-demand vassal that is not up and has no address yet.
+inline RouteNode make_sleeper(std::string_view vassal) {
+  return {subscription::NodeRecord::make(vassal, Address(), vassal)};
+}
+
 inline RouteNode make_http_node(const Address& address) {
   RouteNode node = make_node(address);
   node.protocol = subscription::Protocol::kHttp;
@@ -37,17 +42,24 @@ inline RouteNode make_http_node(const Address& address) {
 
 inline subscription::PoolRef make_pool(
     std::string_view key, const std::vector<RouteNode>& nodes,
-    subscription::Algorithm algorithm = subscription::Algorithm::kWrr) {
-  std::vector<subscription::Node> routes;
-  for (const RouteNode& node : nodes) {
-    routes.push_back({node.runtime.get(), node.weight, node.modifier1,
-                      node.modifier2, node.protocol, node.level});
-  }
+    subscription::Algorithm algorithm = subscription::Algorithm::kWrr,
+    const std::vector<RouteNode>& sleeping = {}) {
+  const auto routes_to = [](const std::vector<RouteNode>& all) {
+    std::vector<subscription::Node> routes;
+    for (const RouteNode& node : all) {
+      routes.push_back({node.runtime.get(), node.weight, node.modifier1,
+                        node.modifier2, node.protocol, node.level});
+    }
+    return routes;
+  };
+  const auto routes = routes_to(nodes);
+  const auto sleepers = routes_to(sleeping);
   const auto runtime = Ref<subscription::PoolRuntime>::adopt(
       new subscription::PoolRuntime);
   return subscription::Pool::make({.key = key,
                                    .algorithm = algorithm,
                                    .nodes = routes,
+                                   .sleeping = sleepers,
                                    .runtime = runtime.get()});
 }
 

@@ -141,6 +141,7 @@ class SessionTest : public testing::Test, public SessionOwner {
 
   test::TempDir temp_;
   Options options_;
+  Loop control_loop_;  // the control thread's, for what sessions ask of it
   SharedState shared_;
   std::unique_ptr<WorkerContext> context_;
   std::vector<std::unique_ptr<Session>> sessions_;

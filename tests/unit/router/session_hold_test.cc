@@ -235,6 +235,104 @@ TEST_F(SessionHold, NodeOfAnotherProtocolIsNotGivenWhatItCannotRead) {
   EXPECT_EQ(status_of(peer.take()), "503");
 }
 
+// ----------------------------------------------------------------- on demand
+
+class SessionSpawn : public SessionHold {
+ protected:
+  SessionSpawn() {
+    options_.emperor = test::address_of("@emperor");
+    shared_.sleepers.open<&SessionSpawn::on_sleepers>(control_loop_, this);
+  }
+  void route_to_sleeper(std::vector<test::RouteNode> nodes = {}) {
+    context().snapshot = test::make_snapshot({test::make_pool(
+        "example.com", nodes, subscription::Algorithm::kWrr,
+        {test::make_sleeper("app.ini")})});
+  }
+  // Which pools the control thread was asked to wake.
+  std::vector<std::string> asked() {
+    control_loop_.run_nowait();
+    return std::exchange(asked_, {});
+  }
+  void on_sleepers() {
+    std::vector<subscription::PoolRef> pools;
+    shared_.sleepers.take(pools);
+    for (const auto& pool : pools) asked_.emplace_back(pool->key());
+  }
+
+  std::vector<std::string> asked_;
+};
+
+TEST_F(SessionSpawn, RequestForASleepingApplicationAsksForItAndWaits) {
+  options_.limits.hold_ms = 0;  // this wait is another one
+  route_to_sleeper();
+  auto peer = held_client(kPost);
+  EXPECT_EQ(asked(), std::vector<std::string>{"example.com"});
+  retry();  // the Emperor may have missed it
+  EXPECT_EQ(asked(), std::vector<std::string>{"example.com"});
+  auto& node = only_node();
+  retry();
+  EXPECT_EQ(serve(node).body, "hello");
+  EXPECT_EQ(peer.take(), kOk);
+  EXPECT_EQ(asked(), std::vector<std::string>{});
+}
+
+TEST_F(SessionSpawn, SleeperIsAskedForWhereTheLiveOnesAreGone) {
+  test::FakeNode gone(temp_ / "gone");
+  gone.stop_listening();
+  route_to_sleeper({test::make_node(gone.address())});
+  auto peer = held_client();
+  EXPECT_EQ(asked().size(), 1U);
+}
+
+TEST_F(SessionSpawn, NobodyIsWokenWhileSomebodyAnswers) {
+  test::FakeNode node(temp_ / "up");
+  const auto up = test::make_node(node.address());
+  route_to_sleeper({up});
+  auto peer = client();
+  peer.send(kGet);
+  serve(node);
+  EXPECT_EQ(asked().size(), 0U);
+}
+
+TEST_F(SessionSpawn, ApplicationThatDoesNotStartInTimeIs503) {
+  options_.timeouts.spawn_ms = 1;
+  route_to_sleeper();
+  auto peer = client();
+  peer.send(kGet);
+  ASSERT_TRUE(test::eventually([&] {
+    settle();
+    if (!context().hold_deadline.empty()) retry();
+    peer.read();
+    return !peer.received().empty();
+  }));
+  EXPECT_EQ(status_of(peer.received()), "503");
+  EXPECT_NE(peer.take().find("timeouts.spawn"), std::string::npos);
+}
+
+TEST_F(SessionSpawn, FullInboxOnlyDelays) {
+  route_to_sleeper();
+  auto peer = held_client();
+  while (shared_.sleepers.post(subscription::PoolRef::share(
+      context().snapshot->find_exact("example.com")))) {
+  }
+  retry();
+  EXPECT_EQ(held(), 1U);
+  EXPECT_EQ(asked().size(), 256U);
+  retry();
+  EXPECT_EQ(asked().size(), 1U);
+}
+
+TEST_F(SessionSpawn, WithoutEmperorASleeperIsWaitedForAsAnyOther) {
+  options_.emperor.reset();
+  route_to_sleeper();
+  auto peer = held_client();
+  EXPECT_EQ(asked().size(), 0U);
+  auto& node = only_node();
+  retry();
+  serve(node);
+  EXPECT_EQ(peer.take(), kOk);
+}
+
 TEST_F(SessionHold, ZeroTurnsItOff) {
   options_.limits.hold_ms = 0;
   route_to({});

@@ -108,6 +108,65 @@ TEST_F(WorkerTest, RoutesAreAdoptedAsTheyArePublished) {
   EXPECT_TRUE(client.wait_for("404 Not Found"));
 }
 
+TEST_F(WorkerTest, HeldRequestsGoOnWhenTheRoutesChange) {
+  options_.limits.hold_ms = 60'000;
+  run();
+  worker_->publish(test::make_snapshot({test::make_pool("example.com", {})}));
+  ASSERT_TRUE(test::eventually([&] { return worker_->adopted_version() == 1; }));
+  auto client = connect();
+  client.send(kGet);
+  ASSERT_TRUE(test::eventually([&] { return shared_.held.load() == 1; }));
+  test::FakeNode node(temp_ / "node");
+  publish({test::make_node(node.address())}, 2);
+  node.wait_for_connection().answer(kOk);
+  EXPECT_TRUE(client.wait_for("200 OK"));
+  EXPECT_EQ(shared_.held.load(), 0U);
+}
+
+TEST_F(WorkerTest, HeldRequestsFindANodeThatComesBackUnannounced) {
+  options_.limits.hold_ms = 60'000;
+  run();
+  std::optional<test::FakeNode> node(temp_ / "node");
+  const auto route = test::make_node(node->address());
+  publish({route});
+  node.reset();
+  std::vector<test::Peer> clients;
+  for (int i = 0; i < 50; ++i) {
+    clients.push_back(connect());
+    clients.back().send(kGet);
+  }
+  ASSERT_TRUE(test::eventually([&] { return shared_.held.load() == 50; }));
+  // One tries for all.
+  const std::uint32_t tries = route.runtime->connect_failures.load();
+  ASSERT_TRUE(test::eventually([&] {
+    return route.runtime->connect_failures.load() >= tries + 5;
+  }));
+  ASSERT_EQ(::unlink((temp_ / "node").c_str()), 0);
+  node.emplace(temp_ / "node");
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    node->wait_for_connection().answer(kOk);
+  }
+  for (auto& client : clients) EXPECT_TRUE(client.wait_for("200 OK"));
+}
+
+TEST_F(WorkerTest, EveryHeldRequestEndsInItsTime) {
+  options_.limits.hold_ms = 100;
+  run();
+  worker_->publish(test::make_snapshot({test::make_pool("example.com", {})}));
+  ASSERT_TRUE(test::eventually([&] { return worker_->adopted_version() == 1; }));
+  std::vector<test::Peer> clients;
+  for (int i = 0; i < 200; ++i) {
+    clients.push_back(connect());
+    clients.back().send(kGet);
+  }
+  // Were only one looked at a turn, the last would wait for 4 s.
+  const auto since = std::chrono::steady_clock::now();
+  for (auto& client : clients) {
+    EXPECT_TRUE(client.wait_for("503 Service Unavailable"));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - since, std::chrono::seconds(3));
+}
+
 TEST_F(WorkerTest, LatestSnapshotWins) {
   make_worker();
   for (std::uint64_t version = 1; version <= 10; ++version) {

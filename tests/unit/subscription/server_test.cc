@@ -606,6 +606,24 @@ TEST_F(ServerTest, RefusedPacketsAreCountedByReason) {
   EXPECT_EQ(server_->table().node_count(), 0U);
 }
 
+TEST_F(ServerTest, SleepingVassalIsTakenAndWakesWithItsAddress) {
+  serve();
+  send(encode({{"key", "example.com"}, {"vassal", "app.ini"},
+               {"inactive", "1"}}));
+  ASSERT_TRUE(run_until_published(1));
+  const Pool* pool = snapshot_->find_exact("example.com");
+  ASSERT_NE(pool, nullptr);
+  EXPECT_EQ(pool->nodes().size(), 0U);
+  EXPECT_EQ(pool->vassal_to_wake(), "app.ini");
+  Pairs awake = plain_pairs("example.com", "/run/1");
+  awake.emplace_back("vassal", "app.ini");
+  send(encode(awake));
+  ASSERT_TRUE(run_until_published(2));
+  pool = snapshot_->find_exact("example.com");
+  EXPECT_EQ(pool->nodes().size(), 1U);
+  EXPECT_EQ(pool->vassal_to_wake(), "");
+}
+
 TEST_F(ServerTest, MountpointsBeyondTheConfiguredLevelsAreUnsupported) {
   options_.mountpoints = 2;
   serve();
