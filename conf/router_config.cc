@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "conf/document.h"
 #include "conf/section.h"
+#include "conf/static_nodes.h"
 #include "conf/values.h"
 
 namespace fealty::conf {
@@ -71,7 +72,7 @@ class Reader {
     file.scalar("user", router.user, UserFormat{});
     read_listeners(file);
     read_subscription(file);
-    file.unserved("static");
+    read_static_nodes(file, folder_, loaded_.config.subscription);
     read_timeouts(file, router.timeouts);
     read_limits(file, router.limits);
     file.scalar("temp_dir", router.temp_dir, PathFormat{folder_});
@@ -198,9 +199,14 @@ class Reader {
                       loaded_.config.router.sticky_secret_file);
     read_sign_check(part, options);
     part.scalar("use_credentials", options.use_credentials, BooleanFormat{});
+    std::optional<std::string> owners;
+    part.scalar("credentials_check", owners,
+                Nullable<PathFormat>{{folder_}});
+    options.credentials_check = owners.value_or("");
+    part.scalar("slow_start", options.slow_start_ms,
+                DurationFormat{0, kDay_ms});
     read_allow_addresses(part, options);
     read_allow_sni_paths(part);
-    part.unserved("credentials_check");
     part.unserved("resubscribe");
     part.scalar("mountpoints", options.mountpoints,
                 IntegerFormat{0, kMountpointsMost});

@@ -112,6 +112,20 @@ struct AddressFormat {
   [[nodiscard]] static std::string show(const Address& address);
 };
 
+// What `format` reads, or null: not set
+template <typename Format>
+struct Nullable {
+  static constexpr bool kNullIsUnset = true;
+  Format format;
+  [[nodiscard]] auto parse(std::string_view text) const {
+    return format.parse(text);
+  }
+  template <typename T>
+  [[nodiscard]] std::string show(const std::optional<T>& value) const {
+    return value ? format.show(*value) : "null";
+  }
+};
+
 // One word of a list; parse() gives its place in `words`. Words from `later`
 // on are part of the documented file but not served yet, and are refused so.
 struct WordFormat {

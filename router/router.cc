@@ -153,6 +153,7 @@ int Router::run() {
     signals_.push_back(std::make_unique<SignalWatcher>());
     signals_.back()->start<&Router::on_other_signal>(loop_, this, signal);
   }
+  subscriptions_.start([this](auto snapshot) { publish(std::move(snapshot)); });
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     threads_.emplace_back([this, i] {
       const std::string name = "worker-" + std::to_string(i);
@@ -161,7 +162,6 @@ int Router::run() {
     });
   }
   yield_to_workers();  // after they have begun: they would inherit it
-  subscriptions_.start([this](auto snapshot) { publish(std::move(snapshot)); });
   admin_.start();
   for (const auto& listener : options_.listeners) {
     log::info("listening on {}", listener.text);

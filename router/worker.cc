@@ -43,6 +43,7 @@ void Worker::add_listener(UniqueFd listener) {
 }
 
 void Worker::run() {
+  on_snapshot();  // the first request is to find what is there already
   for (const auto& acceptor : acceptors_) acceptor->start();
   context_.loop.run();
 }

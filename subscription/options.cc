@@ -1,6 +1,9 @@
 #include "subscription/options.h"
 
+#include <algorithm>
+
 #include "base/check.h"
+#include "subscription/key.h"
 
 namespace fealty::subscription {
 
@@ -14,6 +17,19 @@ AllowAddresses default_allow_addresses() {
   }
   allow.unix_prefixes = {"/", "@"};
   return allow;
+}
+
+Result<std::string> static_key(std::string_view key, int mountpoints) {
+  std::string normalised;
+  if (!normalise_key(key, normalised)) {
+    return Error{" is no key: a domain, .domain for all below it, "
+                 "domain:port or domain/mountpoint"};
+  }
+  const auto levels = std::count(normalised.begin(), normalised.end(), '/');
+  if (levels > mountpoints) {
+    return Error{" has a mountpoint of more levels than mountpoints allows"};
+  }
+  return normalised;
 }
 
 }  // namespace fealty::subscription

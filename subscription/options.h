@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
+#include "base/result.h"
 #include "subscription/announcement.h"
 
 namespace fealty::subscription {
@@ -48,6 +50,24 @@ struct CheckShares {
   std::int64_t owner_us = 100'000;      // of one customer's accepted packets
 };
 
+// A node that the configuration names: it needs no announcement, never expires,
+// and nobody's announcement removes it or takes its address.
+struct StaticNode {
+  std::string key;                      // normalised (key.h)
+  Address address;
+  Protocol protocol = Protocol::kUwsgi;
+  std::uint8_t modifier1 = 0;
+  std::uint8_t modifier2 = 0;
+  std::uint32_t weight = 1;             // 1 to kWeightMax
+  std::uint32_t backup = 0;
+  std::optional<Algorithm> algorithm;   // of the key's pool
+};
+
+// The one form of a static node's key, where at most `mountpoints` components of
+// a path may be part of it; or why it is none.
+[[nodiscard]] Result<std::string> static_key(std::string_view key,
+                                             int mountpoints);
+
 struct Options {
   std::vector<ServerSocket> servers;
   std::int64_t tolerance_ms = 17'000;   // silence after which a node leaves
@@ -75,6 +95,7 @@ struct Options {
   std::vector<std::string> allow_sni_paths;
   bool serves_sni = false;
   CheckShares check_shares;
+  std::vector<StaticNode> static_nodes;
 };
 
 }  // namespace fealty::subscription

@@ -133,6 +133,20 @@ std::string credentials_text(const std::optional<Credentials>& sender) {
                      sender->pid);
 }
 
+Announcement announcement_of(const StaticNode& node) {
+  Announcement made;
+  made.key = node.key;
+  made.address_text = node.address.to_string();
+  made.address = node.address;
+  made.modifier1 = node.modifier1;
+  made.modifier2 = node.modifier2;
+  made.weight = node.weight;
+  made.backup = node.backup;
+  made.protocol = node.protocol;
+  made.algorithm = node.algorithm;
+  return made;
+}
+
 }  // namespace
 
 // The buffers of one recvmmsg. Memory is only touched as datagrams fill it.
@@ -276,10 +290,21 @@ bool Server::wants_credentials() const {
 }
 
 Status Server::bind() {
+  if (Status added = add_static_nodes(); !added) return added;
   for (const ServerSocket& wanted : options_.servers) {
     auto socket = std::make_unique<Socket>(*this, wanted.address);
     if (auto bound = socket->open(wanted.mode); !bound) return bound;
     sockets_.push_back(std::move(socket));
+  }
+  return Ok{};
+}
+
+Status Server::add_static_nodes() {
+  for (const StaticNode& node : options_.static_nodes) {
+    const auto change = table_.apply_permanent(announcement_of(node));
+    if (change) continue;
+    return Error{"static node " + node.address.to_string() + " of " +
+                 node.key + ": " + std::string(to_string(change.error()))};
   }
   return Ok{};
 }
@@ -291,7 +316,7 @@ void Server::start(Publish publish) {
                                    kExpiryIntervalMin_ms,
                                    kExpiryIntervalMax_ms);
   expiry_timer_.start(expiry_interval_ms_, expiry_interval_ms_);
-  if (table_.dirty()) schedule_publish();
+  on_publish();  // what the configuration names is served from the start
 }
 
 void Server::stop() {
@@ -454,7 +479,7 @@ void Server::schedule_publish() {
 }
 
 void Server::on_publish() {
-  if (!table_.dirty()) return;
+  if (!publish_ || !table_.dirty()) return;
   std::shared_ptr<const Snapshot> snapshot = table_.build();
   for (auto ack = acks_.rbegin();
        ack != acks_.rend() && ack->version == kVersionOpen; ++ack) {

@@ -44,12 +44,13 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Binds every socket of the options. To be called before privileges are
-  // dropped. A stale socket file is replaced, a live one or another kind of
+  // Takes the configuration's nodes in, and binds every socket of the options.
+  // To be called once, before privileges are dropped. A stale socket file is replaced, a live one or another kind of
   // file is an error.
   [[nodiscard]] Status bind();
-  // Starts to read; `publish` is called on this thread. Without one the table
-  // is kept, but nothing is handed out and nothing acknowledged.
+  // Starts to read; `publish` is called on this thread, and at once where
+  // there are nodes already. Without one the table is kept, but nothing is
+  // handed out and nothing acknowledged.
   void start(Publish publish);
   // Reads no more and keeps what it knows; start() may follow.
   void stop();
@@ -84,6 +85,7 @@ class Server {
     std::string text;
   };
 
+  [[nodiscard]] Status add_static_nodes();
   [[nodiscard]] bool wants_credentials() const;
   // One turn of `socket`; false where nothing was there.
   bool read_batch(Socket& socket);

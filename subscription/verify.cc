@@ -61,6 +61,9 @@ Verifier::Verifier(const Options& options, const Clock& clock,
       clock_(clock),
       budget_(options.check_shares, clock),
       sni_files_(options) {
+  for (const StaticNode& node : options.static_nodes) {
+    static_addresses_.insert(address_id(node.address));
+  }
   if (!options.sign_check) return;
   keys_ = std::make_unique<PublicKeys>(options.sign_check->keys,
                                        options.sign_check->digest, keys_cached);
@@ -90,7 +93,11 @@ Result<Verifier::Accepted, Rejection> Verifier::check(
     accepted.packet.node =
         node_id(announcement.key, announcement.address, announcement.vassal);
   }
-  if (!trusted(origin.sender)) {
+  const bool operators_own = skips_signature(origin.sender);
+  if (!operators_own && is_static(announcement)) {
+    return Rejection::kAddressTaken;
+  }
+  if (options_.sign_check && !operators_own) {
     if (const auto why = check_signed(announcement, origin, accepted)) {
       return *why;
     }
@@ -132,8 +139,16 @@ Verifier::Verdict Verifier::judge_text(const Announcement& announcement) const {
   return announcement.subscribe ? sni_files_.judge(announcement) : std::nullopt;
 }
 
-bool Verifier::trusted(const std::optional<Credentials>& sender) const {
-  if (!options_.sign_check) return true;
+// An unsubscribe takes nothing from such a node.
+bool Verifier::is_static(const Announcement& announcement) const {
+  return !static_addresses_.empty() && announcement.subscribe &&
+         !announcement.address_text.empty() &&
+         static_addresses_.contains(address_id(announcement.address));
+}
+
+bool Verifier::skips_signature(
+    const std::optional<Credentials>& sender) const {
+  if (!options_.sign_check) return false;
   const auto& uids = options_.sign_check->skip_uids;
   return sender &&
          std::find(uids.begin(), uids.end(), sender->uid) != uids.end();

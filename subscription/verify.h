@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <unordered_set>
 
 #include "base/address.h"
 #include "base/clock.h"
@@ -30,7 +31,8 @@ struct Origin {
 // Decides whether a decoded announcement counts. Control thread only.
 //
 // The order, the cheap questions first: the address and the SNI paths as text;
-// then, unless the sender needs no signature: is there one, its stamp, was it
+// is the address one of the configuration's nodes' (only who needs no signature
+// may announce such a one); then, unless the sender needs no signature: is there one, its stamp, was it
 // seen before (replay.h), its source's budget (budget.h), the key's file
 // (public_keys.h), the key holder's budget, whose address it is
 // (address_owners.h), room to remember it, the signature itself; at last the
@@ -84,7 +86,9 @@ class Verifier {
   using Verdict = std::optional<Rejection>;  // empty: nothing against it
 
   [[nodiscard]] Verdict judge_text(const Announcement& announcement) const;
-  [[nodiscard]] bool trusted(const std::optional<Credentials>& sender) const;
+  [[nodiscard]] bool is_static(const Announcement& announcement) const;
+  [[nodiscard]] bool skips_signature(
+      const std::optional<Credentials>& sender) const;
   [[nodiscard]] Verdict check_signed(const Announcement& announcement,
                                      const Origin& origin, Accepted& accepted);
   [[nodiscard]] Verdict judge_stamp(const Announcement& announcement,
@@ -106,6 +110,8 @@ class Verifier {
   const Clock& clock_;
   KeyedHash hash_;
   AddressOwners owners_;
+  // The addresses of the configuration's nodes.
+  std::unordered_set<Hash128, Hash128::Hasher> static_addresses_;
   CheckBudget budget_;
   SniFiles sni_files_;
   std::unique_ptr<PublicKeys> keys_;       // null without sign_check

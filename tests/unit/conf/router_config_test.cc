@@ -121,12 +121,22 @@ subscription:
   sign_check:
     {digest: SHA256, keys: domains, tolerance: 90s, skip_uids: [33, 0]}
   use_credentials: true
-  credentials_check: null
+  credentials_check: owners
+  slow_start: 20s
   allow_addresses: ["127.0.0.0/8", "fd00::/8", "unix:/containers/", "@x"]
   allow_sni_paths: ["/containers/"]
   resubscribe: []
   expect_port_in_key: true
-static: []
+static:
+  - {key: Example.com., nodes: ["127.0.0.1:8000"], protocol: http}
+  - key: .example.org
+    nodes: ["10.0.0.2:3031", "unix:run/app"]
+    protocol: uwsgi
+    weight: 3
+    modifier1: 5
+    modifier2: 6
+    backup: 2
+    algorithm: lrc
 timeouts:
   {head: 1s, connect: 2s, node: 3m, client: 4s, keepalive: 500ms, drain: 1h,
    spawn: 5s}
@@ -202,6 +212,61 @@ access_log: null
   EXPECT_TRUE(allowed.networks[1].contains(Address::parse("[fd00::1]:1")
                                                .value()));
   EXPECT_THAT(allowed.unix_prefixes, ElementsAre("/containers/", "@x"));
+  EXPECT_EQ(subscription.credentials_check, "/etc/fealty/owners");
+  EXPECT_EQ(subscription.slow_start_ms, 20'000);
+  ASSERT_THAT(subscription.static_nodes, SizeIs(3));
+  const subscription::StaticNode& web = subscription.static_nodes[0];
+  EXPECT_EQ(web.key, "example.com");
+  EXPECT_EQ(web.address.to_string(), "127.0.0.1:8000");
+  EXPECT_EQ(web.protocol, subscription::Protocol::kHttp);
+  EXPECT_EQ(web.weight, 1U);
+  EXPECT_EQ(web.algorithm, std::nullopt);
+  const subscription::StaticNode& app = subscription.static_nodes[2];
+  EXPECT_EQ(app.key, ".example.org");
+  EXPECT_EQ(app.address.unix_path(), "/etc/fealty/run/app");
+  EXPECT_EQ(app.protocol, subscription::Protocol::kUwsgi);
+  EXPECT_EQ(app.weight, 3U);
+  EXPECT_EQ(app.modifier1, 5);
+  EXPECT_EQ(app.modifier2, 6);
+  EXPECT_EQ(app.backup, 2U);
+  EXPECT_EQ(app.algorithm, subscription::Algorithm::kLrc);
+}
+
+TEST(RouterConfig, EachProblemOfAStaticNodeHasItsPlace) {
+  EXPECT_THAT(
+      problems_with(R"(static:
+  - {key: "a b", nodes: ["127.0.0.1:1"], protocol: http}
+  - {key: a.example, nodes: [], protocol: http}
+  - {key: a.example, protocol: http}
+  - {key: a.example, nodes: ["127.0.0.1"], protocol: http}
+  - {key: a.example, nodes: ["127.0.0.1:1"], protocol: fastcgi}
+  - {key: a.example, nodes: ["127.0.0.1:2"]}
+  - {nodes: ["127.0.0.1:3"], protocol: uwsgi}
+  - {key: a.example/x, nodes: ["127.0.0.1:4"], protocol: uwsgi}
+  - {key: b.example, nodes: ["127.0.0.1:5", "127.0.0.1:5"], protocol: uwsgi}
+  - {key: c.example, nodes: ["127.0.0.1:6"], protocol: http, modifier1: 5}
+  - {key: c.example, nodes: ["127.0.0.1:7"], protocol: uwsgi, modifier1: 123}
+  - {key: c.example, nodes: ["127.0.0.1:8"], protocol: uwsgi, weight: 0}
+  - {key: d.example, nodes: ["127.0.0.1:9"], protocol: uwsgi, algorithm: x}
+  - {key: e.example, nodes: ["127.0.0.1:9"], protocol: uwsgi, wieght: 1}
+)"),
+      ElementsAre(
+          HasSubstr("r.yaml:3:11: static[0].key: 'a b' is no key"),
+          HasSubstr("r.yaml:4:29: static[1].nodes: at least one address"),
+          HasSubstr("r.yaml:5:5: static[2].nodes: at least one address"),
+          HasSubstr("r.yaml:6:30: static[3].nodes: '127.0.0.1' is not an"),
+          HasSubstr("r.yaml:7:56: static[4].protocol: 'fastcgi' is not"),
+          HasSubstr("r.yaml:8:5: static[5].protocol: this key is needed"),
+          HasSubstr("r.yaml:9:5: static[6].key: this key is needed"),
+          HasSubstr("r.yaml:10:11: static[7].key: 'a.example/x' has a mount"),
+          HasSubstr("r.yaml:11:45: static[8].nodes: '127.0.0.1:5' is a node "
+                    "of this key's already"),
+          HasSubstr("r.yaml:12:73: static[9].modifier1: only protocol uwsgi"),
+          HasSubstr("r.yaml:13:74: static[10].modifier1: 123 stands for a"),
+          HasSubstr("r.yaml:14:71: static[11].weight: '0' is not a number"),
+          HasSubstr("r.yaml:15:74: static[12].algorithm: 'x' is not one of"),
+          HasSubstr("r.yaml:16:63: unknown key 'static[13].wieght'; nearest "
+                    "valid key: 'weight'")));
 }
 
 TEST(RouterConfig, EmperorIsAUnixSocket) {
@@ -433,9 +498,17 @@ admin: [127.0.0.1, 5]
 
 TEST(RouterConfig, RefusesEachFeatureThatIsNotServedYet) {
   for (const char* text :
+<<<<<<< HEAD
        {"static: [{key: a, nodes: [b]}]", "access_log: {path: \"-\"}",
         "subscription: {credentials_check: /etc/x}",
         "subscription: {resubscribe: [\"127.0.0.1:1\"]}"}) {
+=======
+       {"access_log: {path: \"-\"}",
+        "subscription: {mountpoints: 1}", "subscription: {algorithm: lrc}",
+        "subscription: {algorithm: wlrc}", "subscription: {algorithm: iphash}",
+        "subscription: {resubscribe: [\"127.0.0.1:1\"]}",
+        "subscription: {expect_port_in_key: true}"}) {
+>>>>>>> w-control
     EXPECT_THAT(problems_with(text),
                 ElementsAre(AllOf(StartsWith("r.yaml:2:"),
                                   HasSubstr("not available in this version"))))

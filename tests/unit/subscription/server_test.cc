@@ -708,6 +708,34 @@ TEST_F(ServerTest, FlappingNodesDoNotFloodTheLog) {
   EXPECT_THAT(lines, HasSubstr("not listed this second"));
 }
 
+TEST_F(ServerTest, StaticNodesAreThereFromTheStartAndStay) {
+  options_.tolerance_ms = 100;
+  options_.static_nodes = {
+      {.key = "example.com", .address = address_of("/run/fixed")},
+      {.key = "example.com", .address = address_of("/run/spare"), .backup = 1}};
+  serve();
+  EXPECT_EQ(published_, 1) << "before the loop runs";
+  EXPECT_THAT(routed("example.com"), ElementsAre("/run/fixed", "/run/spare"));
+  subscribe("example.com", "/run/announced");
+  ASSERT_TRUE(run_until_published(2));
+  EXPECT_THAT(routed("example.com"),
+              ElementsAre("/run/fixed", "/run/announced", "/run/spare"));
+  unsubscribe("example.com", "/run/fixed");
+  subscribe("other.example", "/run/fixed");
+  ASSERT_TRUE(run_until_packets(3));
+  EXPECT_EQ(rejected(Rejection::kAddressTaken), 1U);
+  clock_.now_ms += 101;
+  ASSERT_TRUE(run_until_published(3));
+  EXPECT_THAT(routed("example.com"), ElementsAre("/run/fixed", "/run/spare"));
+}
+
+TEST_F(ServerTest, MoreStaticNodesThanThereIsRoomForIsAnError) {
+  options_.nodes_max = 1;
+  options_.static_nodes = {{.key = "a", .address = address_of("/run/1")},
+                           {.key = "b", .address = address_of("/run/2")}};
+  EXPECT_THAT(bind_error(), HasSubstr("static node /run/2 of b: table-full"));
+}
+
 TEST_F(ServerTest, WithoutPublishTheTableIsKeptAllTheSame) {
   make({{address_of(path_), std::nullopt}});
   ASSERT_TRUE(server_->bind());

@@ -656,6 +656,34 @@ TEST_F(VerifyTest, UnsubscribeOfAnothersAddressTouchesOnlyItsOwnNode) {
   EXPECT_EQ(taken(other.packet(pairs, kNow_s + 1)), "address-taken");
 }
 
+TEST_F(VerifyTest, AddressOfTheConfigurationsNodesIsNobodyElses) {
+  const auto own = Address::parse("127.0.0.1:8080");
+  ASSERT_TRUE(own);
+  options_.static_nodes.push_back({.key = "own.example", .address = *own});
+  options_.sign_check->skip_uids = {33};
+  verifier_.emplace(options_, clock_);
+  give_key("example.com", customer_);
+  const auto announced = [&](const std::string& address, bool subscribe = true,
+                             std::optional<Credentials> sender = {}) {
+    return outcome(customer_.packet(plain_pairs("example.com", address), kNow_s,
+                                    "SHA1", subscribe ? 0 : 1),
+                   sender);
+  };
+  for (const char* const spelling :
+       {"127.0.0.1:8080", "0.0.0.0:8080", ":8080", "[::ffff:127.0.0.1]:8080"}) {
+    EXPECT_EQ(announced(spelling), "address-taken") << spelling;
+  }
+  EXPECT_EQ(announced("127.0.0.1:8081"), "accepted");
+  EXPECT_EQ(announced("127.0.0.1:8080", false), "accepted");
+  EXPECT_EQ(announced("127.0.0.1:8080", true, Credentials{1, 33, 33}),
+            "accepted");
+  options_.sign_check.reset();
+  verifier_.emplace(options_, clock_);
+  EXPECT_EQ(announced("127.0.0.1:8080", true, Credentials{1, 33, 33}),
+            "address-taken")
+      << "where nobody signs, nobody is known to be the operator";
+}
+
 TEST_F(VerifyTest, KeySpeaksForItsMountpointsAndPorts) {
   give_key("example.com", customer_);
   EXPECT_EQ(outcome_of(customer_, "example.com/blog"), "accepted");
