@@ -1,11 +1,11 @@
-#include "subscription/key.h"
+#include "wire/subscription_key.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>
 
-namespace fealty::subscription {
+namespace fealty::wire {
 namespace {
 
 using namespace std::string_view_literals;
@@ -127,4 +127,4 @@ TEST(KeyFileName, DomainThatLooksLikeAPortsSharesIt) {
 }
 
 }  // namespace
-}  // namespace fealty::subscription
+}  // namespace fealty::wire

@@ -1,4 +1,4 @@
-#include "subscription/key.h"
+#include "wire/subscription_key.h"
 
 #include <arpa/inet.h>
 
@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace fealty::subscription {
+namespace fealty::wire {
 namespace {
 
 char lower(char c) {
@@ -163,4 +163,4 @@ bool shares_key_file(std::string_view normalised_key) {
   return !tail.empty() && is_port(tail);
 }
 
-}  // namespace fealty::subscription
+}  // namespace fealty::wire
