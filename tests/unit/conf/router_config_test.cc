@@ -498,17 +498,8 @@ admin: [127.0.0.1, 5]
 
 TEST(RouterConfig, RefusesEachFeatureThatIsNotServedYet) {
   for (const char* text :
-<<<<<<< HEAD
-       {"static: [{key: a, nodes: [b]}]", "access_log: {path: \"-\"}",
-        "subscription: {credentials_check: /etc/x}",
-        "subscription: {resubscribe: [\"127.0.0.1:1\"]}"}) {
-=======
        {"access_log: {path: \"-\"}",
-        "subscription: {mountpoints: 1}", "subscription: {algorithm: lrc}",
-        "subscription: {algorithm: wlrc}", "subscription: {algorithm: iphash}",
-        "subscription: {resubscribe: [\"127.0.0.1:1\"]}",
-        "subscription: {expect_port_in_key: true}"}) {
->>>>>>> w-control
+        "subscription: {resubscribe: [\"127.0.0.1:1\"]}"}) {
     EXPECT_THAT(problems_with(text),
                 ElementsAre(AllOf(StartsWith("r.yaml:2:"),
                                   HasSubstr("not available in this version"))))
