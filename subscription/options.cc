@@ -19,14 +19,14 @@ AllowAddresses default_allow_addresses() {
   return allow;
 }
 
-Result<std::string> static_key(std::string_view key, int mountpoints) {
+Result<std::string> static_key(std::string_view key, unsigned mountpoints) {
   std::string normalised;
   if (!normalise_key(key, normalised)) {
     return Error{" is no key: a domain, .domain for all below it, "
                  "domain:port or domain/mountpoint"};
   }
   const auto levels = std::count(normalised.begin(), normalised.end(), '/');
-  if (levels > mountpoints) {
+  if (levels > static_cast<std::ptrdiff_t>(mountpoints)) {
     return Error{" has a mountpoint of more levels than mountpoints allows"};
   }
   return normalised;

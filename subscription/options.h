@@ -60,13 +60,13 @@ struct StaticNode {
   std::uint8_t modifier2 = 0;
   std::uint32_t weight = 1;             // 1 to kWeightMax
   std::uint32_t backup = 0;
-  std::optional<Algorithm> algorithm;   // of the key's pool
+  std::optional<Algorithm> algorithm{}; // of the key's pool
 };
 
 // The one form of a static node's key, where at most `mountpoints` components of
 // a path may be part of it; or why it is none.
 [[nodiscard]] Result<std::string> static_key(std::string_view key,
-                                             int mountpoints);
+                                             unsigned mountpoints);
 
 struct Options {
   std::vector<ServerSocket> servers;
