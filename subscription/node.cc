@@ -36,6 +36,17 @@ bool is_path_of(const Address& address, std::string_view name) {
 void NodeRuntime::fail(std::atomic<std::uint32_t>& counter,
                        std::int64_t now_ms) {
   counter.fetch_add(1, kRelaxed);
+  rest(now_ms);
+}
+
+void NodeRuntime::on_early_close(std::int64_t now_ms) {
+  early_closes.fetch_add(1, kRelaxed);
+  const std::uint8_t before = early_in_a_row_.load(kRelaxed);
+  if (before + 1 >= kEarlyClosesForRest) return rest(now_ms);
+  early_in_a_row_.store(static_cast<std::uint8_t>(before + 1), kRelaxed);
+}
+
+void NodeRuntime::rest(std::int64_t now_ms) {
   std::int64_t until = rest_until();
   if (until != 0 && now_ms < until) return;
   const std::uint32_t in_a_row =

@@ -31,18 +31,24 @@ class NodeRuntime {
   std::atomic<std::uint32_t> timeouts{0};
   std::atomic<std::uint32_t> early_closes{0};
 
-  // A node that could not be reached, did not take a connection in time, or
-  // closed it before it answered, rests: 0.5 s, doubled with each failure in a
-  // row, up to 30 s. Requests that set out together and fail together count as
-  // one failure: those that come in while it rests already are only counted.
-  // Any thread.
+  // A node that could not be reached, did not take a connection or did not
+  // answer in time, or closed kEarlyClosesForRest connections in a row before it
+  // answered, rests: 0.5 s, doubled with each failure in a row, up to 30 s. (One
+  // request that its application cannot stand says little about the others:
+  // uWSGI closes without a word where a WSGI application raises an exception.)
+  // Requests that set out together and fail together count as one failure: those
+  // that come in while it rests already are only counted. Any thread.
+  static constexpr std::uint8_t kEarlyClosesForRest = 3;
   void on_connect_failure(std::int64_t now_ms) { fail(connect_failures, now_ms); }
   void on_timeout(std::int64_t now_ms) { fail(timeouts, now_ms); }
-  void on_early_close(std::int64_t now_ms) { fail(early_closes, now_ms); }
+  void on_early_close(std::int64_t now_ms);
   // It answered: eligible at once. (With slow start its share grows from the
   // moment at which its rest would have ended.)
   void on_success() {
     if (failures_in_a_row() != 0 || rest_until() != 0) end_rest();
+    if (early_in_a_row_.load(std::memory_order_relaxed) != 0) {
+      early_in_a_row_.store(0, std::memory_order_relaxed);
+    }
   }
   // It announced itself: eligible at once, and its share grows from now.
   void on_announced(std::int64_t now_ms) {
@@ -96,11 +102,13 @@ class NodeRuntime {
     return rest_until_ms.load(std::memory_order_relaxed);
   }
   void fail(std::atomic<std::uint32_t>& counter, std::int64_t now_ms);
+  void rest(std::int64_t now_ms);
   void end_rest();
 
   RefCount refs_;
   std::atomic<std::uint16_t> failures_{0};      // in a row; success clears
   std::atomic<bool> unhealthy_{false};
+  std::atomic<std::uint8_t> early_in_a_row_{0};  // early closes, up to the bound
 };
 static_assert(sizeof(NodeRuntime) == 64);
 

@@ -51,7 +51,7 @@ def answer(start, body, status="200 OK", kind="text/plain", more=()):
     return [body]
 
 
-def name(environ, start):
+def name(environ, start, *below):
     return answer(start, NAME.encode())
 
 

@@ -228,12 +228,28 @@ TEST(NodeRuntime, SuccessEndsTheRestAndStartsAnew) {
   EXPECT_EQ(node.rest_until_ms, kNow_ms + 600 + 500);
 }
 
+TEST(NodeRuntime, EarlyClosesMakeItRestOnlyWhereManyFollowOneAnother) {
+  const auto node = NodeRecord::make("a", {});
+  for (int i = 0; i < 100; ++i) {
+    node->on_early_close(kNow_ms);
+    node->on_early_close(kNow_ms);
+    EXPECT_FALSE(node->resting(kNow_ms));
+    node->on_success();
+  }
+  for (int i = 0; i < 3; ++i) node->on_early_close(kNow_ms);
+  EXPECT_TRUE(node->resting(kNow_ms + 499));
+  EXPECT_FALSE(node->resting(kNow_ms + 500));
+  node->on_early_close(kNow_ms + 500);  // and still nothing but these
+  EXPECT_TRUE(node->resting(kNow_ms + 500 + 999));
+  EXPECT_EQ(node->early_closes, 204U);
+}
+
 TEST(NodeRuntime, EveryKindOfFailureIsCountedAndMakesItRest) {
   const auto made = NodeRecord::make("a", {});
   made->on_timeout(kNow_ms);
   EXPECT_TRUE(made->resting(kNow_ms + 499));
   made->on_early_close(kNow_ms + 500);
-  EXPECT_TRUE(made->resting(kNow_ms + 500 + 999));
+  EXPECT_FALSE(made->resting(kNow_ms + 500));
   made->on_connect_failure(kNow_ms + 1500);
   EXPECT_EQ(made->timeouts, 1U);
   EXPECT_EQ(made->early_closes, 1U);
@@ -485,6 +501,28 @@ TEST(Choose, SleepingNodeIsNeverPicked) {
   EXPECT_EQ(pick(asleep), "-");
   EXPECT_EQ(asleep->vassal_to_wake(), "v");
   EXPECT_EQ(pool_of({1})->vassal_to_wake(), "");
+}
+
+TEST(LevelInUse, IsTheFirstWithAnEligibleNode) {
+  const PoolRef pool = make_pool({.weights = {1, 1}, .levels = {0, 1}});
+  EXPECT_EQ(level_in_use(*pool, kNow_ms), 0U);
+  rest(pool, 0);
+  EXPECT_EQ(level_in_use(*pool, kNow_ms), 1U);
+  pool->nodes()[1].runtime->set_checked(false);
+  EXPECT_EQ(level_in_use(*pool, kNow_ms), std::nullopt);
+  EXPECT_EQ(level_in_use(*pool_of({}), kNow_ms), std::nullopt);
+}
+
+TEST(SharePercent, GrowsWithSlowStart) {
+  const PoolRef pool = pool_of({1, 1});
+  const Node& node = pool->nodes()[0];
+  EXPECT_EQ(share_percent(*pool, node, kNow_ms), 100);
+  pool->runtime()->slow_start_ms = 10'000;
+  node.runtime->eligible_since_ms = kNow_ms - 5'000;
+  EXPECT_EQ(share_percent(*pool, node, kNow_ms), 50);
+  EXPECT_EQ(share_percent(*pool, node, kNow_ms + 5'000), 100);
+  node.runtime->eligible_since_ms = kNow_ms;
+  EXPECT_EQ(share_percent(*pool, node, kNow_ms), 10);
 }
 
 TEST(TriedNodes, HoldsNoMoreThanItMay) {
