@@ -50,7 +50,8 @@ void raise_descriptor_limit(std::size_t connections) {
 
 Router::Router(const Options& options,
                const subscription::Options& subscription)
-    : options_(options), spawner_(clock_, options.emperor), subscriptions_(loop_, clock_, subscription),
+    : options_(options), spawner_(clock_, options.emperor),
+      subscriptions_(loop_, clock_, subscription),
       published_(std::make_shared<const subscription::Snapshot>()),
       admin_(loop_, [this](std::string_view path, std::string_view query) {
         return on_admin(path, query);
@@ -243,12 +244,13 @@ Admin::Answer Router::on_admin(std::string_view path, std::string_view query) {
   if (path == "/explain") {
     const std::string host = query_value(query, "host");
     if (host.empty()) {
-      return {400, "text/plain", "/explain?host=HOST\n"};
+      return {400, "text/plain", "/explain?host=HOST[&path=PATH]\n"};
     }
-    return {200, "application/json", explain_json(source, host)};
+    const std::string asked = query_value(query, "path");
+    return {200, "application/json", explain_json(source, host, asked)};
   }
   return {404, "text/plain",
-          "there are / /metrics /healthz /explain?host=HOST\n"};
+          "there are / /metrics /healthz /explain?host=HOST[&path=PATH]\n"};
 }
 
 }  // namespace fealty::router

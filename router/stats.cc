@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/version.h"
-#include "http/request_head.h"
 
 namespace fealty::router {
 namespace {
@@ -106,32 +105,6 @@ Json worker_json(const Worker& worker) {
           {"tx", read(counters.sent_bytes)}};
 }
 
-// Which of the rules found `pool` for `host`.
-std::string_view rule_for(std::string_view key, const http::Host& host) {
-  if (key == host.host_port()) return "host and port";
-  if (key == host.host()) return "exact";
-  return "wildcard";
-}
-
-Json explained_node(const subscription::Node& node, std::int64_t now_ms) {
-  const NodeRuntime& runtime = *node.runtime;
-  const bool resting = runtime.resting(now_ms);
-  Json json = {{"name", node.name()},
-               {"weight", node.weight},
-               {"proto", subscription::to_string(node.protocol)},
-               {"eligible", !resting}};
-  if (resting) {
-    json["why"] = "rests after " +
-                  std::to_string(runtime.failures_in_a_row()) +
-                  " failed connections in a row, for another " +
-                  std::to_string(runtime.rest_until_ms.load() - now_ms) +
-                  " ms; used meanwhile only if every node rests";
-  } else {
-    json["why"] = "announced, and takes connections as far as is known";
-  }
-  return json;
-}
-
 // One metric with one value.
 void add_metric(std::string& out, std::string_view name, std::string_view type,
                 std::string_view help, std::uint64_t value) {
@@ -202,35 +175,6 @@ std::string stats_json(const StatsSource& source) {
                    {"rejected", rejections_json(source.subscriptions)}}},
   };
   return dumped(stats);
-}
-
-std::string explain_json(const StatsSource& source, std::string_view text) {
-  http::Host host;
-  if (!http::normalise_host(text, host)) {
-    return dumped({{"host", std::string(text)},
-                   {"answer", 400},
-                   {"why", "not a host with an optional port"}});
-  }
-  Json json = {{"host", std::string(host.host())}};
-  const subscription::Pool* const found =
-      source.snapshot.find(host.host(), host.host_port());
-  if (found == nullptr) {
-    json["answer"] = 404;
-    json["why"] = "nothing has subscribed to it, nor to a wildcard above it";
-    return dumped(json);
-  }
-  const subscription::Pool& pool = *found;
-  const std::int64_t now_ms = coarse_monotonic_ms();
-  json["key"] = pool.key();
-  json["rule"] = rule_for(pool.key(), host);
-  json["algorithm"] = subscription::to_string(pool.algorithm());
-  json["certificate"] = nullptr;
-  json["client_policy"] = nullptr;
-  json["nodes"] = Json::array();
-  for (const auto& node : pool.nodes()) {
-    json["nodes"].push_back(explained_node(node, now_ms));
-  }
-  return dumped(json);
 }
 
 std::string metrics_text(const StatsSource& source) {

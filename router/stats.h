@@ -28,10 +28,12 @@ struct StatsSource {
 // more behind them.
 [[nodiscard]] std::string stats_json(const StatsSource& source);
 
-// What a request for `host` would meet: the key that answers and why, its
-// nodes and whether each may be chosen now.
+// What a request for `host` and `path` (raw, as a client sends it) would meet:
+// the key that answers and why, the algorithm, and for each node of the pool,
+// sleeping ones too, which rule lets it be chosen or excludes it. (explain.cc)
 [[nodiscard]] std::string explain_json(const StatsSource& source,
-                                       std::string_view host);
+                                       std::string_view host,
+                                       std::string_view path);
 
 // Prometheus' text format, version 0.0.4.
 [[nodiscard]] std::string metrics_text(const StatsSource& source);

@@ -12,6 +12,16 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::int64_t kWhole = 1024;
 constexpr std::int64_t kRampFirst = kWhole / 10;
 
+// How much of its share the node gets by now.
+std::int64_t ramp(const PoolRuntime& pool, const Node& node,
+                  std::int64_t now_ms) {
+  if (pool.slow_start_ms == 0) return kWhole;
+  const std::int64_t since = node.runtime->eligible_since_ms.load(kRelaxed);
+  const std::int64_t passed = now_ms - since;
+  if (since == 0 || passed >= pool.slow_start_ms) return kWhole;
+  return std::max(kRampFirst, passed * kWhole / pool.slow_start_ms);
+}
+
 // One request's question to one pool.
 class Chooser {
  public:
@@ -54,13 +64,8 @@ class Chooser {
     return pool_.nodes()[level.turns[turn % level.turns.size()]];
   }
 
-  // How much of its share the node gets by now.
   [[nodiscard]] std::int64_t ramp(const Node& node) const {
-    if (shared_.slow_start_ms == 0) return kWhole;
-    const std::int64_t since = node.runtime->eligible_since_ms.load(kRelaxed);
-    const std::int64_t passed = choice_.now_ms - since;
-    if (since == 0 || passed >= shared_.slow_start_ms) return kWhole;
-    return std::max(kRampFirst, passed * kWhole / shared_.slow_start_ms);
+    return subscription::ramp(shared_, node, choice_.now_ms);
   }
 
   // Whether a node keeps this turn of its: as many as its ramp says, evenly
@@ -200,6 +205,21 @@ const Node* choose(const Pool& pool, const TriedNodes& tried,
     return &nodes[0];
   }
   return Chooser(pool, tried, choice).answer();
+}
+
+std::optional<std::size_t> level_in_use(const Pool& pool,
+                                        std::int64_t now_ms) {
+  for (const Node& node : pool.nodes()) {  // by rising level
+    if (node.runtime->available(now_ms)) return node.level;
+  }
+  return std::nullopt;
+}
+
+int share_percent(const Pool& pool, const Node& node, std::int64_t now_ms) {
+  const PoolRuntime* const shared = pool.runtime();
+  if (shared == nullptr) return 100;
+  return static_cast<int>((ramp(*shared, node, now_ms) * 100 + kWhole / 2) /
+                          kWhole);
 }
 
 }  // namespace fealty::subscription

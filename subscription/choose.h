@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "subscription/pool.h"
 
@@ -61,5 +62,13 @@ struct Choice {
 // a tenth to the whole within PoolRuntime::slow_start_ms.
 [[nodiscard]] const Node* choose(const Pool& pool, const TriedNodes& tried,
                                  const Choice& choice);
+
+// What choose() goes by, for those who ask why. The rank of the backup level
+// that is used at `now_ms`; empty where nobody is eligible.
+[[nodiscard]] std::optional<std::size_t> level_in_use(const Pool& pool,
+                                                      std::int64_t now_ms);
+// How much of its share slow start gives the node by `now_ms`: 10 to 100.
+[[nodiscard]] int share_percent(const Pool& pool, const Node& node,
+                                std::int64_t now_ms);
 
 }  // namespace fealty::subscription

@@ -331,6 +331,21 @@ class Router:
                     return True
         wait_until(lambda: all(known() for _ in range(8)), f"{host} is known", every=0.05)
 
+    def wait_leaving(self, node, key, host=None):
+        """Unsubscribes the only node of a pool; until every worker holds its requests."""
+        node.unsubscribe(self, key)
+        self.wait_for_nodes(key, 0)
+
+        def holds():
+            with self.client(seconds=0.3) as client:
+                client.send(clients.request_bytes("GET", "/", host=host or key))
+                try:
+                    return not client.socket.recv(1)
+                except TimeoutError:
+                    return True
+        wait_until(lambda: all(holds() for _ in range(8)), f"no worker has a node of {key}")
+        wait_until(lambda: self.metric("fealty_held_requests") == 0, "nobody waits")
+
     def wait_status(self, host, status, path="/"):
         """Until every worker answers `host` with this status."""
         wait_until(lambda: all(self.get(path, host).status == status for _ in range(8)),

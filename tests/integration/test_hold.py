@@ -1,4 +1,5 @@
 """The last instance of an application reloads: its requests wait, and none is lost."""
+import os
 import signal
 import time
 
@@ -64,6 +65,7 @@ def test_an_http_node_that_restarts_unannounced_loses_no_request(scene, patient)
         first.process.signal(signal.SIGTERM)
         first.process.wait()
         wait_until(lambda: patient.metric("fealty_held_requests") > 0, "requests are held")
+        os.unlink(first.address)
         web_apps.NodeJs(scene, "node")
     with clients.Load(patient.port, host="app.test", connections=16, seconds=90) as load:
         load.wait_for_more(100)
@@ -95,8 +97,7 @@ def test_a_body_waits_with_its_request(scene, patient):
     node = nodes.Node(scene, "node")
     node.subscribe(patient, "app.test")
     patient.wait_answering("app.test", ["node"])
-    node.unsubscribe(patient, "app.test")
-    patient.wait_for_nodes("app.test", 0)
+    patient.wait_leaving(node, "app.test")
     body = bytes(range(256)) * 800
 
     def held():
@@ -139,8 +140,7 @@ def test_held_requests_are_answered_while_the_router_drains(scene, patient):
     node = nodes.Node(scene, "node")
     node.subscribe(patient, "app.test")
     patient.wait_answering("app.test", ["node"])
-    node.unsubscribe(patient, "app.test")
-    patient.wait_for_nodes("app.test", 0)
+    patient.wait_leaving(node, "app.test")
     with patient.client(seconds=60) as client:
         client.send(clients.request_bytes("GET", "/", host="app.test"))
         wait_until(lambda: patient.metric("fealty_held_requests") == 1, "it is held")
