@@ -194,8 +194,6 @@ class Reader {
                 DurationFormat{100, kDay_ms});
     part.scalar("dotsplit", options.dotsplit, BooleanFormat{});
     read_algorithm(part, options.algorithm);
-    part.scalar("slow_start", options.slow_start_ms,
-                DurationFormat{0, kHour_ms});
     read_emperor(part);
     read_path_or_null(part, "sticky_secret_file",
                       loaded_.config.router.sticky_secret_file);

@@ -616,11 +616,12 @@ void Session::watch_client() {
     case State::kConnect:
     case State::kRelay:
     case State::kFlush: {
+      const bool room = !in_.has_block() || !in_.room().empty();
       const bool takes = discarding() ? true
-                         : uploading()
+                         : uploading() && !held_
                              ? state_ == State::kRelay && !upload_blocked_ &&
                                    packet_sent_ == packet_.size()
-                             : !in_.has_block() || !in_.room().empty();
+                             : room;
       if (takes && !client_ended_) events |= EV_READ;
       break;
     }

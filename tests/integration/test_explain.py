@@ -77,7 +77,7 @@ def test_sleeping_vassals_are_shown(scene, router):
     pairs = {"key": "app.test", "vassal": "app.ini", "inactive": 1}
     router.deliver(packets.frame(packets.encode_pairs(pairs.items()),
                                  packets.MODIFIER_SUBSCRIPTION))
-    (node,) = explained(router)["nodes"]
+    (node,) = wait_until(lambda: explained(router).get("nodes"), "it is published")
     assert node["vassal"] == "app.ini" and node["sleeping"] and not node["eligible"]
     assert "subscription.emperor" in node["why"]
     assert "limits.hold" in explained(router)["why"]

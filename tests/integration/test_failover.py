@@ -90,13 +90,15 @@ def ask_a_leaver_and_another(scene, router, method):
     Returns the statuses, the paths, and what each of the nodes has read.
     """
     def read_and_leave(seen):
-        seen.connection.shutdown(socket.SHUT_RDWR)
+        if seen.variables["PATH_INFO"] == "/":
+            seen.answer(b"leaver")
+        else:
+            seen.connection.shutdown(socket.SHUT_RDWR)
     leaver = nodes.Node(scene, "leaver", read_and_leave)
     other = nodes.Node(scene, "other")
     for node in (leaver, other):
         node.subscribe(router, "app.test")
-    router.wait_for_nodes("app.test", 2)
-    router.wait_known("app.test")
+    router.wait_answering("app.test", ["leaver", "other"])
     other.requests.clear()
     leaver.requests.clear()
     paths = [f"/once/{at}" for at in range(20)]

@@ -116,7 +116,6 @@ subscription:
   dotsplit: false
   mountpoints: 16
   algorithm: wlrc
-  slow_start: 30s
   emperor: "unix:run/emperor"
   sticky_secret_file: sticky.key
   sign_check:
@@ -194,7 +193,6 @@ access_log: null
   EXPECT_EQ(subscription.servers[1].address.to_string(), "127.0.0.1:2626");
   EXPECT_EQ(subscription.tolerance_ms, 30'000);
   EXPECT_FALSE(subscription.dotsplit);
-  EXPECT_EQ(subscription.slow_start_ms, 30'000);
   EXPECT_EQ(subscription.mountpoints, 16U);
   EXPECT_TRUE(subscription.expect_port_in_key);
   EXPECT_EQ(router.routes.mountpoints, 16U);
@@ -385,12 +383,14 @@ TEST(RouterConfig, DumpListsEveryOptionWithItsOrigin) {
 subscription: {servers: [{address: "127.0.0.1:1"}], sign_check: {keys: k}}
 )").dump;
   for (const char* key :
-       {"workers", "user", "mountpoints", "expect_port_in_key", "listeners", "address", "protocol", "mode",
-        "subscription", "servers", "tolerance", "dotsplit", "algorithm",
-        "sticky_secret_file", "sign_check", "digest", "keys", "skip_uids", "use_credentials",
+       {"workers", "user", "listeners", "address", "protocol", "mode",
+        "subscription", "servers", "tolerance", "dotsplit", "mountpoints",
+        "expect_port_in_key", "algorithm", "emperor", "sticky_secret_file",
+        "sign_check", "digest", "keys", "skip_uids", "use_credentials",
         "allow_addresses", "timeouts", "head", "connect", "node", "client",
-        "keepalive", "drain", "spawn", "slow_start", "emperor", "limits", "head_bytes", "connections",
-        "body_bytes", "body_memory", "hold", "held_requests", "temp_dir", "variables", "admin"}) {
+        "keepalive", "drain", "spawn", "limits", "head_bytes", "connections",
+        "body_bytes", "body_memory", "hold", "held_requests", "temp_dir",
+        "variables", "admin"}) {
     EXPECT_THAT(dump, testing::ContainsRegex("(^|\n)[ -]*" + std::string(key) +
                                              ":")) << key;
   }

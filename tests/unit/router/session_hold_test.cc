@@ -191,6 +191,40 @@ TEST_F(SessionHold, ClientThatGoesGivesItsPlaceBack) {
   EXPECT_EQ(held(), 0U);
 }
 
+TEST_F(SessionHold, ClientThatGoesAmidItsBodyDoesSoToo) {
+  route_to({});
+  auto peer = held_client(
+      "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 9\r\n\r\nhello");
+  peer.close();
+  settle();
+  EXPECT_EQ(held(), 0U);
+  EXPECT_TRUE(session().closed());
+}
+
+TEST_F(SessionHold, BodyMayComeMeanwhile) {
+  route_to({});
+  auto peer = held_client(
+      "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100000\r\n\r\n"
+      "hello");
+  const std::string rest(99'995, 'b');
+  std::size_t sent = peer.send_some(rest);
+  settle();
+  auto& node = only_node();
+  retry();
+  auto connection = accept(node);
+  ASSERT_TRUE(connection);
+  ASSERT_TRUE(test::eventually([&] {
+    sent += peer.send_some(std::string_view(rest).substr(sent));
+    settle();
+    const auto request = connection->request();
+    return request && request->body.size() == 100'000;
+  }));
+  EXPECT_EQ(connection->request()->body, "hello" + rest);
+  connection->answer(kOk);
+  settle();
+  EXPECT_EQ(peer.take(), kOk);
+}
+
 TEST_F(SessionHold, ClientThatOnlySendsNoMoreIsToldAtOnce) {
   route_to({});
   auto peer = held_client();

@@ -118,7 +118,9 @@ TEST_F(WorkerTest, HeldRequestsGoOnWhenTheRoutesChange) {
   ASSERT_TRUE(test::eventually([&] { return shared_.held.load() == 1; }));
   test::FakeNode node(temp_ / "node");
   publish({test::make_node(node.address())}, 2);
-  node.wait_for_connection().answer(kOk);
+  auto connection = node.wait_for_connection();
+  connection.wait_for_request();
+  connection.answer(kOk);
   EXPECT_TRUE(client.wait_for("200 OK"));
   EXPECT_EQ(shared_.held.load(), 0U);
 }
@@ -144,7 +146,9 @@ TEST_F(WorkerTest, HeldRequestsFindANodeThatComesBackUnannounced) {
   ASSERT_EQ(::unlink((temp_ / "node").c_str()), 0);
   node.emplace(temp_ / "node");
   for (std::size_t i = 0; i < clients.size(); ++i) {
-    node->wait_for_connection().answer(kOk);
+    auto connection = node->wait_for_connection();
+    connection.wait_for_request();
+    connection.answer(kOk);
   }
   for (auto& client : clients) EXPECT_TRUE(client.wait_for("200 OK"));
 }
