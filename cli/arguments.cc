@@ -135,6 +135,9 @@ void define_course(CLI::App& app, SubscribeArguments& out) {
                "Announce without looking whether anything listens")
       ->excludes(url)
       ->excludes(address);
+  app.add_option("--chmod-socket", out.chmod_socket,
+                 "Once COMMAND listens on its Unix socket, give that this mode "
+                 "(666: routers of all users may connect)");
   app.add_flag("--keep-notify-socket", out.keep_notify_socket,
                "Leave systemd's NOTIFY_SOCKET and WATCHDOG_USEC to COMMAND too");
 }

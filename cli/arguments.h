@@ -34,6 +34,7 @@ struct SubscribeArguments {
   std::string check_url;         // http://..., or a path of the application's
   std::string check_address;     // "": the announced one
   bool no_check = false;
+  std::string chmod_socket;      // octal
   bool keep_notify_socket = false;
   std::vector<std::string> command;
 };

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <memory>
 #include <string_view>
@@ -230,10 +231,8 @@ Result<CheckTarget> make_check(const SubscribeArguments& from,
     return Error{"--check-url: a space or a control character stands in it"};
   }
   if (from.check_url.empty() || from.check_url.starts_with('/')) {
-    auto address = checked_address(from);
-    if (!address) return address.error();
-    check.addresses = {*address};
-    check.text = address->to_string();
+    check.addresses = {plan.reached_at};
+    check.text = plan.reached_at.to_string();
     if (from.check_url.empty()) return check;
     check.request = request_for(host_of(plan.keys.front()), from.check_url);
     check.text = from.check_url + " at " + check.text;
@@ -250,11 +249,31 @@ Result<CheckTarget> make_check(const SubscribeArguments& from,
 }
 
 Status read_check(const SubscribeArguments& from, Plan& plan) {
+  auto reached_at = checked_address(from);
+  if (!reached_at) return reached_at.error();
+  plan.reached_at = *reached_at;
   if (from.no_check || from.unsubscribe) return Ok{};
   auto check = make_check(from, plan);
   if (!check) return check.error();
   plan.check = std::move(*check);
   plan.check_goes_on = from.command.empty() || !from.check_url.empty();
+  return Ok{};
+}
+
+Status read_mode(const SubscribeArguments& from, Plan& plan) {
+  if (from.chmod_socket.empty()) return Ok{};
+  constexpr mode_t kMost = 0777;
+  const char* const end = from.chmod_socket.data() + from.chmod_socket.size();
+  mode_t mode = 0;
+  const auto [stop, error] =
+      std::from_chars(from.chmod_socket.data(), end, mode, 8);
+  if (error != std::errc{} || stop != end || mode > kMost) {
+    return Error{"--chmod-socket: an octal mode, such as 666 or 660"};
+  }
+  if (!plan.reached_at.is_unix()) {
+    return Error{"--chmod-socket: the application is not on a Unix socket"};
+  }
+  plan.socket_mode = mode;
   return Ok{};
 }
 
@@ -283,7 +302,7 @@ Result<Plan> make_plan(const SubscribeArguments& arguments) {
   using Step = Status (*)(const SubscribeArguments&, Plan&);
   constexpr Step kSteps[] = {read_servers, read_keys,   read_node,
                              read_sign,    read_sni,    read_notify,
-                             read_check,   read_times};
+                             read_check,   read_mode,    read_times};
   Plan plan;
   plan.once = arguments.once;
   plan.unsubscribe = arguments.unsubscribe;

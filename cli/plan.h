@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -57,9 +59,11 @@ struct Plan {
   std::optional<SniSource> sni;
   NotifyWish notify;
   std::optional<CheckTarget> check;        // none: announced unseen
+  Address reached_at;                      // the application, from here
   bool check_goes_on = false;              // also once it has answered
   std::int64_t every_ms = 10'000;
   std::int64_t drain_ms = 1'000;
+  std::optional<mode_t> socket_mode;
   bool once = false;
   bool unsubscribe = false;
   bool keep_notify_socket = false;

@@ -139,7 +139,9 @@ ServerLink::Identity ServerLink::identity() const {
   struct stat status{};
   const std::string path = server_.address.unix_path();
   if (!path.starts_with('/') || ::stat(path.c_str(), &status) != 0) return {};
-  return {status.st_dev, status.st_ino};
+  return {status.st_dev, status.st_ino,
+          std::int64_t{status.st_ctim.tv_sec} * 1'000'000'000 +
+              status.st_ctim.tv_nsec};
 }
 
 void ServerLink::round_done() {

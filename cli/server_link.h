@@ -69,9 +69,11 @@ class ServerLink {
  private:
   enum class Mode : std::uint8_t { kQuiet, kAnnouncing, kWithdrawing, kOnce };
   enum class Trouble : std::uint8_t { kNone, kAway, kForbidden, kFull, kOther };
+  // Of the server's socket file. An inode's number is soon used again.
   struct Identity {
     dev_t device = 0;
     ino_t inode = 0;
+    std::int64_t changed_ns = 0;
     bool operator==(const Identity&) const = default;
   };
 

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "cli/arguments.h"
+#include "cli/socket_path.h"
 
 namespace fealty::cli {
 namespace {
@@ -48,8 +49,21 @@ int Supervisor::run() {
   return exit_code_;
 }
 
+// Whose address it is before COMMAND has it.
+void Supervisor::prepare_address() {
+  if (answers_now(plan_.reached_at)) {
+    log::warning("subscribe: somebody answers at {} before COMMAND was started; "
+                 "if they do not share it, COMMAND will fail",
+                 plan_.reached_at.to_string());
+  } else if (remove_dead_socket(plan_.reached_at)) {
+    log::info("subscribe: removed {}, which nobody listens on any more",
+              plan_.reached_at.to_string());
+  }
+}
+
 int Supervisor::start_command() {
   if (plan_.command.empty()) return 0;
+  prepare_address();
   auto started = Command::start(plan_.command, {plan_.keep_notify_socket});
   if (!started) {
     log::error("subscribe: {}", started.error().message);
@@ -134,8 +148,19 @@ void Supervisor::on_bad(Check::Finding finding, const std::string& why) {
   check_timer_.start(std::min(check_pause_ms_, plan_.every_ms));
 }
 
+void Supervisor::open_to_routers() {
+  const Status set = set_mode(plan_.reached_at, plan_.socket_mode);
+  std::string problem =
+      set ? mode_problem(plan_.reached_at) : set.error().message;
+  if (set && plan_.socket_mode) problem.clear();   // as it was wished
+  if (problem.empty() || problem == mode_problem_) return;
+  mode_problem_ = std::move(problem);
+  log::warning("subscribe: {}", mode_problem_);
+}
+
 void Supervisor::set_announced(const std::string& why) {
   state_ = State::kAnnounced;
+  open_to_routers();
   for (const std::string& key : plan_.keys) {
     log::info("subscribe: announcing {} at {}{}{}", key, plan_.packet.address,
               why.empty() ? "" : ": ", why);

@@ -55,7 +55,9 @@ class Supervisor {
   enum class State : std::uint8_t { kWaiting, kAnnounced, kDraining, kEnding,
                                     kLeaving };
 
+  void prepare_address();
   [[nodiscard]] int start_command();
+  void open_to_routers();
   void watch_signals();
   void begin();
   void look();
@@ -96,6 +98,7 @@ class Supervisor {
   std::int64_t check_pause_ms_ = kFirstCheck_ms;
   bool waiting_said_ = false;
   int bad_checks_ = 0;
+  std::string mode_problem_;     // said last
   int end_signal_ = 0;
   std::int64_t leave_until_ms_ = 0;
   bool swept_ = false;

@@ -191,15 +191,15 @@ def chunked(body, size=16384):
 
 
 class Load:
-    """Threads that send GETs until told to stop, or until a number is reached.
+    """Threads that send requests (GET) until told to stop, or until a number is reached.
 
     Each request carries an X-Tag of its own. `results` holds (tag, status or None,
     text or the error), in no particular order.
     """
 
     def __init__(self, port, *, host, connections, path="/", requests=None, keep_alive=True,
-                 seconds=10.0):
-        self.port, self.host, self.path = port, host, path
+                 seconds=10.0, method="GET"):
+        self.port, self.host, self.path, self.method = port, host, path, method
         self.keep_alive, self.timeout = keep_alive, seconds * SLOW
         self.results = []
         self._left = requests
@@ -270,6 +270,6 @@ class Load:
         headers = {"Host": self.host, "X-Tag": tag}
         if not self.keep_alive:
             headers["Connection"] = "close"
-        connection.request("GET", self.path, headers=headers)
+        connection.request(self.method, self.path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read().decode("latin-1")

@@ -28,6 +28,7 @@ TOP = HERE.parent.parent
 APPS = HERE / "apps"
 BIN_DIR = pathlib.Path(os.environ.get("FEALTY_BIN_DIR") or TOP / "build" / "bin").resolve()
 ROUTER = BIN_DIR / "fealty-router"
+FEALTY = BIN_DIR / "fealty"
 SHORTCUTS = TOP / "conf" / "shortcuts.ini"
 SLOW = float(os.environ.get("FEALTY_SLOW") or 1)
 LOG_TAIL_BYTES = 6000

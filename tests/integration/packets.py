@@ -83,15 +83,21 @@ def send(packet, to):
         sender.sendto(packet, to if isinstance(to, tuple) else str(to))
 
 
-class KeyPair:
-    """A customer's RSA key pair, as the platform makes it."""
+KEY_TYPES = {"rsa": ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+             "ec": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+             "ed25519": ["ED25519"]}
 
-    def __init__(self, directory, name="customer"):
+
+class KeyPair:
+    """A customer's key pair (RSA by default), as the platform makes it."""
+
+    def __init__(self, directory, name="customer", kind="rsa"):
         self.private = pathlib.Path(directory) / f"{name}.key"
         self.public = pathlib.Path(directory) / f"{name}.pub"
         quiet = {"check": True, "capture_output": True}
-        subprocess.run(["openssl", "genrsa", "-out", self.private, "2048"], **quiet)
-        subprocess.run(["openssl", "rsa", "-in", self.private, "-pubout", "-out", self.public],
+        subprocess.run(["openssl", "genpkey", "-algorithm", *KEY_TYPES[kind],
+                        "-out", self.private], **quiet)
+        subprocess.run(["openssl", "pkey", "-in", self.private, "-pubout", "-out", self.public],
                        **quiet)
 
     def install(self, key_directory, domain):

@@ -1,5 +1,10 @@
-"""Applications that speak HTTP by themselves: Node.js and Gunicorn."""
-import pathlib
+"""Applications that speak HTTP by themselves: Node.js and Gunicorn.
+
+Announced by the test with subscribe(), or, where a router is given, by
+`fealty subscribe ... -- COMMAND`, which the application then runs under.
+"""
+import re
+import signal
 import socket
 
 import harness
@@ -10,13 +15,37 @@ GUNICORN = "gunicorn"
 
 
 class WebApp:
-    """A process that listens on a Unix socket (or TCP), announced by the test."""
+    """A process that listens on a Unix socket (or TCP).
 
-    def __init__(self, scene, name, tcp=False):
+    With a `router`, fealty subscribe announces it under `key`, every second; `subscribe`
+    are further options of that.
+    """
+
+    def __init__(self, scene, name, tcp=False, *, router=None, key="app.test", server=None,
+                 subscribe=(), env=None):
         self.scene, self.name = scene, name
         self.port = harness.free_port() if tcp else None
         self.address = f"127.0.0.1:{self.port}" if tcp else str(
             scene.directory / f"{name}.sock")
+        self.announced = router is not None
+        prefix = []
+        if self.announced:
+            prefix = [harness.FEALTY, "subscribe", "--server", server or router.subscribe,
+                      "--key", key, "--addr", self.address, "--every", "1s", *subscribe, "--"]
+        self._argv, self._env = [*prefix, *self.argv()], {**self.env(), **(env or {})}
+        self.start()
+
+    def start(self):
+        """Starts it, or starts it again after its end."""
+        self.process = self.scene.spawn(self.name, self._argv, env=self._env)
+        # COMMAND has a session of its own: it is ended through its announcer.
+        self.process.ends_by_sigterm = self.announced
+
+    def argv(self):
+        raise NotImplementedError
+
+    def env(self):
+        return {}
 
     def subscribe(self, router, key, **fields):
         harness.wait_until(self.listens, f"{self.name} listens", 30)
@@ -30,28 +59,40 @@ class WebApp:
             return probe.connect_ex(
                 ("127.0.0.1", self.port) if self.port else self.address) == 0
 
+    def command_pid(self):
+        """COMMAND's, as its announcer says it."""
+        def said():
+            return re.search(r"started \S+ as pid (\d+)", self.process.log())
+        return int(harness.wait_until(said, f"{self.name} is started")[1])
+
+    def stop(self):
+        """SIGTERM; the exit code."""
+        self.process.signal(signal.SIGTERM)
+        return self.process.wait(20)
+
 
 class NodeJs(WebApp):
     """apps/web.js."""
 
-    def __init__(self, scene, name, tcp=False):
-        super().__init__(scene, name, tcp)
-        self.process = scene.spawn(
-            name, [NODEJS, harness.APPS / "web.js", name, self.port or self.address])
+    def argv(self):
+        return [NODEJS, harness.APPS / "web.js", self.name, self.port or self.address]
 
 
 class Gunicorn(WebApp):
     """apps/hello.py, with threads, so that connections are kept."""
 
-    def __init__(self, scene, name, tcp=False, options=()):
-        super().__init__(scene, name, tcp)
-        begun = pathlib.Path(scene.directory / f"{name}.begun")
-        bind = self.address if tcp else f"unix:{self.address}"
-        self.process = scene.spawn(
-            name,
-            [GUNICORN, "--chdir", harness.APPS, "--bind", bind, "--umask", "0",
-             "--worker-class", "gthread", "--threads", 8, "--worker-tmp-dir", scene.directory,
-             "--log-level", "warning", *options,
-             "hello:application"],
-            env={"VASSAL_NAME": name, "VASSAL_BEGUN": str(begun),
-                 "PYTHONDONTWRITEBYTECODE": "1"})
+    def __init__(self, scene, name, tcp=False, options=(), **how):
+        self._options = options
+        super().__init__(scene, name, tcp, **how)
+
+    def argv(self):
+        bind = self.address if self.port else f"unix:{self.address}"
+        return [GUNICORN, "--chdir", harness.APPS, "--bind", bind, "--umask", "0",
+                "--worker-class", "gthread", "--threads", 8,
+                "--worker-tmp-dir", self.scene.directory, "--log-level", "warning",
+                *self._options, "hello:application"]
+
+    def env(self):
+        return {"VASSAL_NAME": self.name,
+                "VASSAL_BEGUN": str(self.scene.directory / f"{self.name}.begun"),
+                "PYTHONDONTWRITEBYTECODE": "1"}

@@ -128,6 +128,17 @@ class Signer {
     return {data, static_cast<std::size_t>(size)};
   }
 
+  [[nodiscard]] std::string private_pem() const {
+    const std::unique_ptr<BIO, int (*)(BIO*)> bio(BIO_new(BIO_s_mem()),
+                                                  BIO_free);
+    EXPECT_EQ(PEM_write_bio_PKCS8PrivateKey(bio.get(), key_.get(), nullptr,
+                                            nullptr, 0, nullptr, nullptr),
+              1);
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(bio.get(), &data);
+    return {data, static_cast<std::size_t>(size)};
+  }
+
   [[nodiscard]] std::string sign(std::string_view bytes,
                                  const char* digest) const {
     const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(
