@@ -62,6 +62,28 @@ class Limiter {
   bool written_ = false;
 };
 
+// At most so many lines a second; the caller says once a second that there would
+// have been more. One thread.
+class LineBudget {
+ public:
+  enum class Verdict { kWrite, kSayMore, kNo };
+
+  explicit LineBudget(unsigned lines_a_second) : most_(lines_a_second) {}
+  [[nodiscard]] Verdict ask(std::int64_t now_ms) {
+    if (now_ms - since_ms_ >= 1000) {
+      since_ms_ = now_ms;
+      lines_ = 0;
+    }
+    if (lines_ > most_) return Verdict::kNo;
+    return ++lines_ > most_ ? Verdict::kSayMore : Verdict::kWrite;
+  }
+
+ private:
+  unsigned most_;
+  unsigned lines_ = 0;
+  std::int64_t since_ms_ = 0;
+};
+
 // `text` with what would break a line or a terminal (control bytes, quotes,
 // bytes beyond ASCII) as \xNN, and cut at 256 bytes: for whatever came from a
 // packet or a request.

@@ -30,6 +30,9 @@ constexpr std::uint64_t kKibi = 1024;
 constexpr std::uint64_t kGibi = kKibi * kKibi * kKibi;
 constexpr std::size_t kPrefixBytesMax = 107;
 constexpr std::uint64_t kMountpointsMost = 16;
+constexpr std::size_t kTargetsMax = 16;
+constexpr std::uint64_t kChecksInARowMost = 100;
+constexpr std::size_t kCheckPathBytesMax = 1024;
 constexpr std::uint64_t kFdMost = 65'535;
 // The last uid that is a user: -1 means "none" to the kernel.
 constexpr std::uint64_t kUidMost = 4'294'967'294;
@@ -73,6 +76,7 @@ class Reader {
     read_listeners(file);
     read_subscription(file);
     read_static_nodes(file, folder_, loaded_.config.subscription);
+    read_health_check(file, router);
     read_timeouts(file, router.timeouts);
     read_limits(file, router.limits);
     file.scalar("temp_dir", router.temp_dir, PathFormat{folder_});
@@ -207,7 +211,7 @@ class Reader {
                 DurationFormat{0, kDay_ms});
     read_allow_addresses(part, options);
     read_allow_sni_paths(part);
-    part.unserved("resubscribe");
+    read_resubscribe(part, options);
     part.scalar("mountpoints", options.mountpoints,
                 IntegerFormat{0, kMountpointsMost});
     part.scalar("expect_port_in_key", options.expect_port_in_key,
@@ -244,6 +248,42 @@ class Reader {
                          std::string& path) {
     if (part.find(key) == nullptr) return part.dump(key, "null");
     part.scalar(key, path, PathFormat{folder_});
+  }
+
+  void read_resubscribe(Section& part, subscription::Options& options) {
+    const auto& listeners = loaded_.config.router.listeners;
+    part.scalars("resubscribe", "[]", [&](const Value& item) {
+      return read_target(part, item, options.resubscribe);
+    });
+    part.scalar("resubscribe_bind", options.resubscribe_bind,
+                Nullable<AddressFormat>{{folder_}});
+    std::optional<Address> own;
+    part.scalar("resubscribe_as", own, Nullable<AddressFormat>{{folder_}});
+    const auto listener = std::find_if(
+        listeners.begin(), listeners.end(),
+        [](const auto& its) { return its.inherited_fd < 0; });
+    if (!own && listener != listeners.end()) own = listener->address;
+    if (own) {
+      options.own_address = *own;
+    } else if (!options.resubscribe.empty()) {
+      part.problem(part.find("resubscribe")->at, "resubscribe",
+                   "no listener has an address that could be passed on: set "
+                   "resubscribe_as");
+    }
+  }
+
+  std::string read_target(Section& part, const Value& item,
+                          std::vector<Address>& targets) {
+    const auto address = AddressFormat{folder_}.parse(item.text);
+    if (!address) {
+      part.problem(item.at, "resubscribe", address.error().message);
+      return {};
+    }
+    targets.push_back(address.value());
+    if (targets.size() > kTargetsMax) {
+      part.problem(item.at, "resubscribe", "more than 16 addresses");
+    }
+    return AddressFormat::show(address.value());
   }
 
   // A map, or uWSGI's short form "SHA1:/folder".
@@ -364,6 +404,30 @@ class Reader {
       part.problem(item.at, "allow_sni_paths", path.error().message);
       return std::string();
     });
+  }
+
+  void read_health_check(Section& file, router::Options& router) {
+    constexpr std::string_view kKey = "health_check";
+    if (file.find(kKey) == nullptr) return file.dump(kKey, "null");
+    router::HealthCheck check;
+    Section part = file.section(kKey);
+    const Value* const path =
+        part.scalar("path", check.path, TextFormat{kCheckPathBytesMax});
+    if (path != nullptr && !router::is_check_path(check.path)) {
+      part.problem(path->at, "path",
+                   cited(path->text) + " is no path: / and visible ASCII");
+    }
+    part.scalar("interval", check.interval_ms, DurationFormat{100, kDay_ms});
+    const Value* const timeout =
+        part.scalar("timeout", check.timeout_ms, DurationFormat{10, kDay_ms});
+    if (check.timeout_ms > check.interval_ms) {
+      part.problem(timeout == nullptr ? part.at() : timeout->at, "timeout",
+                   "it is longer than the interval");
+    }
+    part.scalar("fall", check.fall, IntegerFormat{1, kChecksInARowMost});
+    part.scalar("rise", check.rise, IntegerFormat{1, kChecksInARowMost});
+    part.finish();
+    router.health_check = std::move(check);
   }
 
   void read_timeouts(Section& file, router::Timeouts& timeouts) {

@@ -71,7 +71,7 @@ class Admin::Connection {
   }
   void on_lifetime() { admin_.remove(*this); }
 
-  void respond_to_silence() { respond(admin_.handler_("/", "").body); }
+  void respond_to_silence() { respond(admin_.handler_({"GET", "/", ""}).body); }
 
   // kSomething: the connection may be gone afterwards.
   enum class Heard : std::uint8_t { kNothing, kSomething };
@@ -109,7 +109,9 @@ class Admin::Connection {
     if (problem.status != 0) {
       answer = {problem.status, "text/plain", std::string(problem.reason)};
     } else {
-      answer = admin_.answer(admin_.head_);
+      const http::RequestHead& asked = admin_.head_;
+      answer = admin_.handler_({asked.is_head() ? "GET" : asked.method,
+                                asked.path, asked.query});
     }
     const std::string_view title =
         answer.status == 200 ? "OK" : status_title(answer.status);
@@ -120,7 +122,11 @@ class Admin::Connection {
                        "\r\nContent-Length: " +
                        std::to_string(answer.body.size()) +
                        "\r\nCache-Control: no-store\r\n"
-                       "Connection: close\r\n\r\n";
+                       "Connection: close\r\n";
+    if (!answer.allow.empty()) {
+      text.append("Allow: ").append(answer.allow).append("\r\n");
+    }
+    text += "\r\n";
     if (!head_only) text += answer.body;
     respond(std::move(text));
   }
@@ -182,13 +188,6 @@ void Admin::on_connection(UniqueFd fd) {
 void Admin::remove(Connection& connection) {
   std::erase_if(connections_,
                 [&](const auto& own) { return own.get() == &connection; });
-}
-
-Admin::Answer Admin::answer(const http::RequestHead& head) const {
-  if (head.method != "GET" && head.method != "HEAD") {
-    return {501, "text/plain", "GET only\n"};
-  }
-  return handler_(head.path, head.query);
 }
 
 std::string query_value(std::string_view query, std::string_view name) {

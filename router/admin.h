@@ -27,10 +27,15 @@ class Admin {
     int status = 200;
     std::string content_type = "application/json";
     std::string body;
+    std::string_view allow{};      // the methods, with a 405
   };
-  // `path` and `query` of a GET, raw.
-  using Handler = std::function<Answer(std::string_view path,
-                                       std::string_view query)>;
+  // As they came; HEAD is asked as GET. Bodies are not read.
+  struct Request {
+    std::string_view method;
+    std::string_view path;
+    std::string_view query;
+  };
+  using Handler = std::function<Answer(const Request& request)>;
 
   static constexpr std::size_t kConnectionsMax = 64;
   static constexpr std::size_t kRequestBytesMax = 8 * 1024;
@@ -52,8 +57,6 @@ class Admin {
 
   void on_connection(UniqueFd fd);
   void remove(Connection& connection);
-  [[nodiscard]] Answer answer(const http::RequestHead& head) const;
-
   Loop& loop_;
   Handler handler_;
   std::vector<SocketFile> socket_files_;

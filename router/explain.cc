@@ -13,6 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using subscription::Algorithm;
 using subscription::Node;
+using subscription::NodeRecord;
 using subscription::NodeRuntime;
 using subscription::Pool;
 
@@ -128,6 +129,23 @@ class NodeExplainer {
   std::optional<std::size_t> level_;
 };
 
+// They are in no snapshot: no request sees them.
+void add_drained(Json& nodes, const StatsSource& source,
+                 std::string_view key) {
+  const auto add = [&](const subscription::Table::PoolView& pool) {
+    for (const NodeRecord* node : pool.nodes) {
+      if (!node->drained) continue;
+      nodes.push_back({{"name", node->name()},
+                       {"weight", node->weight},
+                       {"proto", subscription::to_string(node->protocol)},
+                       {"eligible", false},
+                       {"why", "drained by an operator, until "
+                               "POST /undrain?key=KEY&node=NODE"}});
+    }
+  };
+  source.subscriptions.table().with_pool(key, add);
+}
+
 void explain_pool(const StatsSource& source, const Pool& pool,
                   const http::Host& host, Json& json) {
   const Options& options = source.options;
@@ -137,6 +155,9 @@ void explain_pool(const StatsSource& source, const Pool& pool,
   json["chooses"] = meaning_of(pool.algorithm());
   json["certificate"] = nullptr;
   json["client_policy"] = nullptr;
+  const std::string problem =
+      source.subscriptions.materials().problem(pool.key());
+  json["certificate_problem"] = problem.empty() ? Json() : Json(problem);
   if (pool.nodes().empty()) {
     const bool wakes = options.emperor && !pool.vassal_to_wake().empty();
     json["why"] =
@@ -145,6 +166,7 @@ void explain_pool(const StatsSource& source, const Pool& pool,
               : "every node has left: a request waits up to limits.hold";
   }
   json["nodes"] = NodeExplainer(pool, options.emperor.has_value()).nodes();
+  add_drained(json["nodes"], source, pool.key());
 }
 
 }  // namespace

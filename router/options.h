@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -52,6 +53,24 @@ struct RouteRules {
   bool expect_port_in_key = false;
 };
 
+// Requests of the router's own that ask HTTP nodes whether they are well
+// (health.h).
+struct HealthCheck {
+  std::string path = "/";
+  std::int64_t interval_ms = 10'000;     // between two of one node's
+  std::int64_t timeout_ms = 2'000;       // at most interval_ms
+  unsigned fall = 2;                     // failures in a row that make it ill
+  unsigned rise = 1;                     // successes that make it well again
+};
+
+// What can stand in a request's line: a path with an optional query.
+[[nodiscard]] constexpr bool is_check_path(std::string_view path) {
+  for (const char c : path) {
+    if (c <= ' ' || c > '~' || c == '#') return false;
+  }
+  return path.starts_with('/');
+}
+
 struct Options {
   unsigned workers = 0;                  // 0: one a core
   std::string user = "www-data";         // only when started as root
@@ -68,6 +87,7 @@ struct Options {
   // What sticky cookies are signed with, made if it is not there; "": drawn at
   // each start.
   std::string sticky_secret_file;
+  std::optional<HealthCheck> health_check;   // none: nobody is asked
 };
 
 }  // namespace fealty::router

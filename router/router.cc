@@ -18,6 +18,7 @@
 #include "base/version.h"
 #include "router/listen.h"
 #include "router/stats.h"
+#include "subscription/key.h"
 
 namespace fealty::router {
 namespace {
@@ -53,10 +54,14 @@ Router::Router(const Options& options,
     : options_(options), spawner_(clock_, options.emperor),
       subscriptions_(loop_, clock_, subscription),
       published_(std::make_shared<const subscription::Snapshot>()),
-      admin_(loop_, [this](std::string_view path, std::string_view query) {
-        return on_admin(path, query);
+      admin_(loop_, [this](const Admin::Request& request) {
+        return on_admin(request);
       }) {
   shared_.sleepers.open<&Router::on_sleepers>(loop_, this);
+  if (options.health_check) {
+    health_.emplace(loop_, clock_, subscriptions_.table(),
+                    *options.health_check);
+  }
   progress_.start<&Router::on_worker_progress>(loop_, this);
   drain_timer_.bind<&Router::on_drain_deadline>(loop_, this);
   for (unsigned i = 0; i < worker_count(options); ++i) {
@@ -163,6 +168,7 @@ int Router::run() {
     });
   }
   yield_to_workers();  // after they have begun: they would inherit it
+  if (health_) health_->start();
   admin_.start();
   for (const auto& listener : options_.listeners) {
     log::info("listening on {}", listener.text);
@@ -230,27 +236,79 @@ void Router::on_other_signal(int signal) {
       signal);
 }
 
-Admin::Answer Router::on_admin(std::string_view path, std::string_view query) {
+Admin::Answer Router::on_admin(const Admin::Request& request) {
+  constexpr std::string_view kOrders[] = {"/drain", "/undrain"};
+  constexpr std::string_view kPages[] = {"/", "/metrics", "/healthz",
+                                         "/explain"};
+  const auto is_among = [&](const auto& paths) {
+    return std::find(std::begin(paths), std::end(paths), request.path) !=
+           std::end(paths);
+  };
+  if (is_among(kOrders)) {
+    if (request.method != "POST") {
+      return {405, "text/plain", "POST only\n", "POST"};
+    }
+    return drain(request.query, request.path == "/drain");
+  }
+  if (!is_among(kPages)) {
+    return {404, "text/plain",
+            "there are / /metrics /healthz /explain?host=HOST[&path=PATH], and for "
+            "POST "
+            "/drain?key=KEY&node=NODE /undrain?key=KEY&node=NODE\n"};
+  }
+  if (request.method != "GET") {
+    return {405, "text/plain", "GET only\n", "GET, HEAD"};
+  }
+  return show(request);
+}
+
+Admin::Answer Router::show(const Admin::Request& request) const {
   const StatsSource source{options_, subscriptions_, *published_, workers_,
-                           shared_,  spawner_};
-  if (path == "/") return {200, "application/json", stats_json(source)};
-  if (path == "/metrics") {
+                           shared_,  spawner_, health_ ? &*health_ : nullptr};
+  if (request.path == "/") {
+    return {200, "application/json", stats_json(source)};
+  }
+  if (request.path == "/metrics") {
     return {200, "text/plain; version=0.0.4", metrics_text(source)};
   }
-  if (path == "/healthz") {
+  if (request.path == "/healthz") {
     return draining_ ? Admin::Answer{503, "text/plain", "draining\n"}
                      : Admin::Answer{200, "text/plain", "ok\n"};
   }
-  if (path == "/explain") {
-    const std::string host = query_value(query, "host");
-    if (host.empty()) {
-      return {400, "text/plain", "/explain?host=HOST[&path=PATH]\n"};
-    }
-    const std::string asked = query_value(query, "path");
-    return {200, "application/json", explain_json(source, host, asked)};
+  const std::string host = query_value(request.query, "host");
+  if (host.empty()) {
+    return {400, "text/plain", "/explain?host=HOST[&path=PATH]\n"};
   }
-  return {404, "text/plain",
-          "there are / /metrics /healthz /explain?host=HOST[&path=PATH]\n"};
+  return {200, "application/json",
+          explain_json(source, host, query_value(request.query, "path"))};
+}
+
+Admin::Answer Router::drain(std::string_view query, bool drained) {
+  using Outcome = subscription::Table::Drain;
+  const std::string asked = query_value(query, "key");
+  const std::string node = query_value(query, "node");
+  if (asked.empty() || node.empty()) {
+    return {400, "text/plain", "?key=KEY&node=NODE is needed\n"};
+  }
+  std::string key;
+  const Outcome outcome =
+      subscription::normalise_key(asked, key)
+          ? subscriptions_.set_drained(key, node, drained)
+          : Outcome::kNoKey;
+  const std::string what = node + " of " + key;
+  const std::string_view state = drained ? "drained" : "in use";
+  switch (outcome) {
+    case Outcome::kNoKey:
+      return {404, "text/plain", "nothing is subscribed to " + asked + "\n"};
+    case Outcome::kNoNode:
+      return {404, "text/plain",
+              key + " has no node " + node + "; GET / lists its nodes\n"};
+    case Outcome::kAlready:
+      return {200, "text/plain",
+              fmt::format("{} was {} already\n", what, state)};
+    case Outcome::kDone: break;
+  }
+  return {200, "text/plain", fmt::format("{} is {}\n", what, state)};
 }
 
 }  // namespace fealty::router

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "base/socket_file.h"
 #include "router/admin.h"
+#include "router/health.h"
 #include "router/options.h"
 #include "router/spawner.h"
 #include "router/worker.h"
@@ -42,8 +44,9 @@ class Router {
   [[nodiscard]] Status load_sticky_secret();
   [[nodiscard]] Status bind_listener(const ListenerOptions& listener);
   static void yield_to_workers();
-  [[nodiscard]] Admin::Answer on_admin(std::string_view path,
-                                       std::string_view query);
+  [[nodiscard]] Admin::Answer on_admin(const Admin::Request& request);
+  [[nodiscard]] Admin::Answer show(const Admin::Request& request) const;
+  [[nodiscard]] Admin::Answer drain(std::string_view query, bool drained);
   void publish(std::shared_ptr<const subscription::Snapshot> snapshot);
   void on_worker_progress();
   void on_sleepers();
@@ -60,6 +63,7 @@ class Router {
   std::vector<subscription::PoolRef> sleepers_;
   subscription::Server subscriptions_;
   std::shared_ptr<const subscription::Snapshot> published_;
+  std::optional<HealthChecker> health_;
   Admin admin_;
   AsyncWatcher progress_;
   TimerWatcher drain_timer_;

@@ -3,10 +3,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <initializer_list>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/version.h"
 
 namespace fealty::router {
@@ -63,6 +66,9 @@ Json node_json(const NodeRecord& record) {
       {"death_mark", 0},
       {"resting", runtime.resting(coarse_monotonic_ms())},
       {"sleeping", static_cast<bool>(record.sleeping)},
+      {"healthy", runtime.healthy()},
+      {"drained", static_cast<bool>(record.drained)},
+      {"static", static_cast<bool>(record.permanent)},
   };
 }
 
@@ -86,7 +92,7 @@ Json pools_json(const StatsSource& source) {
 
 Json rejections_json(const subscription::Server& server) {
   Json reasons = Json::object();
-  const auto& rejected = server.counters().rejected;
+  const auto& rejected = server.refusals().total();
   for (std::size_t i = 0; i < rejected.size(); ++i) {
     reasons[std::string(to_string(static_cast<Rejection>(i)))] = rejected[i];
   }
@@ -105,14 +111,42 @@ Json worker_json(const Worker& worker) {
           {"tx", read(counters.sent_bytes)}};
 }
 
+// What an announcement brought need not be printable; a label's value escapes
+// backslash, quote and newline only.
+std::string label(std::string_view text) {
+  std::string out;
+  for (const char c : log::printable(text)) {
+    if (c == '\\' || c == '"') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+void add_head(std::string& out, std::string_view name, std::string_view type,
+              std::string_view help) {
+  out.append("# HELP ").append(name).append(" ").append(help);
+  out.append("\n# TYPE ").append(name).append(" ").append(type).append("\n");
+}
+
+using Labels =
+    std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+void add_sample(std::string& out, std::string_view name, Labels labels,
+                std::uint64_t value) {
+  out.append(name).append("{");
+  bool first = true;
+  for (const auto& [key, text] : labels) {
+    out.append(std::exchange(first, false) ? "" : ",");
+    out.append(key).append("=\"").append(label(text)).append("\"");
+  }
+  out.append("} ").append(std::to_string(value)).append("\n");
+}
+
 // One metric with one value.
 void add_metric(std::string& out, std::string_view name, std::string_view type,
                 std::string_view help, std::uint64_t value) {
-  fmt::format_to(std::back_inserter(out),
-                 "# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n",
-                 fmt::string_view(name.data(), name.size()),
-                 fmt::string_view(help.data(), help.size()),
-                 fmt::string_view(type.data(), type.size()), value);
+  add_head(out, name, type, help);
+  out.append(name).append(" ").append(std::to_string(value)).append("\n");
 }
 
 void add_answers(std::string& out, const StatsSource& source) {
@@ -127,17 +161,99 @@ void add_answers(std::string& out, const StatsSource& source) {
   }
 }
 
-void add_rejections(std::string& out, const subscription::Server& server) {
-  out += "# HELP fealty_subscription_rejected_total Packets refused.\n"
-         "# TYPE fealty_subscription_rejected_total counter\n";
-  const auto& rejected = server.counters().rejected;
-  for (std::size_t i = 0; i < rejected.size(); ++i) {
-    const auto reason = to_string(static_cast<Rejection>(i));
-    fmt::format_to(std::back_inserter(out),
-                   "fealty_subscription_rejected_total{{reason=\"{}\"}} {}\n",
-                   fmt::string_view(reason.data(), reason.size()),
-                   rejected[i]);
+void add_rejections(std::string& out, const subscription::Refusals& refused) {
+  constexpr std::string_view kName = "fealty_subscription_rejected_total";
+  add_head(out, kName, "counter", "Packets refused.");
+  for (std::size_t i = 0; i < refused.total().size(); ++i) {
+    add_sample(out, kName, {{"reason", to_string(static_cast<Rejection>(i))}},
+               refused.total()[i]);
   }
+  constexpr std::string_view kBySource =
+      "fealty_subscription_rejected_by_source_total";
+  add_head(out, kBySource, "counter",
+           "Packets refused, of the sources with the most of them.");
+  const auto add = [&](std::string_view source,
+                       const subscription::Refusals::Counts& counts) {
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      if (counts[i] == 0) continue;
+      add_sample(out, kBySource,
+                 {{"source", source},
+                  {"reason", to_string(static_cast<Rejection>(i))}},
+                 counts[i]);
+    }
+  };
+  for (const auto& source : refused.sources()) add(source.name, source.counts);
+  add("other", refused.others());
+}
+
+void add_node_states(std::string& out, const subscription::Table& table) {
+  constexpr std::string_view kName = "fealty_nodes_in_state";
+  const auto census = table.census();
+  add_head(out, kName, "gauge",
+           "Nodes that rest after a failure, are ill by a check, sleep, are "
+           "drained, or are the configuration's.");
+  for (const auto& [state, count] :
+       {std::pair{"resting", census.resting}, std::pair{"ill", census.ill},
+        std::pair{"sleeping", census.sleeping},
+        std::pair{"drained", census.drained},
+        std::pair{"static", census.permanent}}) {
+    add_sample(out, kName, {{"state", state}}, count);
+  }
+}
+
+void add_resubscriptions(std::string& out,
+                         const subscription::Server& server) {
+  const auto& resubscriber = server.resubscriber();
+  if (!resubscriber.enabled()) return;
+  constexpr std::string_view kSent = "fealty_resubscribe_sent_total";
+  constexpr std::string_view kDropped = "fealty_resubscribe_dropped_total";
+  const auto counts = resubscriber.counts();
+  add_head(out, kSent, "counter", "Subscriptions passed on.");
+  for (const auto& count : counts) {
+    add_sample(out, kSent, {{"target", count.target}}, count.sent);
+  }
+  add_head(out, kDropped, "counter",
+           "Subscriptions that a target's socket did not take.");
+  for (const auto& count : counts) {
+    add_sample(out, kDropped, {{"target", count.target}}, count.dropped);
+  }
+  add_metric(out, "fealty_resubscribe_held_back_total", "counter",
+             "Subscriptions not passed on: the key was a moment ago, or they "
+             "came through too many routers.",
+             resubscriber.held_back());
+  add_metric(out, "fealty_resubscribe_came_back_total", "counter",
+             "Subscriptions that this router had passed on itself.",
+             server.counters().came_back);
+}
+
+void add_checks(std::string& out, const HealthChecker& health) {
+  constexpr std::string_view kName = "fealty_health_checks_total";
+  add_head(out, kName, "counter", "Checks of HTTP nodes by result.");
+  add_sample(out, kName, {{"result", "passed"}}, health.counters().passed);
+  add_sample(out, kName, {{"result", "failed"}}, health.counters().failed);
+}
+
+void add_subscriptions(std::string& out, const StatsSource& source) {
+  const auto& server = source.subscriptions;
+  add_metric(out, "fealty_subscription_packets_total", "counter",
+             "Subscription packets received.", server.counters().packets);
+  add_metric(out, "fealty_subscription_accepted_total", "counter",
+             "Subscription packets that counted.",
+             server.counters().accepted);
+  add_rejections(out, server.refusals());
+  add_metric(out, "fealty_pools", "gauge", "Keys with a node.",
+             server.table().pool_count());
+  add_metric(out, "fealty_nodes", "gauge", "Nodes announced.",
+             server.table().node_count());
+  add_node_states(out, server.table());
+  add_metric(out, "fealty_certificate_reads_total", "counter",
+             "How often certificates were read that announcements brought.",
+             server.materials().reads());
+  add_metric(out, "fealty_certificate_problems", "gauge",
+             "Keys whose announced certificate was refused.",
+             server.materials().problem_count());
+  add_resubscriptions(out, server);
+  if (source.health != nullptr) add_checks(out, *source.health);
 }
 
 }  // namespace
@@ -228,15 +344,7 @@ std::string metrics_text(const StatsSource& source) {
              total([](const Counters& c) -> const auto& {
                return c.sent_bytes;
              }));
-  const auto& subscriptions = source.subscriptions;
-  add_metric(out, "fealty_subscription_packets_total", "counter",
-             "Subscription packets received.",
-             subscriptions.counters().packets);
-  add_rejections(out, subscriptions);
-  add_metric(out, "fealty_pools", "gauge", "Keys with a node.",
-             subscriptions.table().pool_count());
-  add_metric(out, "fealty_nodes", "gauge", "Nodes announced.",
-             subscriptions.table().node_count());
+  add_subscriptions(out, source);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "router/health.h"
 #include "router/options.h"
 #include "router/spawner.h"
 #include "router/worker.h"
@@ -22,6 +23,7 @@ struct StatsSource {
   const std::vector<std::unique_ptr<Worker>>& workers;
   const SharedState& shared;
   const Spawner& spawner;
+  const HealthChecker* health;                 // null: nobody is asked
 };
 
 // uWSGI's router stats (2.0.21's `--http-stats-server`): its field names, and

@@ -18,12 +18,12 @@ using wire::UwsgiPairReader;
 enum Field : std::size_t {
   kKey, kAddress, kModifier1, kModifier2, kCores, kLoad, kWeight, kBackup,
   kAlgo, kProto, kNotify, kVassal, kInactive, kClear, kSniKey, kSniCrt, kSniCa,
-  kUnix, kSign, kFields,
+  kVia, kUnix, kSign, kFields,
 };
 constexpr std::array<std::string_view, kFields> kFieldNames = {
     "key",  "address", "modifier1", "modifier2", "cores",   "load",    "weight",
     "backup", "algo",  "proto",     "notify",    "vassal",  "inactive", "clear",
-    "sni_key", "sni_crt", "sni_ca", "unix",      "sign"};
+    "sni_key", "sni_crt", "sni_ca", "via",      "unix",     "sign"};
 
 constexpr std::size_t kNotifyBytesMax = 255;
 constexpr std::int64_t kUnixMax_s = 253'402'300'799;  // the end of year 9999
@@ -182,6 +182,8 @@ Verdict read_values(const Fields& fields, Announcement& out) {
     return Rejection::kBadValue;
   }
   out.notify = notify;
+  out.via = fields.value[kVia];
+  if (out.via.size() > kViaBytesMax) return Rejection::kBadValue;
   out.sni_key = fields.value[kSniKey];
   out.sni_crt = fields.value[kSniCrt];
   out.sni_ca = fields.value[kSniCa];

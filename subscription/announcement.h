@@ -82,6 +82,8 @@ struct Announcement {
   std::string_view sni_crt;
   std::string_view sni_ca;
   std::string notify;           // datagram socket to acknowledge to; may be ""
+  // The routers that passed it on (resubscribe.h); views the packet.
+  std::string_view via;
   std::int64_t unix_s = 0;      // 0: absent
   // What `signature` covers, and the signature; both view the packet.
   std::string_view signed_bytes;
@@ -90,6 +92,7 @@ struct Announcement {
 
 inline constexpr std::size_t kAddressBytesMax = 255;
 inline constexpr std::size_t kVassalBytesMax = 255;
+inline constexpr std::size_t kViaBytesMax = 255;
 inline constexpr std::uint32_t kWeightMax = 1'000'000;
 
 // Decodes one datagram. Pure; the views live as long as `packet`. Unknown

@@ -73,6 +73,10 @@ void CheckBudget::charge(const Hash128& source, std::int64_t us) {
   bucket_of(source, clock_.monotonic_ms()).take(us);
 }
 
+void CheckBudget::charge_owner(const Hash128& owner, std::int64_t us) {
+  owners_.at(owner, clock_.monotonic_ms()).take(us);
+}
+
 void CheckBudget::settle(const Hash128& source, const Hash128& owner,
                          std::int64_t us) {
   const std::int64_t now_ms = clock_.monotonic_ms();

@@ -81,6 +81,8 @@ class CheckBudget {
   [[nodiscard]] bool source_may(const Hash128& source);
   [[nodiscard]] bool owner_may(const Hash128& owner);
   void charge(const Hash128& source, std::int64_t us);
+  // More of the customer's, which no source was charged for.
+  void charge_owner(const Hash128& owner, std::int64_t us);
   // What `source` was charged led to an accepted packet of `owner`'s.
   void settle(const Hash128& source, const Hash128& owner, std::int64_t us);
 

@@ -147,6 +147,7 @@ struct NodeRecord final : NodeRuntime {
   bool sleeping : 1 = false;             // an on-demand vassal that is not up
   bool on_demand : 1 = false;            // sleeps again when it goes
   bool permanent : 1 = false;            // from the configuration: never expires
+  bool drained : 1 = false;              // an operator wants no request to it
 
  private:
   friend class NodeRuntime;

@@ -95,6 +95,14 @@ struct Options {
   std::vector<std::string> allow_sni_paths;
   bool serves_sni = false;
   CheckShares check_shares;
+  // Subscription servers that every accepted subscription is passed on to, from
+  // the address `resubscribe_bind` where it has their family, with `own_address`
+  // in place of the node's: that of a listener of this router's that speaks
+  // `own_protocol`. Needed only where there are such servers.
+  std::vector<Address> resubscribe;
+  std::optional<Address> resubscribe_bind;
+  Address own_address;
+  Protocol own_protocol = Protocol::kHttp;
   std::vector<StaticNode> static_nodes;
 };
 

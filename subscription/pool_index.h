@@ -58,7 +58,14 @@ class PoolIndex {
 
   template <typename Visit>
   void for_each(const Visit& visit) const {
-    for (const Block* const block : blocks_) {
+    for_each_in(0, kShards, visit);
+  }
+  // Of `count` shards from `first` on.
+  template <typename Visit>
+  void for_each_in(std::size_t first, std::size_t count,
+                   const Visit& visit) const {
+    for (std::size_t shard = first; shard < first + count; ++shard) {
+      const Block* const block = blocks_[shard];
       for (std::size_t i = 0; block != nullptr && i < block->size(); ++i) {
         visit(*(*block)[i]);
       }

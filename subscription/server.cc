@@ -20,6 +20,8 @@ constexpr int kReceiveBufferBytes = 4 * 1024 * 1024;
 constexpr std::int64_t kRejectLogInterval_ms = 1000;
 constexpr std::int64_t kExpiryIntervalMin_ms = 10;
 constexpr std::int64_t kExpiryIntervalMax_ms = 1000;
+// What a customer is charged for reading new certificates of his.
+constexpr std::int64_t kMaterial_us = 1000;
 constexpr auto kVersionOpen = std::numeric_limits<std::uint64_t>::max();
 
 Error failed(const Address& address, std::string_view what, int error,
@@ -274,11 +276,14 @@ Server::Server(Loop& loop, const Clock& clock, const Options& options)
       options_(options),
       verifier_(options, clock),
       table_(clock, options),
+      materials_(clock),
+      resubscriber_(options, clock),
       batch_(std::make_unique<Batch>()),
       reject_log_(static_cast<std::size_t>(Rejection::kCount),
                   log::Limiter(kRejectLogInterval_ms)) {
   expiry_timer_.bind<&Server::on_expiry>(loop, this);
   publish_timer_.bind<&Server::on_publish>(loop, this);
+  table_.on_pool_gone([this](std::string_view key) { on_pool_gone(key); });
 }
 
 Server::~Server() = default;
@@ -291,12 +296,18 @@ bool Server::wants_credentials() const {
 
 Status Server::bind() {
   if (Status added = add_static_nodes(); !added) return added;
+  if (Status opened = resubscriber_.open(); !opened) return opened;
   for (const ServerSocket& wanted : options_.servers) {
     auto socket = std::make_unique<Socket>(*this, wanted.address);
     if (auto bound = socket->open(wanted.mode); !bound) return bound;
     sockets_.push_back(std::move(socket));
   }
   return Ok{};
+}
+
+void Server::set_hooks(Hooks hooks) {
+  materials_.set_deliver(std::move(hooks.on_material));
+  pool_gone_ = std::move(hooks.on_pool_gone);
 }
 
 Status Server::add_static_nodes() {
@@ -361,7 +372,7 @@ bool Server::read_batch(Socket& socket) {
     const Address from = batch_->sender(i);
     if (batch_->cut(i)) {
       ++counters_.packets;
-      reject(Rejection::kTruncated, "", from);
+      reject(Rejection::kTruncated, "", {std::nullopt, from});
       continue;
     }
     on_datagram(batch_->packet(i), from,
@@ -375,10 +386,15 @@ bool Server::read_batch(Socket& socket) {
 void Server::on_datagram(std::string_view packet, const Address& from,
                          const std::optional<Credentials>& sender) {
   ++counters_.packets;
+  const Origin origin{sender, from};
   const auto announcement = parse_announcement(packet);
-  if (!announcement) return reject(announcement.error(), "", from);
-  const auto change = take(*announcement, {sender, from});
-  if (!change) return reject(change.error(), announcement->key, from);
+  if (!announcement) return reject(announcement.error(), "", origin);
+  if (resubscriber_.is_own(*announcement)) {
+    ++counters_.came_back;
+    return;
+  }
+  const auto change = take(*announcement, origin);
+  if (!change) return reject(change.error(), announcement->key, origin);
   ++counters_.accepted;
   on_change(*change, *announcement, sender);
 }
@@ -396,7 +412,12 @@ Result<Change, Rejection> Server::take(const Announcement& announcement,
   if (!accepted) return accepted.error();
   if (accepted->duplicate) return Change::kNone;
   const auto change = table_.apply(announcement, origin.sender);
-  if (change) verifier_.commit(*accepted);
+  if (!change) return change;
+  verifier_.commit(*accepted);
+  if (announcement.subscribe && *change != Change::kNone &&
+      *change != Change::kRemoved) {
+    on_subscribed(announcement, *accepted);
+  }
   return change;
 }
 
@@ -408,6 +429,44 @@ bool Server::may_be_found(std::string_view key) const {
                  key.end(), '/');
   if (components > std::ptrdiff_t{options_.mountpoints}) return false;
   return !options_.expect_port_in_key || site != without_port(key);
+}
+
+void Server::on_subscribed(const Announcement& announcement,
+                           const Verifier::Accepted& accepted) {
+  take_material(announcement, accepted);
+  resubscriber_.pass_on(announcement, accepted.sni.any());
+}
+
+void Server::take_material(const Announcement& announcement,
+                           const Verifier::Accepted& accepted) {
+  using Outcome = Materials::Outcome;
+  const std::string_view key = announcement.key;
+  const Outcome outcome = materials_.on_announcement(key, accepted.sni);
+  if (outcome == Outcome::kNothing || outcome == Outcome::kUnchanged) return;
+  verifier_.charge(accepted, kMaterial_us);
+  if (outcome == Outcome::kStillRefused || !may_log_change()) return;
+  if (outcome == Outcome::kTaken) {
+    log::info("subscription: {}: certificate read", key);
+  } else {
+    log::warning("subscription: {}: certificate refused: {}", key,
+                 log::printable(materials_.problem(key)));
+  }
+}
+
+void Server::on_pool_gone(std::string_view key) {
+  resubscriber_.withdraw(key);
+  materials_.on_pool_gone(key);
+  if (pool_gone_) pool_gone_(key);
+}
+
+Table::Drain Server::set_drained(std::string_view key, std::string_view node,
+                                 bool drained) {
+  const Table::Drain outcome = table_.set_drained(key, node, drained);
+  if (outcome != Table::Drain::kDone) return outcome;
+  schedule_publish();
+  log::info("subscription: {} node {} {} by an operator", log::printable(key),
+            log::printable(node), drained ? "drained" : "undrained");
+  return outcome;
 }
 
 void Server::on_change(Change change, const Announcement& announcement,
@@ -430,14 +489,15 @@ void Server::on_change(Change change, const Announcement& announcement,
 }
 
 void Server::reject(Rejection reason, std::string_view packet_key,
-                    const Address& from) {
-  const auto index = static_cast<std::size_t>(reason);
-  ++counters_.rejected[index];
+                    const Origin& origin) {
+  refusals_.add(reason, verifier_.source_of(origin),
+                [&] { return Verifier::source_name(origin); });
   std::uint64_t left_out = 0;
-  if (!reject_log_[index].allow(clock_.monotonic_ms(), &left_out)) return;
+  log::Limiter& limiter = reject_log_[static_cast<std::size_t>(reason)];
+  if (!limiter.allow(clock_.monotonic_ms(), &left_out)) return;
   log::warning("subscription: packet refused ({}){}{} from {}{}",
                to_string(reason), packet_key.empty() ? "" : " for ",
-               log::printable(packet_key), sender_text(from),
+               log::printable(packet_key), sender_text(origin.from),
                left_out == 0 ? ""
                              : fmt::format("; {} more since the last line",
                                            left_out));
@@ -445,15 +505,12 @@ void Server::reject(Rejection reason, std::string_view packet_key,
 
 // True while this second's lines are not used up; says once when they are.
 bool Server::may_log_change() {
-  const std::int64_t now_ms = clock_.monotonic_ms();
-  if (now_ms - change_log_since_ms_ >= 1000) {
-    change_log_since_ms_ = now_ms;
-    change_log_lines_ = 0;
-  }
-  if (++change_log_lines_ == kChangeLinesMax) {
+  using Verdict = log::LineBudget::Verdict;
+  const Verdict verdict = change_log_.ask(clock_.monotonic_ms());
+  if (verdict == Verdict::kSayMore) {
     log::info("subscription: more nodes come and go; not listed this second");
   }
-  return change_log_lines_ < kChangeLinesMax;
+  return verdict == Verdict::kWrite;
 }
 
 void Server::on_expiry() {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,7 +14,10 @@
 #include "base/loop.h"
 #include "base/result.h"
 #include "subscription/announcement.h"
+#include "subscription/materials.h"
 #include "subscription/options.h"
+#include "subscription/refusals.h"
+#include "subscription/resubscribe.h"
 #include "subscription/snapshot.h"
 #include "subscription/table.h"
 #include "subscription/verify.h"
@@ -28,7 +30,9 @@ namespace fealty::subscription {
 // Timers: expiry at least once a second; changes are gathered for kCoalesce_ms
 // and then published as one snapshot. The acknowledgement of a new node goes
 // out when the caller says that the snapshot that holds it is in use
-// (on_adopted), so that whoever waits for it is served from then on.
+// (on_adopted), so that whoever waits for it is served from then on. What an
+// accepted announcement says of certificates goes to Hooks::on_material before
+// that snapshot is published.
 //
 // Bounds: kBatch * kBatchesPerTurn datagrams a socket and turn of the loop;
 // kAcksMax acknowledgements that wait; kChangeLinesMax log lines a second for
@@ -39,10 +43,23 @@ class Server {
  public:
   using Publish = std::function<void(std::shared_ptr<const Snapshot>)>;
 
+  // What leaves this room besides snapshots; both are called on this thread and
+  // must not call back.
+  struct Hooks {
+    // materials.h. Only with options.serves_sni, or allow_sni_paths, does an
+    // announcement's material count at all.
+    Materials::Deliver on_material;
+    // The last node of `key` left, and its pool was held for long enough.
+    Table::OnPoolGone on_pool_gone;
+  };
+
   Server(Loop& loop, const Clock& clock, const Options& options);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+
+  // Before start().
+  void set_hooks(Hooks hooks);
 
   // Takes the configuration's nodes in, and binds every socket of the options.
   // To be called once, before privileges are dropped. A stale socket file is replaced, a live one or another kind of
@@ -58,14 +75,23 @@ class Server {
   // Every worker routes by snapshot `version` (or a later one) now.
   void on_adopted(std::uint64_t version);
 
+  // An operator's word (table.h); a change is published like any other.
+  [[nodiscard]] Table::Drain set_drained(std::string_view key,
+                                         std::string_view node, bool drained);
+
   [[nodiscard]] const Table& table() const { return table_; }
+  [[nodiscard]] const Materials& materials() const { return materials_; }
+  [[nodiscard]] const Refusals& refusals() const { return refusals_; }
+  [[nodiscard]] const Resubscriber& resubscriber() const {
+    return resubscriber_;
+  }
   [[nodiscard]] const Options& options() const { return options_; }
 
   struct Counters {
     std::uint64_t packets = 0;
     std::uint64_t accepted = 0;
-    std::array<std::uint64_t, static_cast<std::size_t>(Rejection::kCount)>
-        rejected{};
+    // Passed on by this router before, and now here again.
+    std::uint64_t came_back = 0;
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
@@ -100,8 +126,13 @@ class Server {
   [[nodiscard]] bool may_be_found(std::string_view key) const;
   void on_change(Change change, const Announcement& announcement,
                  const std::optional<Credentials>& sender);
+  void on_subscribed(const Announcement& announcement,
+                     const Verifier::Accepted& accepted);
+  void take_material(const Announcement& announcement,
+                     const Verifier::Accepted& accepted);
+  void on_pool_gone(std::string_view key);
   void reject(Rejection reason, std::string_view packet_key,
-              const Address& from);
+              const Origin& origin);
   void schedule_publish();
   void queue_ack(const Announcement& announcement);
   void send_ack(const PendingAck& ack);
@@ -114,6 +145,9 @@ class Server {
   const Options& options_;
   Verifier verifier_;
   Table table_;
+  Materials materials_;
+  Resubscriber resubscriber_;
+  Table::OnPoolGone pool_gone_;
   Publish publish_;
   std::unique_ptr<Batch> batch_;                // one for all sockets
   std::vector<std::unique_ptr<Socket>> sockets_;
@@ -121,11 +155,11 @@ class Server {
   TimerWatcher publish_timer_;
   std::vector<PendingAck> acks_;                // by rising version
   Counters counters_;
+  Refusals refusals_;
   std::int64_t expiry_interval_ms_ = 0;
   std::int64_t expiry_turns_held_ = 0;
   std::vector<log::Limiter> reject_log_;        // one a reason
-  std::int64_t change_log_since_ms_ = 0;
-  unsigned change_log_lines_ = 0;
+  log::LineBudget change_log_{kChangeLinesMax - 1};
 };
 
 }  // namespace fealty::subscription

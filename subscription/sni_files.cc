@@ -61,6 +61,15 @@ UniqueFd open_below(int directory, const std::string& path) {
   return {};
 }
 
+void append_number(std::string& to, std::uint64_t number) {
+  to.append(reinterpret_cast<const char*>(&number), sizeof number);
+}
+
+void append_time(std::string& to, const timespec& time) {
+  append_number(to, static_cast<std::uint64_t>(time.tv_sec));
+  append_number(to, static_cast<std::uint64_t>(time.tv_nsec));
+}
+
 UniqueFd open_within(std::string_view path, const std::string& prefix) {
   if (!path_within(path, prefix)) return {};
   const UniqueFd directory(
@@ -69,9 +78,11 @@ UniqueFd open_within(std::string_view path, const std::string& prefix) {
   return open_below(directory.get(), std::string(below(path, prefix)));
 }
 
-bool is_his_file(int fd, const std::optional<Credentials>& sender) {
+bool is_his_file(int fd, const std::optional<Credentials>& sender,
+                 FileIdentity& identity) {
   struct stat status{};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return false;
+  identity = FileIdentity::of(status);
   if (status.st_uid != 0 && !(sender && sender->uid == status.st_uid)) {
     return false;
   }
@@ -109,13 +120,58 @@ void SniMaterial::wipe() {
   key.clear();
 }
 
-std::optional<Rejection> SniFiles::judge(
-    const Announcement& announcement) const {
-  return wanted() ? judge_values(announcement) : std::nullopt;
+std::string SniSource::name() const {
+  std::string name;
+  append_number(name, client_required_ ? 1 : 0);
+  for (const std::string_view value : values_) {
+    append_number(name, value.size());
+    name += value;
+  }
+  return name;
 }
 
-std::optional<Rejection> SniFiles::judge_values(
+std::string SniSource::state() const {
+  std::string state = name();
+  for (const FileIdentity& file : identities_) {
+    append_number(state, file.device);
+    append_number(state, file.inode);
+    append_number(state, static_cast<std::uint64_t>(file.bytes));
+    append_time(state, file.modified);
+    append_time(state, file.changed);
+  }
+  return state;
+}
+
+bool SniSource::settled() const {
+  for (std::size_t i = 0; i < kValues; ++i) {
+    if (files_[i].valid() && !is_settled(identities_[i])) return false;
+  }
+  return true;
+}
+
+Result<SniMaterial, Rejection> SniSource::read() const {
+  SniMaterial material;
+  material.client_required = client_required_;
+  if (!read_value(0, material.key) || !read_value(1, material.chain) ||
+      !read_value(2, material.client_ca)) {
+    return Rejection::kSniNotAllowed;
+  }
+  return material;
+}
+
+// As many bytes as there were when the file was proven.
+bool SniSource::read_value(std::size_t i, std::string& out) const {
+  if (!files_[i].valid()) {
+    out = values_[i];
+    return true;
+  }
+  return read_whole(files_[i].get(),
+                    static_cast<std::size_t>(identities_[i].bytes), out);
+}
+
+std::optional<Rejection> SniFiles::judge(
     const Announcement& announcement) const {
+  if (!wanted()) return std::nullopt;
   for (const std::string_view value : values_of(announcement)) {
     const Kind kind = kind_of(value);
     if (kind == Kind::kNeither) return Rejection::kBadValue;
@@ -129,55 +185,31 @@ std::optional<Rejection> SniFiles::judge_values(
   return std::nullopt;
 }
 
-std::optional<Rejection> SniFiles::check(
+Result<SniSource, Rejection> SniFiles::open(
     const Announcement& announcement,
     const std::optional<Credentials>& sender) const {
-  if (!wanted()) return std::nullopt;
-  if (const auto why = judge_values(announcement)) return why;
-  for (const std::string_view value : values_of(announcement)) {
-    if (kind_of(value) == Kind::kPath && !open(value, sender).valid()) {
-      return Rejection::kSniNotAllowed;
-    }
+  SniSource source;
+  if (!wanted()) return source;
+  if (const auto why = judge(announcement)) return *why;
+  source.values_ = values_of(announcement);
+  source.client_required_ = announcement.sni_ca.starts_with('!');
+  for (std::size_t i = 0; i < SniSource::kValues; ++i) {
+    if (kind_of(source.values_[i]) != Kind::kPath) continue;
+    source.files_[i] =
+        open_file(source.values_[i], sender, source.identities_[i]);
+    if (!source.files_[i].valid()) return Rejection::kSniNotAllowed;
   }
-  return std::nullopt;
+  return source;
 }
 
-Result<SniMaterial, Rejection> SniFiles::read(
-    const Announcement& announcement,
-    const std::optional<Credentials>& sender) const {
-  if (const auto why = judge_values(announcement)) return *why;
-  SniMaterial material;
-  material.client_required = announcement.sni_ca.starts_with('!');
-  const auto values = values_of(announcement);
-  if (!read_value(values[0], sender, material.key) ||
-      !read_value(values[1], sender, material.chain) ||
-      !read_value(values[2], sender, material.client_ca)) {
-    return Rejection::kSniNotAllowed;
-  }
-  return material;
-}
-
-UniqueFd SniFiles::open(std::string_view path,
-                        const std::optional<Credentials>& sender) const {
+UniqueFd SniFiles::open_file(std::string_view path,
+                             const std::optional<Credentials>& sender,
+                             FileIdentity& identity) const {
   for (const std::string& prefix : options_.allow_sni_paths) {
     UniqueFd fd = open_within(path, prefix);
-    if (fd.valid() && is_his_file(fd.get(), sender)) return fd;
+    if (fd.valid() && is_his_file(fd.get(), sender, identity)) return fd;
   }
   return {};
-}
-
-bool SniFiles::read_value(std::string_view value,
-                          const std::optional<Credentials>& sender,
-                          std::string& out) const {
-  if (kind_of(value) != Kind::kPath) {
-    out = value;
-    return true;
-  }
-  const UniqueFd fd = open(value, sender);
-  struct stat status{};
-  if (!fd.valid() || ::fstat(fd.get(), &status) != 0) return false;
-  const auto bytes = static_cast<std::size_t>(status.st_size);
-  return bytes <= kFileBytesMax && read_whole(fd.get(), bytes, out);
 }
 
 }  // namespace fealty::subscription

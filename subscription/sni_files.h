@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include "base/result.h"
 #include "subscription/announcement.h"
 #include "subscription/credentials.h"
+#include "subscription/file_identity.h"
 #include "subscription/options.h"
 
 namespace fealty::subscription {
@@ -33,7 +35,41 @@ class SniMaterial {
   void wipe();
 };
 
-// Judges and reads what sni_key, sni_crt and sni_ca point at: PEM text, or the
+// What an announcement says of certificates, opened and proven but not read.
+// Views the packet: it lives no longer than that.
+class SniSource {
+ public:
+  SniSource() = default;
+
+  // It says anything at all.
+  [[nodiscard]] bool any() const {
+    return !values_[0].empty() || !values_[1].empty() || !values_[2].empty();
+  }
+  // Who speaks: the paths, or the texts themselves. The same node's next
+  // announcement has the same name as long as it names the same files.
+  [[nodiscard]] std::string name() const;
+  // What it would read, as far as that can be told without reading: equal for
+  // equal files, another one once a file was written or exchanged.
+  [[nodiscard]] std::string state() const;
+  // False where a file changed so lately that state() may not tell.
+  [[nodiscard]] bool settled() const;
+  // The bytes, at most SniFiles::kFileBytesMax a file; kSniNotAllowed where a
+  // file became shorter meanwhile. Once.
+  [[nodiscard]] Result<SniMaterial, Rejection> read() const;
+
+ private:
+  friend class SniFiles;
+  static constexpr std::size_t kValues = 3;     // key, chain, client CA
+
+  [[nodiscard]] bool read_value(std::size_t i, std::string& out) const;
+
+  std::array<std::string_view, kValues> values_;
+  std::array<UniqueFd, kValues> files_;         // of those that are paths
+  std::array<FileIdentity, kValues> identities_;
+  bool client_required_ = false;
+};
+
+// Judges and opens what sni_key, sni_crt and sni_ca point at: PEM text, or the
 // path of a file within allow_sni_paths that is a regular one of at most
 // kFileBytesMax, owned by the sender's uid or by root (only by root where the
 // kernel did not say who sent the packet).
@@ -44,8 +80,8 @@ class SniMaterial {
 // socket or a device does not hang the thread: it is opened without waiting and
 // refused for what it is. Some three system calls a path and prefix.
 //
-// Where no path is allowed and none is served either (options.h), judge() and
-// check() have nothing against any.
+// Where no path is allowed and none is served either (options.h), nothing is
+// looked at.
 //
 // Control thread only. The options must outlive it.
 class SniFiles {
@@ -57,12 +93,8 @@ class SniFiles {
   // As far as the texts tell: no system call.
   [[nodiscard]] std::optional<Rejection> judge(
       const Announcement& announcement) const;
-  // judge(), and the files are there, of the right kind and owner. Their bytes
-  // are not read: a refresh costs no more than this.
-  [[nodiscard]] std::optional<Rejection> check(
-      const Announcement& announcement,
-      const std::optional<Credentials>& sender) const;
-  [[nodiscard]] Result<SniMaterial, Rejection> read(
+  // judge(), and the files are there, of the right kind and owner.
+  [[nodiscard]] Result<SniSource, Rejection> open(
       const Announcement& announcement,
       const std::optional<Credentials>& sender) const;
 
@@ -70,14 +102,10 @@ class SniFiles {
   [[nodiscard]] bool wanted() const {
     return options_.serves_sni || !options_.allow_sni_paths.empty();
   }
-  [[nodiscard]] std::optional<Rejection> judge_values(
-      const Announcement& announcement) const;
   // The file behind `path`, open and proven; invalid where it is refused.
-  [[nodiscard]] UniqueFd open(std::string_view path,
-                              const std::optional<Credentials>& sender) const;
-  [[nodiscard]] bool read_value(std::string_view value,
-                                const std::optional<Credentials>& sender,
-                                std::string& out) const;
+  [[nodiscard]] UniqueFd open_file(std::string_view path,
+                                   const std::optional<Credentials>& sender,
+                                   FileIdentity& identity) const;
 
   const Options& options_;
 };

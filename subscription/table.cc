@@ -60,6 +60,19 @@ void rank_levels(std::vector<Node>& nodes) {
   }
 }
 
+void show(const PoolRecord& pool, std::vector<const NodeRecord*>& nodes,
+          const std::function<void(const Table::PoolView&)>& visit) {
+  // Gone, but nobody has published that yet.
+  if (pool.nodes == 0 && pool.holds == 0) return;
+  nodes.clear();
+  for (const NodeRecord* node = pool.first; node != nullptr;
+       node = node->next) {
+    nodes.push_back(node);
+  }
+  visit({pool.key(), hash_key(pool.key()), pool.latest->hits(), pool.algorithm,
+         nodes});
+}
+
 Options plain_options(std::int64_t tolerance_ms, bool dotsplit,
                       std::size_t nodes_max) {
   Options options;
@@ -173,6 +186,7 @@ Change Table::subscribe(const Announcement& announcement,
     // that another one takes its place.
     fresh.on_demand = node->on_demand;
     fresh.permanent = node->permanent;
+    fresh.drained = node->drained;
     replace(*node, std::move(made));
   }
   if (fresh.vassal().empty()) return changed ? Change::kChanged : Change::kAdded;
@@ -278,7 +292,8 @@ std::int64_t Table::eligible_since(const PoolRecord& pool) const {
   const std::int64_t now_ms = clock_.monotonic_ms();
   for (NodeRecord* node = pool.first; node != nullptr; node = node->next) {
     const std::int64_t since = node->eligible_since_ms.load(kRelaxed);
-    if (!node->sleeping && now_ms - std::abs(since) >= slow_start_ms_) {
+    if (!node->sleeping && !node->drained &&
+        now_ms - std::abs(since) >= slow_start_ms_) {
       return now_ms;
     }
   }
@@ -328,6 +343,7 @@ void Table::fall_asleep(NodeRecord& node) {
   auto sleeper = NodeRecord::make(node.name(), node.address(), vassal);
   sleeper->sleeping = sleeper->on_demand = true;
   sleeper->weight = node.weight;
+  sleeper->drained = node.drained;
   sleeper->last_seen_ms = clock_.monotonic_ms();
   sleeper->last_seen_unix_s = static_cast<std::uint32_t>(clock_.unix_s());
   sleeper->set_sender(node.sender());
@@ -456,6 +472,7 @@ void Table::fold() {
     pool->dirty = false;
     if (pool->nodes == 0 && pool->holds == 0) {
       if (pool->published) next->remove(pool->key());
+      if (pool_gone_) pool_gone_(pool->key());
       index_.remove(*pool);
       continue;
     }
@@ -471,12 +488,17 @@ PoolRef Table::make_pool(const PoolRecord& pool) {
   nodes_scratch_.clear();
   sleeping_scratch_.clear();
   for (NodeRecord* node = pool.first; node != nullptr; node = node->next) {
+    if (node->drained) continue;
     (node->sleeping ? sleeping_scratch_ : nodes_scratch_)
         .push_back(route_to(*node));
   }
   rank_levels(nodes_scratch_);
   Ref<PoolRuntime> runtime = Ref<PoolRuntime>::share(pool.latest->runtime());
-  if (runtime == nullptr && nodes_scratch_.size() > 1) {
+  // Where the only node is drained, the count of its hits is to stay.
+  const bool counts =
+      nodes_scratch_.size() > 1 ||
+      (nodes_scratch_.empty() && pool.latest->hits() != 0);
+  if (runtime == nullptr && counts) {
     runtime = Ref<PoolRuntime>::adopt(new PoolRuntime);
     runtime->slow_start_ms = slow_start_ms_;
     runtime->hits.store(pool.latest->hits(), kRelaxed);
@@ -488,20 +510,66 @@ PoolRef Table::make_pool(const PoolRecord& pool) {
                      .runtime = runtime.get()});
 }
 
+// ------------------------------------------------------- what operators ask
+
+Table::Drain Table::set_drained(std::string_view key, std::string_view name,
+                                bool drained) {
+  if (dirty_.size() >= kDirtyMost) fold();
+  PoolRecord* const pool = index_.find(key, hash_key(key));
+  if (pool == nullptr || pool->nodes == 0) return Drain::kNoKey;
+  NodeRecord* const node = find_named(*pool, name);
+  if (node == nullptr) return Drain::kNoNode;
+  if (node->drained == drained) return Drain::kAlready;
+  node->drained = drained;
+  // Back among the others, its share grows like a newcomer's.
+  if (!drained) node->eligible_since_ms.store(eligible_since(*pool), kRelaxed);
+  mark(*pool);
+  return Drain::kDone;
+}
+
+NodeRecord* Table::find_named(const PoolRecord& pool,
+                              std::string_view name) const {
+  if (const auto address = Address::parse(name)) {
+    return index_.find_node(pool, *address);
+  }
+  return name.empty() ? nullptr : PoolIndex::find_sleeping(pool, name);
+}
+
+Table::Census Table::census() const {
+  Census census;
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  visit_nodes(0, kShards, [&](const NodeRecord& node) {
+    census.resting += node.resting(now_ms) ? 1U : 0U;
+    census.ill += node.healthy() ? 0U : 1U;
+    census.sleeping += node.sleeping ? 1U : 0U;
+    census.drained += node.drained ? 1U : 0U;
+    census.permanent += node.permanent ? 1U : 0U;
+  });
+  return census;
+}
+
+void Table::visit_nodes(std::size_t first, std::size_t count,
+                        const VisitNode& visit) const {
+  index_.for_each_in(first, count, [&](const PoolRecord& pool) {
+    for (NodeRecord* node = pool.first; node != nullptr; node = node->next) {
+      visit(*node);
+    }
+  });
+}
+
 void Table::for_each_pool(
     const std::function<void(const PoolView&)>& visit) const {
   std::vector<const NodeRecord*> nodes;
-  index_.for_each([&](const PoolRecord& pool) {
-    // Gone, but nobody has published that yet.
-    if (pool.nodes == 0 && pool.holds == 0) return;
-    nodes.clear();
-    for (const NodeRecord* node = pool.first; node != nullptr;
-         node = node->next) {
-      nodes.push_back(node);
-    }
-    visit({pool.key(), hash_key(pool.key()), pool.latest->hits(),
-           pool.algorithm, nodes});
-  });
+  index_.for_each(
+      [&](const PoolRecord& pool) { show(pool, nodes, visit); });
+}
+
+void Table::with_pool(
+    std::string_view key,
+    const std::function<void(const PoolView&)>& visit) const {
+  std::vector<const NodeRecord*> nodes;
+  const PoolRecord* const pool = index_.find(key, hash_key(key));
+  if (pool != nullptr) show(*pool, nodes, visit);
 }
 
 }  // namespace fealty::subscription

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -89,6 +90,39 @@ class Table {
   // The last snapshot itself where nothing changed.
   [[nodiscard]] std::shared_ptr<const Snapshot> build();
 
+  // Called for each key that is forgotten, by build() or another call that
+  // folds changes in; it must not call the table. A pool that is held is not
+  // gone yet.
+  using OnPoolGone = std::function<void(std::string_view key)>;
+  void on_pool_gone(OnPoolGone callback) { pool_gone_ = std::move(callback); }
+
+  // Drains the node that is called `name` under `key` (its address, however it
+  // is written, or the vassal's name of one that sleeps): it is chosen for no
+  // request any more, those that it has end, and announcements refresh it
+  // without a change of that. Or undrains it. It lasts as long as the node is
+  // known: one that unsubscribes and comes back is another node.
+  enum class Drain : std::uint8_t { kDone, kAlready, kNoKey, kNoNode };
+  [[nodiscard]] Drain set_drained(std::string_view key, std::string_view name,
+                                  bool drained);
+
+  // How many nodes there are of a kind; one may be of several.
+  struct Census {
+    std::size_t resting = 0;
+    std::size_t ill = 0;           // a check said so
+    std::size_t sleeping = 0;
+    std::size_t drained = 0;
+    std::size_t permanent = 0;
+  };
+  // Looks at every node: some 30 ms a million.
+  [[nodiscard]] Census census() const;
+
+  // The nodes of the keys in `count` of the kShards shards, from `first` on;
+  // who is visited may be marked as checked, and kept by a reference. `visit`
+  // must not call the table.
+  using VisitNode = std::function<void(NodeRecord& node)>;
+  void visit_nodes(std::size_t first, std::size_t count,
+                   const VisitNode& visit) const;
+
   // Sleeping nodes included.
   [[nodiscard]] std::size_t node_count() const { return node_count_; }
   // Those with a node.
@@ -104,6 +138,9 @@ class Table {
     const std::vector<const NodeRecord*>& nodes;
   };
   void for_each_pool(const std::function<void(const PoolView&)>& visit) const;
+  // The pool of `key`; not called where there is none.
+  void with_pool(std::string_view key,
+                 const std::function<void(const PoolView&)>& visit) const;
 
  private:
   struct Held {
@@ -141,11 +178,14 @@ class Table {
   [[nodiscard]] std::int64_t eligible_since(const PoolRecord& pool) const;
   void heard(NodeRecord& node);          // to the end of the order of silence
   void forget(NodeRecord& node);         // out of it
+  [[nodiscard]] NodeRecord* find_named(const PoolRecord& pool,
+                                       std::string_view name) const;
   void mark(PoolRecord& pool);
   void fold();
   [[nodiscard]] PoolRef make_pool(const PoolRecord& pool);
 
   PoolIndex index_;
+  OnPoolGone pool_gone_;
   NodeRecord* oldest_ = nullptr;         // the longest silent
   NodeRecord* newest_ = nullptr;
   std::vector<PoolRecord*> dirty_;

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -15,6 +17,7 @@ namespace {
 
 // What a packet costs that was refused before its signature was looked at.
 constexpr std::int64_t kLookup_us = 10;
+constexpr std::size_t kV6NetworkBytes = 8;
 
 bool within_networks(const Address& address,
                      const std::vector<Network>& networks) {
@@ -46,11 +49,10 @@ std::string_view bytes_of(const Address& address) {
 
 // An IPv6 network gives each of its customers a /64 at least.
 std::string network_of(const Address& address) {
-  constexpr std::size_t kNetworkBytes = 8;
   const std::string host = address.host();
   if (host.find(':') == host.npos) return "4" + host;
   const auto* v6 = reinterpret_cast<const sockaddr_in6*>(address.data());
-  return "6" + std::string(bytes_of(&v6->sin6_addr, kNetworkBytes));
+  return "6" + std::string(bytes_of(&v6->sin6_addr, kV6NetworkBytes));
 }
 
 }  // namespace
@@ -103,7 +105,9 @@ Result<Verifier::Accepted, Rejection> Verifier::check(
     }
     if (accepted.duplicate) return accepted;
   }
-  if (const auto why = check_files(announcement, origin)) return *why;
+  if (const auto why = check_files(announcement, origin, accepted)) {
+    return *why;
+  }
   return accepted;
 }
 
@@ -120,6 +124,10 @@ void Verifier::commit(const Accepted& accepted) {
   } else if (accepted.address) {
     owners_.claim(packet.node, accepted.address, accepted.owner);
   }
+}
+
+void Verifier::charge(const Accepted& accepted, std::int64_t us) {
+  if (accepted.owner) budget_.charge_owner(accepted.owner, us);
 }
 
 void Verifier::on_node_left(std::string_view key, const Address& address,
@@ -216,13 +224,17 @@ Verifier::Verdict Verifier::judge_owner(const Announcement& announcement,
 }
 
 Verifier::Verdict Verifier::check_files(const Announcement& announcement,
-                                        const Origin& origin) const {
+                                        const Origin& origin,
+                                        Accepted& accepted) const {
   if (!options_.credentials_check.empty() &&
       !owns_key(announcement, origin.sender)) {
     return Rejection::kNotOwner;
   }
   if (!announcement.subscribe) return std::nullopt;
-  return sni_files_.check(announcement, origin.sender);
+  auto sni = sni_files_.open(announcement, origin.sender);
+  if (!sni) return sni.error();
+  accepted.sni = *std::move(sni);
+  return std::nullopt;
 }
 
 // The file is named as the key is, without its mountpoint: "example.com:80",
@@ -270,6 +282,24 @@ Hash128 Verifier::source_of(const Origin& origin) const {
   }
   if (origin.from.is_ip()) return hash_.of(network_of(origin.from));
   return hash_.of("p" + origin.from.unix_path());
+}
+
+std::string Verifier::source_name(const Origin& origin) {
+  if (origin.sender) return "uid " + std::to_string(origin.sender->uid);
+  const std::string host = origin.from.host();
+  if (host.empty()) {
+    const std::string path = origin.from.unix_path();
+    return path.empty() ? "unnamed socket" : path;
+  }
+  if (host.find(':') == host.npos) return host;
+  sockaddr_in6 network{};
+  const auto* v6 = reinterpret_cast<const sockaddr_in6*>(origin.from.data());
+  network.sin6_family = AF_INET6;
+  std::memcpy(&network.sin6_addr, &v6->sin6_addr, kV6NetworkBytes);
+  return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&network),
+                                sizeof network)
+             .host() +
+         "/64";
 }
 
 }  // namespace fealty::subscription

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_set>
 
@@ -63,6 +64,8 @@ class Verifier {
     Hash128 address;
     Hash128 source;
     std::int64_t charged_us = 0;
+    // What it says of certificates, open; views the announcement.
+    SniSource sni;
   };
 
   Verifier(const Options& options, const Clock& clock,
@@ -77,6 +80,14 @@ class Verifier {
   // `vassal`: of a node without an address.
   void on_node_left(std::string_view key, const Address& address,
                     std::string_view vassal = "");
+
+  // The owner's announcement cost so much besides.
+  void charge(const Accepted& accepted, std::int64_t us);
+
+  // Who sent it, as budgets and counts group senders: a uid where the kernel
+  // says it, else an IPv4 address or IPv6 /64, else a socket's path.
+  [[nodiscard]] Hash128 source_of(const Origin& origin) const;
+  [[nodiscard]] static std::string source_name(const Origin& origin);
 
   // Whether allow_addresses holds `address`: nodes', and those that an
   // acknowledgement is sent to.
@@ -98,13 +109,13 @@ class Verifier {
   [[nodiscard]] Verdict judge_owner(const Announcement& announcement,
                                     const Accepted& accepted);
   [[nodiscard]] Verdict check_files(const Announcement& announcement,
-                                    const Origin& origin) const;
+                                    const Origin& origin,
+                                    Accepted& accepted) const;
   [[nodiscard]] bool owns_key(const Announcement& announcement,
                               const std::optional<Credentials>& sender) const;
   [[nodiscard]] Hash128 node_id(std::string_view key, const Address& address,
                                 std::string_view vassal) const;
   [[nodiscard]] Hash128 address_id(const Address& address) const;
-  [[nodiscard]] Hash128 source_of(const Origin& origin) const;
 
   const Options& options_;
   const Clock& clock_;

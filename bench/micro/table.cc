@@ -64,4 +64,13 @@ void table_change_and_build(benchmark::State& state) {
 }
 BENCHMARK(table_change_and_build)->Arg(1'000)->Arg(1'000'000);
 
+// What /metrics costs: a look at every node.
+void table_census(benchmark::State& state) {
+  auto& routes = routes_of(keys_of(state));
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(routes.table.census());
+  }
+}
+BENCHMARK(table_census)->Arg(1'000'000)->Unit(benchmark::kMillisecond);
+
 }  // namespace

@@ -38,6 +38,17 @@ TEST(Limiter, LetsOneLineThroughAnInterval) {
   EXPECT_EQ(left_out, 1U);
 }
 
+TEST(LineBudget, SaysOnceASecondThatThereIsMore) {
+  using enum LineBudget::Verdict;
+  LineBudget budget(2);
+  for (const std::int64_t second : {5'000, 6'000}) {
+    EXPECT_EQ(budget.ask(second), kWrite);
+    EXPECT_EQ(budget.ask(second + 1), kWrite);
+    EXPECT_EQ(budget.ask(second + 2), kSayMore);
+    EXPECT_EQ(budget.ask(second + 999), kNo);
+  }
+}
+
 TEST(Limiter, FirstLineIsNeverHeldBack) {
   Limiter limiter(1000);
   std::uint64_t left_out = 0;

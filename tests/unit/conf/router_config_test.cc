@@ -125,8 +125,11 @@ subscription:
   slow_start: 20s
   allow_addresses: ["127.0.0.0/8", "fd00::/8", "unix:/containers/", "@x"]
   allow_sni_paths: ["/containers/"]
-  resubscribe: []
+  resubscribe: ["10.1.0.2:2626", "unix:run/front"]
+  resubscribe_bind: "10.1.0.1:3026"
+  resubscribe_as: "10.1.0.1:80"
   expect_port_in_key: true
+health_check: {path: "/up?x=1", interval: 3s, timeout: 500ms, fall: 4, rise: 2}
 static:
   - {key: Example.com., nodes: ["127.0.0.1:8000"], protocol: http}
   - key: .example.org
@@ -214,6 +217,17 @@ access_log: null
   EXPECT_THAT(allowed.unix_prefixes, ElementsAre("/containers/", "@x"));
   EXPECT_EQ(subscription.credentials_check, "/etc/fealty/owners");
   EXPECT_EQ(subscription.slow_start_ms, 20'000);
+  ASSERT_THAT(subscription.resubscribe, SizeIs(2));
+  EXPECT_EQ(subscription.resubscribe[0].to_string(), "10.1.0.2:2626");
+  EXPECT_EQ(subscription.resubscribe[1].to_string(), "/etc/fealty/run/front");
+  EXPECT_EQ(subscription.resubscribe_bind->to_string(), "10.1.0.1:3026");
+  EXPECT_EQ(subscription.own_address.to_string(), "10.1.0.1:80");
+  ASSERT_TRUE(router.health_check.has_value());
+  EXPECT_EQ(router.health_check->path, "/up?x=1");
+  EXPECT_EQ(router.health_check->interval_ms, 3000);
+  EXPECT_EQ(router.health_check->timeout_ms, 500);
+  EXPECT_EQ(router.health_check->fall, 4U);
+  EXPECT_EQ(router.health_check->rise, 2U);
   ASSERT_THAT(subscription.static_nodes, SizeIs(3));
   const subscription::StaticNode& web = subscription.static_nodes[0];
   EXPECT_EQ(web.key, "example.com");
@@ -500,8 +514,7 @@ admin: [127.0.0.1, 5]
 
 TEST(RouterConfig, RefusesEachFeatureThatIsNotServedYet) {
   for (const char* text :
-       {"access_log: {path: \"-\"}",
-        "subscription: {resubscribe: [\"127.0.0.1:1\"]}"}) {
+       {"access_log: {path: \"-\"}"}) {
     EXPECT_THAT(problems_with(text),
                 ElementsAre(AllOf(StartsWith("r.yaml:2:"),
                                   HasSubstr("not available in this version"))))
@@ -516,6 +529,31 @@ TEST(RouterConfig, RefusesEachFeatureThatIsNotServedYet) {
                                   HasSubstr("not available in this version"))))
         << text;
   }
+}
+
+TEST(RouterConfig, PassesItsFirstListenerOnUnlessToldOtherwise) {
+  EXPECT_EQ(with("subscription: {resubscribe: ['127.0.0.1:1']}")
+                .subscription.own_address.to_string(),
+            "127.0.0.1:8080");
+  EXPECT_THAT(problems("listeners: [{address: 'fd:3'}]\n"
+                       "subscription: {resubscribe: ['127.0.0.1:1']}"),
+              ElementsAre(HasSubstr("r.yaml:2:29: subscription.resubscribe: no "
+                                    "listener has an address")));
+  EXPECT_THAT(problems_with("subscription: {resubscribe: [x]}"),
+              ElementsAre(HasSubstr("r.yaml:2:30: subscription.resubscribe")));
+}
+
+TEST(RouterConfig, HealthChecksAreOffOrHaveUsableNumbers) {
+  EXPECT_FALSE(with("health_check: null").router.health_check.has_value());
+  EXPECT_TRUE(with("health_check: {fall: 3}").router.health_check.has_value());
+  EXPECT_THAT(
+      problems_with("health_check: {path: x, interval: 1s, timeout: 2s, "
+                    "fall: 0, rise: 101, x: 1}"),
+      ElementsAre(HasSubstr("r.yaml:2:22: health_check.path: 'x' is no path"),
+                  HasSubstr("r.yaml:2:48: health_check.timeout: it is longer"),
+                  HasSubstr("r.yaml:2:58: health_check.fall"),
+                  HasSubstr("r.yaml:2:67: health_check.rise"),
+                  HasSubstr("r.yaml:2:72: unknown key 'health_check.x'")));
 }
 
 TEST(RouterConfig, RefusesTwoSocketsOfOneAddress) {

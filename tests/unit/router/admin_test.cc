@@ -42,16 +42,17 @@ TEST(QueryValue, MalformedEscapesGiveNothing) {
 class AdminTest : public testing::Test {
  protected:
   AdminTest()
-      : admin_(loop_, [this](std::string_view path, std::string_view query) {
-          return answer(path, query);
+      : admin_(loop_, [this](const Admin::Request& request) {
+          return answer(request);
         }) {
     EXPECT_TRUE(admin_.bind({test::address_of(temp_ / "admin")}));
     admin_.start();
   }
-  Admin::Answer answer(std::string_view path, std::string_view query) {
+  Admin::Answer answer(const Admin::Request& request) {
     ++asked_;
-    return {path == "/missing" ? 404 : 200, "text/plain",
-            std::string(path) + "|" + std::string(query)};
+    if (request.method != "GET") return {405, "text/plain", "GET!", "GET"};
+    return {request.path == "/missing" ? 404 : 200, "text/plain",
+            std::string(request.path) + "|" + std::string(request.query)};
   }
   test::Peer connect() {
     return test::Peer(test::connect_to(test::address_of(temp_ / "admin")));
@@ -114,9 +115,14 @@ TEST_F(AdminTest, StatusOfTheHandlerIsTheAnswers) {
                   .starts_with("HTTP/1.1 404 Not Found\r\n"));
 }
 
-TEST_F(AdminTest, OtherMethodsAndGarbageAreRefused) {
-  EXPECT_TRUE(ask("POST / HTTP/1.1\r\nHost: x\r\n\r\n")
-                  .starts_with("HTTP/1.1 501 "));
+TEST_F(AdminTest, HandlerSeesTheMethodAndMaySayWhichAreAllowed) {
+  EXPECT_EQ(ask("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"),
+            "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: text/plain\r\n"
+            "Content-Length: 4\r\nCache-Control: no-store\r\n"
+            "Connection: close\r\nAllow: GET\r\n\r\nGET!");
+}
+
+TEST_F(AdminTest, GarbageIsRefused) {
   EXPECT_TRUE(ask("garbage\r\n\r\n").starts_with("HTTP/1.1 400 "));
   EXPECT_TRUE(ask("GET / HTTP/1.1\n\n").starts_with("HTTP/1.1 400 "));
   EXPECT_TRUE(ask("GET / HTTP/1.1\r\nA: " + std::string(9'000, 'x') + "\r\n")

@@ -145,7 +145,7 @@ TEST(Announcement, EveryKnownFieldMayComeOnlyOnce) {
   for (const char* field :
        {"key", "address", "modifier1", "modifier2", "cores", "load", "weight",
         "backup", "algo", "proto", "notify", "vassal", "inactive", "clear",
-        "sni_key", "sni_crt", "sni_ca", "unix"}) {
+        "sni_key", "sni_crt", "sni_ca", "via", "unix"}) {
     Pairs pairs = {{field, "0"}, {field, "0"}};
     EXPECT_EQ(outcome(pairs), "duplicate-field") << field;
   }

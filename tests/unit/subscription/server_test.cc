@@ -145,7 +145,7 @@ class ServerTest : public testing::Test {
     return run_until([&] { return published_ >= count; });
   }
   [[nodiscard]] std::uint64_t rejected(Rejection reason) const {
-    return server_->counters().rejected[static_cast<std::size_t>(reason)];
+    return server_->refusals().total()[static_cast<std::size_t>(reason)];
   }
   std::vector<std::string> routed(const std::string& key) {
     std::vector<std::string> names;
@@ -727,6 +727,171 @@ TEST_F(ServerTest, StaticNodesAreThereFromTheStartAndStay) {
   clock_.now_ms += 101;
   ASSERT_TRUE(run_until_published(3));
   EXPECT_THAT(routed("example.com"), ElementsAre("/run/fixed", "/run/spare"));
+}
+
+TEST_F(ServerTest, RefusalsAreCountedByTheirSource) {
+  options_.use_credentials = true;
+  serve();
+  send("junk");
+  ASSERT_TRUE(run_until_packets(1));
+  ASSERT_EQ(server_->refusals().sources().size(), 1U);
+  EXPECT_EQ(server_->refusals().sources()[0].name,
+            "uid " + std::to_string(::getuid()));
+}
+
+TEST_F(ServerTest, AcceptedSubscriptionsArePassedOnAndTheLastLeave) {
+  const std::string front_path = dir_ / "front";
+  Peer front(front_path);
+  options_.resubscribe = {address_of(front_path)};
+  options_.own_address = address_of("127.0.0.1:80");
+  options_.hold_ms = 0;
+  serve();
+  send("junk");
+  subscribe("example.com", "/run/1");
+  subscribe("example.com", "/run/2");
+  unsubscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_packets(4));
+  std::string got = front.receive();
+  EXPECT_THAT(got, HasSubstr("127.0.0.1:80"));
+  EXPECT_EQ(got[3], 0);
+  EXPECT_EQ(front.receive(), "") << "it still has a node, and had its turn";
+  unsubscribe("example.com", "/run/2");
+  ASSERT_TRUE(run_until_packets(5));
+  ASSERT_TRUE(run_until([&] { return !server_->table().dirty(); }));
+  got = front.receive();
+  ASSERT_NE(got, "");
+  EXPECT_EQ(got[3], 1);
+}
+
+TEST_F(ServerTest, SubscriptionThatComesBackIsNotTakenAndGoesNoFurther) {
+  // The server passes on to itself: the shortest loop there is.
+  options_.resubscribe = {address_of(path_)};
+  options_.own_address = address_of("127.0.0.1:80");
+  serve();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_packets(2));
+  EXPECT_EQ(server_->counters().came_back, 1U);
+  EXPECT_EQ(server_->table().node_count(), 1U);
+}
+
+TEST_F(ServerTest, LoopThroughRoutersThatKnowNoViaEnds) {
+  // One that takes `via` away, as uWSGI's router does.
+  const std::string front_path = dir_ / "front";
+  Peer front(front_path);
+  options_.resubscribe = {address_of(front_path)};
+  options_.own_address = address_of("127.0.0.1:80");
+  serve();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_packets(1));
+  for (int rounds = 0; front.receive() != ""; ++rounds) {
+    ASSERT_LT(rounds, 1);
+    subscribe("example.com", "127.0.0.1:81");
+    ASSERT_TRUE(run_until_packets(2));
+  }
+}
+
+TEST_F(ServerTest, MaterialIsHandedOverBeforeTheNodeIsServedAndAgainWhenRenewed) {
+  options_.serves_sni = true;
+  options_.hold_ms = 0;
+  std::vector<std::string> told;
+  std::optional<std::string> problem;
+  make({{address_of(path_), std::nullopt}});
+  server_->set_hooks(
+      {.on_material =
+           [&](std::string_view key, const Hash128&, SniMaterial material) {
+             EXPECT_EQ(published_, 0);
+             told.push_back(std::string(key) + " " + material.chain);
+             return problem;
+           },
+       .on_pool_gone =
+           [&](std::string_view key) {
+             told.push_back(std::string(key) + " is gone");
+           }});
+  ASSERT_TRUE(server_->bind());
+  start();
+  auto pairs = plain_pairs("example.com", "/run/1");
+  pairs.emplace_back("sni_crt", "-----BEGIN 1");
+  send(encode(pairs));
+  send(encode(pairs));
+  ASSERT_TRUE(run_until_packets(2));
+  EXPECT_THAT(told, ElementsAre("example.com -----BEGIN 1"));
+  published_ = 0;
+  problem = "it is worn out";
+  pairs.back().second = "-----BEGIN 2";
+  send(encode(pairs));
+  ASSERT_TRUE(run_until_packets(3));
+  EXPECT_EQ(told.back(), "example.com -----BEGIN 2");
+  EXPECT_EQ(server_->materials().problem("example.com"), "it is worn out");
+  EXPECT_EQ(server_->table().node_count(), 1U) << "its node is served still";
+  unsubscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until([&] { return told.size() == 3; }));
+  EXPECT_EQ(told.back(), "example.com is gone");
+  EXPECT_EQ(server_->materials().problem("example.com"), "");
+}
+
+TEST_F(ServerTest, MaterialOfARefusedAnnouncementIsNotHandedOver) {
+  options_.serves_sni = true;
+  options_.nodes_max = 0;
+  int told = 0;
+  make({{address_of(path_), std::nullopt}});
+  server_->set_hooks({.on_material =
+                          [&](std::string_view, const Hash128&, SniMaterial) {
+                            ++told;
+                            return std::optional<std::string>();
+                          },
+                      .on_pool_gone = {}});
+  ASSERT_TRUE(server_->bind());
+  start();
+  auto pairs = plain_pairs("example.com", "/run/1");
+  pairs.emplace_back("sni_crt", "-----BEGIN 1");
+  send(encode(pairs));
+  ASSERT_TRUE(run_until_packets(1));
+  EXPECT_EQ(rejected(Rejection::kTableFull), 1U);
+  EXPECT_EQ(told, 0);
+}
+
+TEST_F(ServerTest, CustomerPaysForCertificatesThatHeChanges) {
+  const auto customer = test::Signer::customer();
+  options_.sign_check = SignCheck{.keys = dir_.path()};
+  test::write_file(dir_ / "example.com.pem", customer.public_pem());
+  options_.serves_sni = true;
+  options_.check_shares.owner_us = 10'000;
+  std::uint64_t told = 0;
+  make({{address_of(path_), std::nullopt}});
+  server_->set_hooks({.on_material =
+                          [&](std::string_view, const Hash128&, SniMaterial) {
+                            ++told;
+                            return std::optional<std::string>();
+                          },
+                      .on_pool_gone = {}});
+  ASSERT_TRUE(server_->bind());
+  start();
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    auto pairs = plain_pairs("example.com", "/run/" + std::to_string(i));
+    pairs.emplace_back("sni_crt", "-----BEGIN " + std::to_string(i));
+    send(customer.packet(pairs, clock_.now_unix_s));
+    ASSERT_TRUE(run_until_packets(i + 1));
+  }
+  EXPECT_GE(told, 5U);
+  EXPECT_LE(told, 10U);
+  EXPECT_EQ(rejected(Rejection::kOverBudget), 30U - told);
+}
+
+TEST_F(ServerTest, DrainIsPublishedAndLogged) {
+  serve();
+  subscribe("example.com", "/run/1");
+  subscribe("example.com", "/run/2");
+  ASSERT_TRUE(run_until_packets(2));
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(server_->set_drained("example.com", "/run/1", true),
+            Table::Drain::kDone);
+  EXPECT_EQ(server_->set_drained("example.com", "/run/1", true),
+            Table::Drain::kAlready);
+  EXPECT_EQ(occurrences(testing::internal::GetCapturedStderr(),
+                        "/run/1 drained by an operator"),
+            1U);
+  ASSERT_TRUE(run_until([&] { return !server_->table().dirty(); }));
+  EXPECT_THAT(routed("example.com"), ElementsAre("/run/2"));
 }
 
 TEST_F(ServerTest, MoreStaticNodesThanThereIsRoomForIsAnError) {

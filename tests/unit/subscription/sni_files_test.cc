@@ -33,11 +33,12 @@ class SniFilesTest : public testing::Test {
                       const std::optional<Credentials>& sender) {
     Announcement announcement;
     announcement.sni_crt = value;
-    const auto why = files_.check(announcement, sender);
-    const auto read = files_.read(announcement, sender);
-    EXPECT_EQ(why.has_value(), !read.has_value());
+    const auto source = files_.open(announcement, sender);
+    if (!source) return std::string(to_string(source.error()));
+    const auto read = source->read();
+    EXPECT_TRUE(read);
     if (read) content_ = read->chain;
-    return std::string(why ? to_string(*why) : "accepted");
+    return "accepted";
   }
   void link(const std::string& target, const std::string& name) {
     std::filesystem::create_symlink(target, home_ / name);
@@ -82,8 +83,9 @@ TEST_F(SniFilesTest, WithoutPrefixesAndUnservedNothingIsLookedAt) {
   options_.allow_sni_paths.clear();
   Announcement announcement;
   announcement.sni_key = "/etc/shadow";
-  EXPECT_EQ(files_.check(announcement, {}), std::nullopt);
-  EXPECT_FALSE(files_.read(announcement, {})) << "still not read";
+  const auto source = files_.open(announcement, {});
+  ASSERT_TRUE(source);
+  EXPECT_FALSE(source->any());
 }
 
 TEST_F(SniFilesTest, PathOutsideThePrefixIsRefused) {
@@ -179,12 +181,15 @@ TEST_F(SniFilesTest, MarkMakesTheClientsCertificateMandatory) {
   for (const std::string& value : {path, std::string(kPem)}) {
     Announcement announcement;
     announcement.sni_ca = value;
-    auto optional = files_.read(announcement, sender);
-    ASSERT_TRUE(optional) << value;
-    EXPECT_FALSE(optional->client_required);
+    const auto asking = files_.open(announcement, sender);
+    ASSERT_TRUE(asking) << value;
+    EXPECT_FALSE(asking->read()->client_required);
     const std::string marked = "!" + value;
     announcement.sni_ca = marked;
-    auto required = files_.read(announcement, sender);
+    const auto demanding = files_.open(announcement, sender);
+    ASSERT_TRUE(demanding) << value;
+    EXPECT_NE(demanding->name(), asking->name());
+    const auto required = demanding->read();
     ASSERT_TRUE(required) << value;
     EXPECT_TRUE(required->client_required);
     EXPECT_EQ(required->client_ca, kPem);

@@ -400,6 +400,133 @@ TEST_F(TableLife, PermanentNodeNeitherExpiresNorIsRemoved) {
   EXPECT_THAT(routed(), ElementsAre("/run/1"));
 }
 
+class TableDrain : public TableLife {
+ protected:
+  Table::Drain drain(std::string_view name, bool drained = true,
+                     std::string_view key = "k") {
+    return table_->set_drained(key, name, drained);
+  }
+};
+
+TEST_F(TableDrain, DrainedNodeIsNotRoutedAndAnnouncementsDoNotBringItBack) {
+  add("k", "/run/1");
+  add("k", "/run/2");
+  EXPECT_EQ(drain("/run/1"), Table::Drain::kDone);
+  EXPECT_TRUE(table_->dirty());
+  EXPECT_THAT(routed(), ElementsAre("/run/2"));
+  EXPECT_EQ(add("k", "/run/1"), Change::kRefreshed);
+  EXPECT_THAT(routed(), ElementsAre("/run/2"));
+  auto heavier = announce("k", "/run/1");
+  heavier.weight = 5;
+  EXPECT_EQ(apply(heavier), Change::kChanged);
+  EXPECT_THAT(routed(), ElementsAre("/run/2"));
+  EXPECT_EQ(table_->node_count(), 2U);
+  EXPECT_EQ(drain("/run/1", false), Table::Drain::kDone);
+  EXPECT_THAT(routed(), ElementsAre("/run/1", "/run/2"));
+  EXPECT_EQ(pool()->nodes()[0].weight, 5U);
+}
+
+TEST_F(TableDrain, AddressMayBeWrittenAnyWay) {
+  add("k", "/run/1");
+  EXPECT_EQ(drain("unix:/run/1"), Table::Drain::kDone);
+  EXPECT_EQ(drain("/run/1"), Table::Drain::kAlready);
+  EXPECT_EQ(drain("/run/1", false), Table::Drain::kDone);
+  EXPECT_EQ(drain("/run/1", false), Table::Drain::kAlready);
+}
+
+TEST_F(TableDrain, UnknownKeyAndNodeAreTold) {
+  add("k", "/run/1");
+  EXPECT_EQ(drain("/run/1", true, "other"), Table::Drain::kNoKey);
+  EXPECT_EQ(drain("/run/2"), Table::Drain::kNoNode);
+  EXPECT_EQ(drain(""), Table::Drain::kNoNode);
+  remove("k", "/run/1");
+  EXPECT_EQ(drain("/run/1"), Table::Drain::kNoKey);
+}
+
+TEST_F(TableDrain, LastNodeCanBeDrainedAndItsHitsStay) {
+  add("k", "/run/1");
+  pool()->nodes()[0].runtime->requests.fetch_add(7);
+  drain("/run/1");
+  EXPECT_THAT(routed(), ElementsAre());
+  EXPECT_EQ(pool()->hits(), 7U);
+  EXPECT_EQ(table_->census().drained, 1U);
+  drain("/run/1", false);
+  EXPECT_THAT(routed(), ElementsAre("/run/1"));
+}
+
+TEST_F(TableDrain, LastsAsLongAsTheNodeIsKnown) {
+  add("k", "/run/1");
+  drain("/run/1");
+  remove("k", "/run/1");
+  add("k", "/run/1");
+  EXPECT_THAT(routed(), ElementsAre("/run/1"));
+}
+
+TEST_F(TableDrain, SleepingVassalIsNotWokenAndComesBackDrained) {
+  apply(vassal("v"));
+  EXPECT_EQ(to_wake(), "v");
+  EXPECT_EQ(drain("v"), Table::Drain::kDone);
+  EXPECT_EQ(to_wake(), "");
+  apply(vassal("v", "/run/v"));
+  EXPECT_THAT(routed(), ElementsAre());
+  EXPECT_EQ(drain("/run/v", false), Table::Drain::kDone);
+  EXPECT_THAT(routed(), ElementsAre("/run/v"));
+}
+
+TEST_F(TableDrain, UndrainedNodeIsRampedUp) {
+  Options slow = options();
+  slow.slow_start_ms = 10'000;
+  use(slow);
+  add("k", "/run/1");
+  add("k", "/run/2");
+  pass(20'000);
+  drain("/run/2");
+  pass(1'000);
+  drain("/run/2", false);
+  EXPECT_EQ(pool()->nodes()[1].runtime->eligible_since_ms, clock_.now_ms);
+}
+
+TEST_F(TableLife, CensusCountsEachKind) {
+  ASSERT_TRUE(table_->apply_permanent(announce("fixed", "/run/0")));
+  apply(vassal("v"));
+  for (const char* const node : {"/run/1", "/run/2", "/run/3"}) add("n", node);
+  const Pool* const nodes = pool("n");
+  nodes->nodes()[0].runtime->on_timeout(clock_.now_ms);
+  nodes->nodes()[1].runtime->set_checked(false);
+  ASSERT_EQ(table_->set_drained("n", "/run/1", true), Table::Drain::kDone);
+  const auto census = table_->census();
+  EXPECT_EQ(census.resting, 1U);
+  EXPECT_EQ(census.ill, 1U);
+  EXPECT_EQ(census.sleeping, 1U);
+  EXPECT_EQ(census.drained, 1U);
+  EXPECT_EQ(census.permanent, 1U);
+}
+
+TEST_F(TableLife, PoolThatIsGoneIsToldOnceAndAfterItsHold) {
+  use(options(2'000));
+  std::vector<std::string> gone;
+  table_->on_pool_gone(
+      [&](std::string_view key) { gone.emplace_back(key); });
+  add("k", "/run/1");
+  add("k", "/run/2");
+  (void)table_->build();
+  remove("k", "/run/1");
+  (void)table_->build();
+  EXPECT_THAT(gone, ElementsAre()) << "it has another node";
+  remove("k", "/run/2");
+  (void)table_->build();
+  EXPECT_THAT(gone, ElementsAre()) << "it is held";
+  pass(2'000);
+  table_->expire();
+  (void)table_->build();
+  EXPECT_THAT(gone, ElementsAre("k"));
+  add("k", "/run/1");
+  remove("k", "/run/1");
+  add("k", "/run/1");
+  (void)table_->build();
+  EXPECT_THAT(gone, ElementsAre("k")) << "it came back in time";
+}
+
 TEST_F(TableLife, RemovedNodeDrains) {
   add("k", "/run/1");
   PoolRef kept = PoolRef::share(pool());

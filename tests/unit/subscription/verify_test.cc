@@ -583,6 +583,19 @@ TEST_F(VerifyTest, SourcesAreUidsThenNetworksThenPaths) {
   EXPECT_TRUE(drained("[::ffff:10.0.0.1]:1", "10.0.0.1:2"));
 }
 
+TEST_F(VerifyTest, SourcesHaveNamesForPeople) {
+  const auto name = [](std::optional<Credentials> sender,
+                       const std::string& from) {
+    const auto address = Address::parse(from);
+    return Verifier::source_name({sender, address ? *address : Address()});
+  };
+  EXPECT_EQ(name(Credentials{1, 33, 34}, "/run/x"), "uid 33");
+  EXPECT_EQ(name({}, "10.0.0.1:5"), "10.0.0.1");
+  EXPECT_EQ(name({}, "[2001:db8:1:2:3:4:5:6]:5"), "2001:db8:1:2::/64");
+  EXPECT_EQ(name({}, "/run/x"), "/run/x");
+  EXPECT_EQ(name({}, ""), "unnamed socket");
+}
+
 TEST_F(VerifyTest, NamesWithoutKeyAreLookedForOnlySoOften) {
   int looks = 0;
   const std::string packet = signed_packet();

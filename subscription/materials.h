@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "subscription/hash.h"
+#include "subscription/sni_files.h"
+
+namespace fealty::subscription {
+
+// Hands the certificates that announcements bring to whoever serves them, once
+// for each change: bytes are read when an announcement names other files or
+// texts than before, when a file was written or exchanged since, and again
+// within the two seconds in which a file's times may not tell. A refresh
+// otherwise reads nothing. Control thread only.
+//
+// The nodes of one key may bring different material, such as an RSA and an ECDSA
+// certificate: each SniSource::name() is a source of its own, kSourcesMost a
+// key; another one takes the place of the one longest unheard. A source that has
+// something new replaces what it brought before. All of a key's goes when its
+// pool does.
+//
+// Bounds: some 150 bytes a key that has material; three files of
+// SniFiles::kFileBytesMax a change.
+class Materials {
+ public:
+  static constexpr std::size_t kSourcesMost = 4;
+  // What was refused is offered again so often, since some reasons pass.
+  static constexpr std::int64_t kRetry_ms = 60'000;
+
+  // Takes `material` of `key`, in place of what `source` brought before; `source`
+  // means something within one key only. Returns what is wrong with it, for
+  // people: then the earlier one is expected to stay in use.
+  using Deliver = std::function<std::optional<std::string>(
+      std::string_view key, const Hash128& source, SniMaterial material)>;
+
+  explicit Materials(const Clock& clock) : clock_(clock) {}
+
+  // Without it nothing is read.
+  void set_deliver(Deliver deliver) { deliver_ = std::move(deliver); }
+
+  enum class Outcome : std::uint8_t {
+    kNothing,      // no material, or nobody serves it
+    kUnchanged,
+    kTaken,
+    kRefused,      // problem() says why
+    kStillRefused, // for the same reason as before
+  };
+  [[nodiscard]] Outcome on_announcement(std::string_view key,
+                                        const SniSource& announced);
+  void on_pool_gone(std::string_view key);
+
+  // What is wrong with what the key's nodes bring; empty where nothing is.
+  [[nodiscard]] std::string problem(std::string_view key) const;
+  // Keys that have one.
+  [[nodiscard]] std::size_t problem_count() const;
+  [[nodiscard]] std::size_t key_count() const { return keys_.size(); }
+  // How often bytes were read.
+  [[nodiscard]] std::uint64_t reads() const { return reads_; }
+
+ private:
+  struct Source {
+    Hash128 name;
+    Hash128 state;
+    std::int64_t heard_ms = 0;
+    std::int64_t read_ms = 0;
+    bool settled = false;
+    std::string problem;
+  };
+  struct StringHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>{}(text);
+    }
+  };
+
+  [[nodiscard]] Source& source_of(std::string_view key, const Hash128& name);
+  [[nodiscard]] Outcome take(std::string_view key, Source& source,
+                             const SniSource& announced);
+
+  const Clock& clock_;
+  KeyedHash hash_;
+  Deliver deliver_;
+  std::unordered_map<std::string, std::vector<Source>, StringHash,
+                     std::equal_to<>>
+      keys_;
+  std::uint64_t reads_ = 0;
+};
+
+}  // namespace fealty::subscription

@@ -1,0 +1,270 @@
+#include "subscription/resubscribe.h"
+
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "subscription/snapshot.h"
+#include "wire/uwsgi_packet.h"
+
+namespace fealty::subscription {
+namespace {
+
+constexpr std::int64_t kLogInterval_ms = 1000;
+
+Error failed(const Address& target, std::string_view what,
+             std::string_view why) {
+  return Error{"resubscribe " + target.to_string() + ": " + std::string(what) +
+               ": " + std::string(why)};
+}
+
+std::string random_name() {
+  std::uint64_t bits = 0;
+  const ssize_t got = ::getrandom(&bits, sizeof bits, 0);
+  FEALTY_CHECK(got == static_cast<ssize_t>(sizeof bits));
+  return fmt::format("{:016x}", bits);
+}
+
+bool is_any(const Address& address) {
+  const std::string host = address.host();
+  return host == "0.0.0.0" || host == "::";
+}
+
+bool is_local(const Address& address) {
+  if (address.is_unix()) return true;
+  const std::string host = address.host();
+  return host == "::1" || host.starts_with("127.");
+}
+
+Address with_port(const std::string& host, std::uint16_t port) {
+  const bool v6 = host.find(':') != host.npos;
+  const std::string text = (v6 ? "[" + host + "]:" : host + ":") +
+                           std::to_string(port);
+  const auto address = Address::parse(text);
+  FEALTY_CHECK(address);
+  return *address;
+}
+
+UniqueFd datagram_socket(int family) {
+  return UniqueFd(
+      ::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+std::size_t hops_of(std::string_view via) {
+  return via.empty() ? 0
+                     : static_cast<std::size_t>(
+                           1 + std::count(via.begin(), via.end(), ' '));
+}
+
+bool holds(std::string_view value, std::string_view text) {
+  return value.find(text) != value.npos;
+}
+
+// A private key that would cross a network in the clear.
+bool carries_key_text(const Announcement& announcement) {
+  return holds(announcement.sni_key, "-----BEGIN");
+}
+
+}  // namespace
+
+// One server that is told, and the socket for it.
+class Resubscriber::Target {
+ public:
+  explicit Target(const Address& address)
+      : address_(address), name_(address.to_string()), log_(kLogInterval_ms) {}
+
+  Status open(const Options& options) {
+    own_ = options.own_address;
+    const bool reached_by_family =
+        address_.is_unix() || own_.is_unix() || !is_any(own_) ||
+        own_.family() == address_.family();
+    if (!reached_by_family) {
+      return failed(address_, "the router's own address there",
+                    "none of its listeners has one of that family; set "
+                    "resubscribe_as");
+    }
+    fd_ = datagram_socket(address_.family());
+    if (!fd_.valid()) {
+      return failed(address_, "cannot make a socket", std::strerror(errno));
+    }
+    const auto& from = options.resubscribe_bind;
+    if (!from || from->family() != address_.family()) return Ok{};
+    if (::bind(fd_.get(), from->data(), from->length()) == 0) return Ok{};
+    return failed(address_, "cannot bind to " + from->to_string(),
+                  std::strerror(errno));
+  }
+
+  [[nodiscard]] bool is_local_one() const { return is_local(address_); }
+
+  // The router's own address, as this target can reach it; null where the
+  // system knows no way there now.
+  const Address* own_address() {
+    if (!known_.family()) known_ = find_own();
+    return known_.family() ? &known_ : nullptr;
+  }
+
+  void send(std::span<const char> packet, std::int64_t now_ms) {
+    if (packet.empty()) return drop("it has no room in a packet", now_ms);
+    const ssize_t sent =
+        ::sendto(fd_.get(), packet.data(), packet.size(),
+                 MSG_DONTWAIT | MSG_NOSIGNAL, address_.data(),
+                 address_.length());
+    if (sent >= 0) {
+      ++sent_;
+      return;
+    }
+    const int error = errno;
+    known_ = Address();   // the way there may be another one by now
+    drop(std::strerror(error), now_ms);
+  }
+
+  void drop(std::string_view why, std::int64_t now_ms) {
+    ++dropped_;
+    std::uint64_t left_out = 0;
+    if (!log_.allow(now_ms, &left_out)) return;
+    log::warning("resubscribe: not passed on to {}: {}{}",
+                 log::printable(name_), why,
+                 left_out == 0 ? ""
+                               : fmt::format("; {} more since the last line",
+                                             left_out));
+  }
+
+  [[nodiscard]] TargetCount count() const { return {name_, sent_, dropped_}; }
+
+ private:
+  // A listener on every address has the one from which the target is reached.
+  [[nodiscard]] Address find_own() const {
+    if (own_.is_unix() || !is_any(own_)) return own_;
+    if (address_.is_unix()) {
+      return with_port(own_.family() == AF_INET ? "127.0.0.1" : "::1",
+                       own_.port());
+    }
+    const UniqueFd probe = datagram_socket(address_.family());
+    if (!probe.valid() ||
+        ::connect(probe.get(), address_.data(), address_.length()) != 0) {
+      return {};
+    }
+    sockaddr_storage local{};
+    socklen_t length = sizeof local;
+    auto* const at = reinterpret_cast<sockaddr*>(&local);
+    if (::getsockname(probe.get(), at, &length) != 0) return {};
+    return with_port(Address::from_sockaddr(at, length).host(), own_.port());
+  }
+
+  Address address_;
+  std::string name_;
+  Address own_;            // as configured: may stand for every address
+  Address known_;          // of no family: to be found
+  UniqueFd fd_;
+  log::Limiter log_;
+  std::uint64_t sent_ = 0;
+  std::uint64_t dropped_ = 0;
+};
+
+Resubscriber::Resubscriber(const Options& options, const Clock& clock)
+    : options_(options), clock_(clock), name_(random_name()) {
+  if (options.resubscribe.empty()) return;
+  for (const Address& address : options.resubscribe) {
+    targets_.push_back(std::make_unique<Target>(address));
+  }
+  slots_.resize(kSlots);
+  buffer_.resize(wire::kUwsgiPacketBytesMax);
+}
+
+Resubscriber::~Resubscriber() = default;
+
+Status Resubscriber::open() {
+  for (const auto& target : targets_) {
+    if (Status opened = target->open(options_); !opened) return opened;
+  }
+  return Ok{};
+}
+
+// The names are of one length and no two overlap, but for chance.
+bool Resubscriber::is_own(const Announcement& announcement) const {
+  return enabled() && holds(announcement.via, name_);
+}
+
+void Resubscriber::pass_on(const Announcement& announcement, bool sni_proven) {
+  if (!enabled()) return;
+  if (hops_of(announcement.via) >= kHopsMost || !has_turn(announcement.key)) {
+    ++held_back_;
+    return;
+  }
+  send(announcement, true, sni_proven);
+}
+
+void Resubscriber::withdraw(std::string_view key) {
+  if (!enabled()) return;
+  const std::uint64_t hash = hash_key(key);
+  Slot& slot = slots_[hash % kSlots];
+  if (slot.key == hash) slot = {};
+  Announcement announcement;
+  announcement.key = key;
+  send(announcement, false, false);
+}
+
+bool Resubscriber::has_turn(std::string_view key) {
+  const std::uint64_t hash = hash_key(key);
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  Slot& slot = slots_[hash % kSlots];
+  if (slot.key == hash && now_ms < slot.until_ms) return false;
+  slot = {hash, now_ms + kInterval_ms};
+  return true;
+}
+
+void Resubscriber::send(const Announcement& announcement, bool subscribe,
+                        bool sni_proven) {
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  for (const auto& target : targets_) {
+    const Address* const own = target->own_address();
+    if (own == nullptr) {
+      target->drop("the system knows no way there", now_ms);
+      continue;
+    }
+    const bool with_sni = sni_proven && (target->is_local_one() ||
+                                         !carries_key_text(announcement));
+    target->send(encode(announcement, subscribe, with_sni, *own), now_ms);
+  }
+}
+
+std::span<const char> Resubscriber::encode(const Announcement& announcement,
+                                           bool subscribe, bool with_sni,
+                                           const Address& own) {
+  wire::UwsgiWriter writer(buffer_);
+  writer.add("key", announcement.key);
+  writer.add("address", own.to_string());
+  writer.add("modifier1", std::to_string(announcement.modifier1));
+  writer.add("modifier2", std::to_string(announcement.modifier2));
+  writer.add("cores", "0");
+  writer.add("load", "0");
+  writer.add("weight", "0");
+  const auto add_if_there = [&](std::string_view name, std::string_view value) {
+    if (!value.empty()) writer.add(name, value);
+  };
+  if (with_sni) {
+    add_if_there("sni_key", announcement.sni_key);
+    add_if_there("sni_crt", announcement.sni_crt);
+    add_if_there("sni_ca", announcement.sni_ca);
+  }
+  if (options_.own_protocol == Protocol::kHttp) writer.add("proto", "http");
+  std::string via(announcement.via);
+  if (!via.empty()) via += ' ';
+  writer.add("via", via + name_);
+  const auto packet =
+      writer.finish(wire::kModifierSubscription, subscribe ? 0 : 1);
+  return {packet.data(), packet.size()};
+}
+
+std::vector<Resubscriber::TargetCount> Resubscriber::counts() const {
+  std::vector<TargetCount> counts;
+  for (const auto& target : targets_) counts.push_back(target->count());
+  return counts;
+}
+
+}  // namespace fealty::subscription
