@@ -47,8 +47,8 @@ std::string rule_for(std::string_view key, const http::Host& host) {
 
 std::string failures_of(const NodeRuntime& node) {
   return "could not be reached " +
-         std::to_string(node.connect_failures.load()) + " times, was too slow " +
-         std::to_string(node.timeouts.load()) +
+         std::to_string(node.connect_failures.load()) +
+         " times, was too slow " + std::to_string(node.timeouts.load()) +
          " times, ended without an answer " +
          std::to_string(node.early_closes.load()) + " times";
 }
@@ -190,9 +190,9 @@ std::string explain_json(const StatsSource& source, std::string_view text,
     return dumped(json);
   }
   json["answer"] = route.bad_path ? 400 : 404;
-  json["why"] = route.bad_path
-                    ? "an escape of the path is broken"
-                    : "nothing has subscribed to it, nor to a wildcard above it";
+  json["why"] = route.bad_path ? "an escape of the path is broken"
+                               : "nothing has subscribed to it, nor to a "
+                                 "wildcard above it";
   return dumped(json);
 }
 

@@ -23,8 +23,8 @@ struct Route {
 // PATH_INFO is made, so that what the application sees is what was looked up.
 //
 // With expect_port_in_key a key is always "host:port": the port is the one that
-// the client named, or the scheme's, which is added to `host` then. Keys without
-// a port, wildcards among them, answer for nobody.
+// the client named, or the scheme's, which is added to `host` then. Keys
+// without a port, wildcards among them, answer for nobody.
 //
 // `scratch` has at least path.size() bytes. Any thread; no allocation.
 [[nodiscard]] Route find_route(const subscription::Snapshot& snapshot,

@@ -13,9 +13,10 @@ Session::Wire Session::wire_of(const subscription::Node& node) {
                                                         : Wire::kUwsgi;
 }
 
-// For the first node, whichever it will be. Where nodes speak several protocols,
-// or none is there yet, the head is kept, and a chunked body is collected for
-// all of them: its length is then known when the node is. False: failed.
+// For the first node, whichever it will be. Where nodes speak several
+// protocols, or none is there yet, the head is kept, and a chunked body is
+// collected for all of them: its length is then known when the node is. False:
+// failed.
 bool Session::encode_first(std::string_view bytes,
                            const http::RequestHead& head,
                            const http::Host& host) {

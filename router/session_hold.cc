@@ -37,8 +37,8 @@ bool Session::wakes_vassal() const {
   return context_.options.emperor && !pool_->vassal_to_wake().empty();
 }
 
-// Every node may be tried again then. Whoever sleeps is asked for each time: the
-// Emperor may have missed it.
+// Every node may be tried again then. Whoever sleeps is asked for each time:
+// the Emperor may have missed it.
 void Session::hold() {
   if (wakes_vassal()) static_cast<void>(context_.shared.sleepers.post(pool_));
   tried_.clear();
