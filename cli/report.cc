@@ -37,7 +37,7 @@ bool flag(const Json& object, const char* name) {
 
 std::string age(const Json& node, std::int64_t now_s) {
   const Json* const seen = member(node, "last_check");
-  if (seen == nullptr || !seen->is_number_integer() ||
+  if (flag(node, "static") || seen == nullptr || !seen->is_number_integer() ||
       seen->get<std::int64_t>() == 0) {
     return "-";
   }
@@ -46,8 +46,10 @@ std::string age(const Json& node, std::int64_t now_s) {
 }
 
 std::string state(const Json& node) {
-  if (flag(node, "draining")) return "draining";
+  if (flag(node, "drained")) return "drained";
   if (flag(node, "sleeping")) return "sleeping";
+  const Json* const healthy = member(node, "healthy");
+  if (healthy != nullptr && *healthy == false) return "ill";
   return flag(node, "resting") ? "resting" : "up";
 }
 
@@ -102,7 +104,11 @@ std::string node_line(const Json& node) {
   std::string line = (eligible ? "  + " : "  - ") +
                      log::printable(cell(node, "name")) + " (" +
                      log::printable(cell(node, "proto")) + ", weight " +
-                     cell(node, "weight") + ")";
+                     cell(node, "weight");
+  if (const std::string level = cell(node, "level"); level != "-") {
+    line += ", level " + level;
+  }
+  line += ")";
   const std::string why = cell(node, "why");
   if (why != "-") line += ": " + log::printable(why);
   return line + "\n";
@@ -158,7 +164,9 @@ Result<Explanation> explain_report(std::string_view json) {
   for (const auto& [name, title] :
        {std::pair{"host", "host"}, {"path", "path"}, {"answer", "answer"},
         {"why", "why"}, {"key", "key"}, {"rule", "rule"},
-        {"algorithm", "algorithm"}, {"certificate", "certificate"},
+        {"algorithm", "algorithm"}, {"chooses", "chooses"},
+        {"certificate", "certificate"},
+        {"certificate_problem", "certificate's problem"},
         {"client_policy", "clients' certificates"}}) {
     out.text += field_line(*parsed, name, title);
   }

@@ -21,7 +21,7 @@ namespace fealty::cli {
 
 struct Explanation {
   std::string text;
-  bool answered = false;         // some node would get the request
+  bool answered = false;         // some node is eligible
 };
 [[nodiscard]] Result<Explanation> explain_report(std::string_view json);
 

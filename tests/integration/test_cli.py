@@ -546,6 +546,31 @@ def test_health_is_the_exit_code(scene, router):
     assert "--admin" in said
 
 
+def test_a_node_is_drained_and_taken_back(scene, router):
+    one, two = nodes.Node(scene, "one"), nodes.Node(scene, "two")
+    for node in (one, two):
+        node.subscribe(router, "app.test")
+    router.wait_answering("app.test", ["one", "two"])
+    code, said, _ = ask(router, "drain", "App.Test", one.address)
+    assert (code, said) == (0, f"{one.address} of app.test is drained\n")
+    router.wait_answering("app.test", ["two"])
+    rows = ask(router, "stats", "--key", "app.test")[1].splitlines()[2:]
+    assert {row.split()[2]: row.split()[-1] for row in rows} == {
+        one.address: "drained", two.address: "up"}
+    code, text, _ = ask(router, "explain", "app.test")
+    assert code == 0
+    assert f"- {one.address}" in text and f"+ {two.address}" in text
+    assert ask(router, "undrain", "app.test", one.address)[0] == 0
+    router.wait_answering("app.test", ["one", "two"])
+
+
+def test_a_node_that_is_not_there_is_not_drained(router, node):
+    code, _, said = ask(router, "drain", "app.test", "127.0.0.1:1")
+    assert code == 1
+    assert "404: app.test has no node 127.0.0.1:1" in said
+    assert ask(router, "undrain", "nobody.test", node.address)[0] == 1
+
+
 @pytest.mark.parametrize("action", ["drain", "undrain"])
 def test_drain_posts_key_and_node(scene, action):
     """To an admin listener of the test's own: what is asked of a router, and what of it

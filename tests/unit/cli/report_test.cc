@@ -39,6 +39,25 @@ TEST(StatsReport, ShowsEachNodeOnALine) {
   EXPECT_THAT(*report, HasSubstr("empty.test  lrc"));
 }
 
+TEST(StatsReport, NamesTheStateThatMattersMost) {
+  const auto state = [](const std::string& fields) {
+    const auto report = stats_report(
+        R"({"subscriptions":[{"key":"k","nodes":[{"last_check":1,)" + fields +
+            "}]}]}",
+        "", 3);
+    EXPECT_TRUE(report);
+    const std::string line = report->substr(0, report->size() - 1);
+    const std::size_t heard = line.rfind("  ", line.rfind("  ") - 1);
+    return line.substr(heard + 2);
+  };
+  EXPECT_EQ(state(R"("healthy":true)"), "2s     up");
+  EXPECT_EQ(state(R"("drained":true,"resting":true)"), "2s     drained");
+  EXPECT_EQ(state(R"("sleeping":true)"), "2s     sleeping");
+  EXPECT_EQ(state(R"("healthy":false,"resting":true)"), "2s     ill");
+  EXPECT_EQ(state(R"("resting":true)"), "2s     resting");
+  EXPECT_EQ(state(R"("static":true)"), "-      up");
+}
+
 TEST(StatsReport, ShowsOnePoolIfAsked) {
   const auto report = stats_report(kStats, "empty.test", 100);
   ASSERT_TRUE(report);
@@ -68,7 +87,8 @@ TEST(ExplainReport, SaysWhyEachNodeIsEligible) {
   const auto report = explain_report(R"({
     "host": "a.test", "key": ".test", "rule": "wildcard", "algorithm": "wrr",
     "certificate": null, "nodes": [
-      {"name": "/run/a", "proto": "http", "weight": 1, "eligible": true,
+      {"name": "/run/a", "proto": "http", "weight": 1, "level": 2,
+       "eligible": true,
        "why": "announced"},
       {"name": "/run/b", "proto": "uwsgi", "weight": 1, "eligible": false,
        "why": "rests"}]})");
@@ -76,7 +96,7 @@ TEST(ExplainReport, SaysWhyEachNodeIsEligible) {
   EXPECT_TRUE(report->answered);
   EXPECT_EQ(report->text,
             "host: a.test\nkey: .test\nrule: wildcard\nalgorithm: wrr\nnodes:\n"
-            "  + /run/a (http, weight 1): announced\n"
+            "  + /run/a (http, weight 1, level 2): announced\n"
             "  - /run/b (uwsgi, weight 1): rests\n");
 }
 
