@@ -163,7 +163,7 @@ void explain_pool(const StatsSource& source, const Pool& pool,
     json["why"] =
         wakes ? "nobody is up: a request waits for the vassal to start, up to "
                 "timeouts.spawn"
-              : "every node has left: a request waits up to limits.hold";
+              : "no node is in use: a request waits up to limits.hold";
   }
   json["nodes"] = NodeExplainer(pool, options.emperor.has_value()).nodes();
   add_drained(json["nodes"], source, pool.key());

@@ -186,9 +186,10 @@ void add_rejections(std::string& out, const subscription::Refusals& refused) {
   add("other", refused.others());
 }
 
-void add_node_states(std::string& out, const subscription::Table& table) {
+void add_node_states(std::string& out,
+                     const subscription::NodeCensus& nodes) {
   constexpr std::string_view kName = "fealty_nodes_in_state";
-  const auto census = table.census();
+  const auto census = nodes.counts();
   add_head(out, kName, "gauge",
            "Nodes that rest after a failure, are ill by a check, sleep, are "
            "drained, or are the configuration's.");
@@ -245,7 +246,7 @@ void add_subscriptions(std::string& out, const StatsSource& source) {
              server.table().pool_count());
   add_metric(out, "fealty_nodes", "gauge", "Nodes announced.",
              server.table().node_count());
-  add_node_states(out, server.table());
+  add_node_states(out, server.census());
   add_metric(out, "fealty_certificate_reads_total", "counter",
              "How often certificates were read that announcements brought.",
              server.materials().reads());

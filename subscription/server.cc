@@ -276,6 +276,7 @@ Server::Server(Loop& loop, const Clock& clock, const Options& options)
       options_(options),
       verifier_(options, clock),
       table_(clock, options),
+      census_(table_, clock),
       materials_(clock),
       resubscriber_(options, clock),
       batch_(std::make_unique<Batch>()),
@@ -514,6 +515,7 @@ bool Server::may_log_change() {
 }
 
 void Server::on_expiry() {
+  census_.step();
   if (!may_expire()) return;
   const auto on_drop = [this](std::string_view key,
                               const NodeRecord& record) {

@@ -14,6 +14,7 @@
 #include "base/loop.h"
 #include "base/result.h"
 #include "subscription/announcement.h"
+#include "subscription/census.h"
 #include "subscription/materials.h"
 #include "subscription/options.h"
 #include "subscription/refusals.h"
@@ -80,6 +81,7 @@ class Server {
                                          std::string_view node, bool drained);
 
   [[nodiscard]] const Table& table() const { return table_; }
+  [[nodiscard]] const NodeCensus& census() const { return census_; }
   [[nodiscard]] const Materials& materials() const { return materials_; }
   [[nodiscard]] const Refusals& refusals() const { return refusals_; }
   [[nodiscard]] const Resubscriber& resubscriber() const {
@@ -145,6 +147,7 @@ class Server {
   const Options& options_;
   Verifier verifier_;
   Table table_;
+  NodeCensus census_;
   Materials materials_;
   Resubscriber resubscriber_;
   Table::OnPoolGone pool_gone_;

@@ -535,19 +535,6 @@ NodeRecord* Table::find_named(const PoolRecord& pool,
   return name.empty() ? nullptr : PoolIndex::find_sleeping(pool, name);
 }
 
-Table::Census Table::census() const {
-  Census census;
-  const std::int64_t now_ms = clock_.monotonic_ms();
-  visit_nodes(0, kShards, [&](const NodeRecord& node) {
-    census.resting += node.resting(now_ms) ? 1U : 0U;
-    census.ill += node.healthy() ? 0U : 1U;
-    census.sleeping += node.sleeping ? 1U : 0U;
-    census.drained += node.drained ? 1U : 0U;
-    census.permanent += node.permanent ? 1U : 0U;
-  });
-  return census;
-}
-
 void Table::visit_nodes(std::size_t first, std::size_t count,
                         const VisitNode& visit) const {
   index_.for_each_in(first, count, [&](const PoolRecord& pool) {

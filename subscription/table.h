@@ -105,17 +105,6 @@ class Table {
   [[nodiscard]] Drain set_drained(std::string_view key, std::string_view name,
                                   bool drained);
 
-  // How many nodes there are of a kind; one may be of several.
-  struct Census {
-    std::size_t resting = 0;
-    std::size_t ill = 0;           // a check said so
-    std::size_t sleeping = 0;
-    std::size_t drained = 0;
-    std::size_t permanent = 0;
-  };
-  // Looks at every node: some 30 ms a million.
-  [[nodiscard]] Census census() const;
-
   // The nodes of the keys in `count` of the kShards shards, from `first` on;
   // who is visited may be marked as checked, and kept by a reference. `visit`
   // must not call the table.

@@ -3,10 +3,18 @@ import json
 import threading
 import urllib.parse
 
+import pytest
+
 import clients
 import harness
 import nodes
 import packets
+
+
+@pytest.fixture
+def router(scene):
+    """Requests for an application without a node fail at once here."""
+    return harness.Router(scene, limits={"hold": "0s"})
 
 
 def order(router, what, node, key="app.test"):
@@ -85,7 +93,7 @@ def test_a_real_vassal_is_drained_through_its_announcements(scene, router, vassa
 
 def test_a_static_node_can_be_drained(scene):
     fixed = nodes.Node(scene, "fixed")
-    router = harness.Router(scene, static=[
+    router = harness.Router(scene, limits={"hold": "0s"}, static=[
         {"key": "app.test", "nodes": [fixed.address], "protocol": "uwsgi"}])
     assert order(router, "drain", fixed.address).status == 200
     router.wait_status("app.test", 503)

@@ -852,7 +852,7 @@ TEST_F(ServerTest, MaterialOfARefusedAnnouncementIsNotHandedOver) {
 
 TEST_F(ServerTest, CustomerPaysForCertificatesThatHeChanges) {
   const auto customer = test::Signer::customer();
-  options_.sign_check = SignCheck{.keys = dir_.path(), .skip_uids = {}};
+  options_.sign_check.emplace().keys = dir_.path();
   test::write_file(dir_ / "example.com.pem", customer.public_pem());
   options_.serves_sni = true;
   options_.check_shares.owner_us = 10'000;

@@ -449,7 +449,6 @@ TEST_F(TableDrain, LastNodeCanBeDrainedAndItsHitsStay) {
   drain("/run/1");
   EXPECT_THAT(routed(), ElementsAre());
   EXPECT_EQ(pool()->hits(), 7U);
-  EXPECT_EQ(table_->census().drained, 1U);
   drain("/run/1", false);
   EXPECT_THAT(routed(), ElementsAre("/run/1"));
 }
@@ -484,22 +483,6 @@ TEST_F(TableDrain, UndrainedNodeIsRampedUp) {
   pass(1'000);
   drain("/run/2", false);
   EXPECT_EQ(pool()->nodes()[1].runtime->eligible_since_ms, clock_.now_ms);
-}
-
-TEST_F(TableLife, CensusCountsEachKind) {
-  ASSERT_TRUE(table_->apply_permanent(announce("fixed", "/run/0")));
-  apply(vassal("v"));
-  for (const char* const node : {"/run/1", "/run/2", "/run/3"}) add("n", node);
-  const Pool* const nodes = pool("n");
-  nodes->nodes()[0].runtime->on_timeout(clock_.now_ms);
-  nodes->nodes()[1].runtime->set_checked(false);
-  ASSERT_EQ(table_->set_drained("n", "/run/1", true), Table::Drain::kDone);
-  const auto census = table_->census();
-  EXPECT_EQ(census.resting, 1U);
-  EXPECT_EQ(census.ill, 1U);
-  EXPECT_EQ(census.sleeping, 1U);
-  EXPECT_EQ(census.drained, 1U);
-  EXPECT_EQ(census.permanent, 1U);
 }
 
 TEST_F(TableLife, PoolThatIsGoneIsToldOnceAndAfterItsHold) {
