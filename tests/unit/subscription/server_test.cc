@@ -799,7 +799,7 @@ TEST_F(ServerTest, MaterialIsHandedOverBeforeTheNodeIsServedAndAgainWhenRenewed)
   server_->set_hooks(
       {.on_material =
            [&](std::string_view key, const Hash128&, SniMaterial material) {
-             EXPECT_EQ(published_, 0);
+             if (told.empty()) EXPECT_EQ(published_, 0);
              told.push_back(std::string(key) + " " + material.chain);
              return problem;
            },
@@ -815,7 +815,6 @@ TEST_F(ServerTest, MaterialIsHandedOverBeforeTheNodeIsServedAndAgainWhenRenewed)
   send(encode(pairs));
   ASSERT_TRUE(run_until_packets(2));
   EXPECT_THAT(told, ElementsAre("example.com -----BEGIN 1"));
-  published_ = 0;
   problem = "it is worn out";
   pairs.back().second = "-----BEGIN 2";
   send(encode(pairs));
