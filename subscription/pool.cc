@@ -6,6 +6,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "base/slab.h"
 
 namespace fealty::subscription {
 
@@ -68,7 +69,7 @@ Ref<const Pool> Pool::make(const Parts& parts) {
     bytes += sizeof(Tail) + plan->places.size() * sizeof(LevelPlace) +
              plan->turns.size() * sizeof(std::uint16_t);
   }
-  auto* const pool = new (::operator new(bytes)) Pool;
+  auto* const pool = new (Slab::shared().allocate(bytes)) Pool;
   pool->node_count_ = static_cast<std::uint16_t>(parts.nodes.size());
   pool->sleeping_count_ = static_cast<std::uint16_t>(parts.sleeping.size());
   pool->key_bytes_ = static_cast<std::uint8_t>(parts.key.size());
@@ -98,9 +99,10 @@ void Pool::release() const {
   if (!refs_.drop()) return;
   for (const Node& node : nodes()) node.runtime->release();
   for (const Node& node : sleeping()) node.runtime->release();
+  const std::size_t bytes = key_offset() + key_bytes_;
   if (PoolRuntime* const shared = runtime()) shared->release();
   this->~Pool();
-  ::operator delete(const_cast<Pool*>(this));
+  Slab::shared().free(const_cast<Pool*>(this), bytes);
 }
 
 std::string_view Pool::vassal_to_wake() const {

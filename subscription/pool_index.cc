@@ -1,5 +1,6 @@
 #include "subscription/pool_index.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -46,6 +47,29 @@ PoolRecord* PoolIndex::find(std::string_view key, std::uint64_t hash) const {
   const std::size_t at = block->find(
       tag_of(hash), [&](const PoolRecord& pool) { return pool.key() == key; });
   return at == block->size() ? nullptr : (*block)[at];
+}
+
+// In rounds: each fetches what the one before made known, for all keys.
+void PoolIndex::prefetch(std::span<const std::uint64_t> hashes) const {
+  constexpr std::size_t kAtOnceMost = 64;
+  std::array<const PoolRecord*, kAtOnceMost> pools{};
+  hashes = hashes.first(std::min(hashes.size(), kAtOnceMost));
+  for (const std::uint64_t hash : hashes) {
+    __builtin_prefetch(blocks_[shard_of(hash)]);
+  }
+  for (std::size_t i = 0; i < hashes.size(); ++i) {
+    const Block* const block = blocks_[shard_of(hashes[i])];
+    if (block == nullptr) continue;
+    const std::size_t at = block->lower_bound(tag_of(hashes[i]));
+    if (at == block->size()) continue;
+    pools[i] = (*block)[at];
+    __builtin_prefetch(pools[i]);
+  }
+  for (const PoolRecord* const pool : pools) {
+    if (pool == nullptr) continue;
+    pool->latest->prefetch();
+    if (pool->first != nullptr) pool->first->prefetch();
+  }
 }
 
 PoolRecord& PoolIndex::add(std::string_view key, std::uint64_t hash) {

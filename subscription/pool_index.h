@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <unordered_set>
 
@@ -41,6 +42,8 @@ class PoolIndex {
 
   [[nodiscard]] PoolRecord* find(std::string_view key,
                                  std::uint64_t hash) const;
+  // Begins to fetch the pools of these hashes and their first nodes.
+  void prefetch(std::span<const std::uint64_t> hashes) const;
   // `key` must not be there yet.
   PoolRecord& add(std::string_view key, std::uint64_t hash);
   // The pool must have no nodes left.

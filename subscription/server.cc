@@ -155,7 +155,9 @@ Announcement announcement_of(const StaticNode& node) {
 struct Server::Batch {
   // One byte more than a datagram may have would do; a page's multiple does
   // too, and UDP never fills it.
-  static constexpr std::size_t kBufferBytes = 64 * 1024;
+  // And an odd number of cache lines, so that the fronts of all buffers do not
+  // drive each other out of the same places in the caches.
+  static constexpr std::size_t kBufferBytes = 64 * 1024 + 5 * 64;
   static_assert(kBufferBytes > kDatagramBytesMax);
 
   // Exactly the kernel's credentials: descriptors that somebody sends along
@@ -170,6 +172,9 @@ struct Server::Batch {
   std::array<iovec, kBatch> parts{};
   std::array<sockaddr_storage, kBatch> senders{};
   std::array<Control, kBatch> controls{};
+  // Of the packets in their order, and of those keys that could be read.
+  std::vector<Result<Announcement, Rejection>> parsed;
+  std::vector<std::uint64_t> hashes;
 
   void prepare(bool with_credentials) {
     for (std::size_t i = 0; i < kBatch; ++i) {
@@ -183,6 +188,18 @@ struct Server::Batch {
       if (!with_credentials) continue;
       head.msg_control = &controls[i];
       head.msg_controllen = sizeof controls[i];
+    }
+  }
+  void parse(std::size_t count) {
+    parsed.clear();
+    hashes.clear();
+    for (std::size_t i = 0; i < count; ++i) {
+      if (cut(i)) {
+        parsed.emplace_back(Rejection::kTruncated);
+        continue;
+      }
+      parsed.push_back(parse_announcement(packet(i)));
+      if (parsed.back()) hashes.push_back(hash_key(parsed.back()->key));
     }
   }
   [[nodiscard]] std::string_view packet(std::size_t i) const {
@@ -369,26 +386,21 @@ bool Server::read_batch(Socket& socket) {
                        MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr);
   } while (count < 0 && errno == EINTR);
   if (count <= 0) return false;
+  batch_->parse(static_cast<std::size_t>(count));
+  table_.prefetch(batch_->hashes);
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-    const Address from = batch_->sender(i);
-    if (batch_->cut(i)) {
-      ++counters_.packets;
-      reject(Rejection::kTruncated, "", {std::nullopt, from});
-      continue;
-    }
-    on_datagram(batch_->packet(i), from,
-                socket.with_credentials()
-                    ? credentials_of(batch_->messages[i].msg_hdr)
-                    : std::nullopt);
+    on_datagram(batch_->parsed[i],
+                {socket.with_credentials()
+                     ? credentials_of(batch_->messages[i].msg_hdr)
+                     : std::nullopt,
+                 batch_->sender(i)});
   }
   return count == kBatch;
 }
 
-void Server::on_datagram(std::string_view packet, const Address& from,
-                         const std::optional<Credentials>& sender) {
+void Server::on_datagram(const Result<Announcement, Rejection>& announcement,
+                         const Origin& origin) {
   ++counters_.packets;
-  const Origin origin{sender, from};
-  const auto announcement = parse_announcement(packet);
   if (!announcement) return reject(announcement.error(), "", origin);
   if (resubscriber_.is_own(*announcement)) {
     ++counters_.came_back;
@@ -397,7 +409,7 @@ void Server::on_datagram(std::string_view packet, const Address& from,
   const auto change = take(*announcement, origin);
   if (!change) return reject(change.error(), announcement->key, origin);
   ++counters_.accepted;
-  on_change(*change, *announcement, sender);
+  on_change(*change, *announcement, origin.sender);
 }
 
 Result<Change, Rejection> Server::take(const Announcement& announcement,

@@ -120,8 +120,8 @@ class Server {
   // False where more may be waiting than a turn may read.
   [[nodiscard]] bool read_socket(Socket& socket);
   [[nodiscard]] bool may_expire();
-  void on_datagram(std::string_view packet, const Address& from,
-                   const std::optional<Credentials>& sender);
+  void on_datagram(const Result<Announcement, Rejection>& announcement,
+                   const Origin& origin);
   // Everything between the bytes and the table.
   [[nodiscard]] Result<Change, Rejection> take(
       const Announcement& announcement, const Origin& origin);

@@ -91,7 +91,9 @@ void Snapshot::edit(std::uint64_t hash, std::string_view key, PoolRef pool) {
   Middle& middle = own(root_[step(index, 0)]);
   Low& low = own(middle.children[step(index, 1)]);
   Ref<const Shard>& shard = low.children[step(index, 2)];
+  pool_count_ -= shard == nullptr ? 0 : shard->size();
   shard = Shard::edited(std::move(shard), hash, key, std::move(pool));
+  pool_count_ += shard == nullptr ? 0 : shard->size();
 }
 
 const Shard* Snapshot::shard(std::size_t index) const {
@@ -101,40 +103,41 @@ const Shard* Snapshot::shard(std::size_t index) const {
   return low == nullptr ? nullptr : low->children[step(index, 2)].get();
 }
 
-std::size_t Snapshot::pool_count() const {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < kShards; ++i) {
-    if (const Shard* const its = shard(i)) count += its->size();
-  }
-  return count;
-}
-
-const Pool* Snapshot::find_hashed(std::string_view key,
-                                  std::uint64_t hash) const {
+const Shard* Snapshot::prefetched(std::uint64_t hash) const {
   const Shard* const its = shard(shard_of(hash));
-  return its == nullptr ? nullptr : its->find(key, hash);
+  if (its != nullptr) its->prefetch(hash, pool_count_ >> kShardBits);
+  return its;
 }
 
 const Pool* Snapshot::find_exact(std::string_view key) const {
-  return find_hashed(key, hash_key(key));
+  const std::uint64_t hash = hash_key(key);
+  const Shard* const its = prefetched(hash);
+  return its == nullptr ? nullptr : its->find(key, hash);
 }
 
 // All hashes first: their shards then come from memory side by side.
 const Pool* Snapshot::find_wildcard(std::string_view host) const {
   if (!dotsplit_ || host.front() == '[') return nullptr;
-  std::array<std::string_view, kWildcardSteps> keys;
-  std::array<std::uint64_t, kWildcardSteps> hashes{};
+  struct Step {
+    std::string_view key;
+    std::uint64_t hash = 0;
+    const Shard* shard = nullptr;
+  };
+  std::array<Step, kWildcardSteps> steps;
   std::size_t count = 0;
   for (std::size_t dot = host.find('.');
-       count < keys.size() && dot != host.npos;
+       count < steps.size() && dot != host.npos;
        dot = host.find('.', dot + 1)) {
-    keys[count] = host.substr(dot);
-    hashes[count] = hash_key(keys[count]);
-    __builtin_prefetch(shard(shard_of(hashes[count])));
-    ++count;
+    Step& next = steps[count++];
+    next.key = host.substr(dot);
+    next.hash = hash_key(next.key);
+    next.shard = prefetched(next.hash);
   }
-  for (std::size_t i = 0; i < count; ++i) {
-    if (const Pool* const pool = find_hashed(keys[i], hashes[i])) return pool;
+  for (const Step& each : std::span(steps).first(count)) {
+    if (each.shard == nullptr) continue;
+    if (const Pool* const pool = each.shard->find(each.key, each.hash)) {
+      return pool;
+    }
   }
   return nullptr;
 }

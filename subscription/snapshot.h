@@ -34,6 +34,11 @@ class Shard : private KeyBlock<const Pool> {
     const std::size_t at = place_of(key, hash);
     return at == Block::size() ? nullptr : (*this)[at];
   }
+  // Begins to fetch what find() of this hash will read, if there are some
+  // `count_guess` pools in the shard.
+  void prefetch(std::uint64_t hash, std::size_t count_guess) const {
+    Block::prefetch(tag_of(hash), count_guess);
+  }
   using Block::size;
   using Block::operator[];
 
@@ -47,7 +52,7 @@ class Shard : private KeyBlock<const Pool> {
   [[nodiscard]] std::size_t place_of(std::string_view key,
                                      std::uint64_t hash) const {
     return Block::find(tag_of(hash),
-                       [&](const Pool& pool) { return pool.key() == key; });
+                       [&](const Pool& pool) { return pool.has_key(key); });
   }
 };
 
@@ -83,7 +88,10 @@ class Snapshot {
       : dotsplit_(dotsplit), version_(version) {}
   // A copy with another version, to be edited before it is published.
   Snapshot(const Snapshot& from, std::uint64_t version)
-      : root_(from.root_), dotsplit_(from.dotsplit_), version_(version) {}
+      : root_(from.root_),
+        pool_count_(from.pool_count_),
+        dotsplit_(from.dotsplit_),
+        version_(version) {}
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
 
@@ -112,22 +120,22 @@ class Snapshot {
   // The shard that holds keys of this hash; null: none does.
   [[nodiscard]] const Shard* shard(std::size_t index) const;
   [[nodiscard]] std::uint64_t version() const { return version_; }
-  // Counted anew at each call.
-  [[nodiscard]] std::size_t pool_count() const;
+  [[nodiscard]] std::size_t pool_count() const { return pool_count_; }
 
  private:
   using Low = Branch<Shard>;
   using Middle = Branch<Low>;
 
   void edit(std::uint64_t hash, std::string_view key, PoolRef pool);
-  [[nodiscard]] const Pool* find_hashed(std::string_view key,
-                                        std::uint64_t hash) const;
+  // The shard of this hash, which is being fetched; null: it is empty.
+  [[nodiscard]] const Shard* prefetched(std::uint64_t hash) const;
   [[nodiscard]] const Pool* find_wildcard(std::string_view host) const;
   [[nodiscard]] const Pool* find_mounted(std::string_view host,
                                          std::string_view path,
                                          int levels) const;
 
   std::array<Ref<const Middle>, Branch<Low>::kChildren> root_;
+  std::size_t pool_count_ = 0;
   bool dotsplit_ = true;
   std::uint64_t version_ = 0;
 };

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -72,6 +73,13 @@ class Table {
   // removes it.
   [[nodiscard]] Result<Change, Rejection> apply_permanent(
       const Announcement& announcement);
+
+  // Begins to fetch what apply() will look at for keys of these hashes, of all
+  // of them side by side: a million keys are in no cache, and one after the
+  // other they would wait for memory.
+  void prefetch(std::span<const std::uint64_t> hashes) const {
+    index_.prefetch(hashes);
+  }
 
   struct Expiry {
     std::size_t dropped = 0;

@@ -1,0 +1,74 @@
+#include "base/slab.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <new>
+
+#include "base/check.h"
+
+namespace fealty {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kPassThrough = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool kPassThrough = true;
+#else
+constexpr bool kPassThrough = false;
+#endif
+#else
+constexpr bool kPassThrough = false;
+#endif
+
+constexpr std::size_t rounded(std::size_t bytes) {
+  return (bytes + Slab::kAlignment - 1) / Slab::kAlignment * Slab::kAlignment;
+}
+
+}  // namespace
+
+Slab& Slab::shared() {
+  static Slab* const slab = new Slab;      // objects outlive static destructors
+  return *slab;
+}
+
+void* Slab::allocate(std::size_t bytes) {
+  if (kPassThrough || bytes > kBytesMost) return ::operator new(bytes);
+  FEALTY_CHECK(bytes > 0);
+  Size& size = size_of(bytes);
+  const std::lock_guard lock(size.mutex);
+  if (Free* const first = size.free) {
+    size.free = first->next;
+    return first;
+  }
+  const std::size_t room = rounded(bytes);
+  if (static_cast<std::size_t>(size.end - size.next) < room) add_chunk(size);
+  void* const object = size.next;
+  size.next += room;
+  return object;
+}
+
+void Slab::free(void* object, std::size_t bytes) {
+  if (kPassThrough || bytes > kBytesMost) {
+    ::operator delete(object);
+    return;
+  }
+  Size& size = size_of(bytes);
+  const std::lock_guard lock(size.mutex);
+  size.free = new (object) Free{size.free};
+}
+
+// Chunks grow from small to a huge page, so that a process with few objects
+// stays small.
+void Slab::add_chunk(Size& size) {
+  const std::size_t bytes = size.chunk_bytes;
+  auto* const chunk =
+      static_cast<std::byte*>(::operator new(bytes, std::align_val_t{bytes}));
+  if (bytes == kChunkBytesMost) ::madvise(chunk, bytes, MADV_HUGEPAGE);
+  size.next = chunk;
+  size.end = chunk + bytes;
+  size.chunk_bytes = std::min(bytes * 2, kChunkBytesMost);
+}
+
+}  // namespace fealty
