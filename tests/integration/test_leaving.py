@@ -1,5 +1,6 @@
 """How a node leaves: unsubscribed, silent, frozen. How a reload does not make it leave."""
 import signal
+import threading
 import time
 
 import pytest
@@ -64,6 +65,26 @@ def test_running_requests_finish_after_the_unsubscribe(scene, router):
         harness.wait_until(lambda: vassal.begun()["running"], "the vassal has begun it")
         router.deliver(harness.packets.subscription("app.test", vassal.socket, unsubscribe=True))
         assert client.read_answer().text == "vassal"
+
+
+def test_running_requests_finish_after_their_node_expired(scene, short_router):
+    router, begun, gone = short_router, threading.Event(), threading.Event()
+
+    def behave(seen):
+        if seen.variables["PATH_INFO"] == "/late":
+            begun.set()
+            gone.wait(20)
+        seen.answer(b"node")
+    node = nodes.Node(scene, "node", behave)
+    announcer = nodes.Announcer(scene, router, node, "app.test")
+    router.wait_answering("app.test", ["node"])
+    with router.client() as client:
+        client.send(clients.request_bytes("GET", "/late", host="app.test"))
+        assert begun.wait(20)
+        announcer.silence()
+        router.wait_for_nodes("app.test", 0, seconds=TOLERANCE_SECONDS + 3)
+        gone.set()
+        assert client.read_answer().text == "node"
 
 
 def test_a_reload_does_not_unsubscribe(scene, router):

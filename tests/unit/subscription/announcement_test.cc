@@ -275,10 +275,28 @@ TEST(Announcement, NumbersAreDecimalDigitsWithinBounds) {
   }
   EXPECT_EQ(with("modifier1", "256"), "bad-number");
   EXPECT_EQ(with("modifier2", "256"), "bad-number");
-  EXPECT_EQ(with("cores", "4294967296"), "bad-number");
+  for (const char* field : {"cores", "load", "backup"}) {
+    EXPECT_EQ(with(field, "4294967295"), "accepted") << field;
+    EXPECT_EQ(with(field, "4294967296"), "bad-number") << field;
+  }
   EXPECT_EQ(with("weight", "1000000"), "accepted");
   EXPECT_EQ(with("weight", "1000001"), "bad-number");
+  EXPECT_EQ(with("unix", "253402300799"), "accepted");
+  EXPECT_EQ(with("unix", "253402300800"), "bad-number");
   EXPECT_EQ(with("unix", "9223372036854775808"), "bad-number");
+}
+
+TEST(Announcement, WeightOfZeroMeansOne) {
+  const auto weight = [](const Pairs& more) {
+    Pairs pairs = {{"key", "a"}, {"address", kNode}};
+    pairs.insert(pairs.end(), more.begin(), more.end());
+    const auto decoded = parse_announcement(encode(pairs));
+    return decoded ? decoded->weight : 0;
+  };
+  EXPECT_EQ(weight({}), 1U);
+  EXPECT_EQ(weight({{"weight", "0"}}), 1U);
+  EXPECT_EQ(weight({{"weight", "00"}}), 1U);
+  EXPECT_EQ(weight({{"weight", "2"}}), 2U);
 }
 
 TEST(Announcement, FirstLetterOfProtoDecides) {
@@ -298,7 +316,9 @@ TEST(Announcement, FirstLetterOfProtoDecides) {
 }
 
 TEST(Announcement, OtherValuesAreBounded) {
-  EXPECT_EQ(with("algo", "wrr"), "accepted");
+  for (const char* algorithm : {"wrr", "lrc", "wlrc", "iphash", "sticky"}) {
+    EXPECT_EQ(with("algo", algorithm), "accepted") << algorithm;
+  }
   EXPECT_EQ(with("algo", "best"), "bad-value");
   EXPECT_EQ(with("notify", ""), "accepted");
   EXPECT_EQ(with("notify", std::string(256, 'x')), "bad-value");

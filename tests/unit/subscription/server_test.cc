@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -507,6 +508,72 @@ TEST_F(ServerTest, OtherUidNeedsASignature) {
   EXPECT_EQ(server_->table().node_count(), 0U);
 }
 
+// In a process of an ordinary user's: a datagram that claims to be root's, then
+// an honest one. Whether the kernel refused the claim, and took the other.
+enum class Forgery : int { kRefused, kTaken, kHonestRefused, kNotTried };
+
+Forgery forge_credentials(const Address& to, std::string packet) {
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(::connect(fd.get(), to.data(), to.length()), 0);
+  union {
+    cmsghdr alignment;
+    char bytes[CMSG_SPACE(sizeof(ucred))];
+  } control{};
+  iovec part{packet.data(), packet.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = &control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_CREDENTIALS;
+  head->cmsg_len = CMSG_LEN(sizeof(ucred));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uid_t kNobody = 65534;
+    const bool dropped = ::getuid() != 0 || (::setgid(kNobody) == 0 &&
+                                             ::setuid(kNobody) == 0);
+    if (!dropped) ::_exit(static_cast<int>(Forgery::kNotTried));
+    const ucred root{::getpid(), 0, 0};
+    std::memcpy(CMSG_DATA(head), &root, sizeof root);
+    const bool taken = ::sendmsg(fd.get(), &message, 0) >= 0;
+    const bool honest = ::send(fd.get(), packet.data(), packet.size(), 0) >= 0;
+    ::_exit(static_cast<int>(taken    ? Forgery::kTaken
+                             : honest ? Forgery::kRefused
+                                      : Forgery::kHonestRefused));
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  return static_cast<Forgery>(WEXITSTATUS(status));
+}
+
+TEST_F(ServerTest, ForgedCredentialsDoNotPassTheKernel) {
+  options_.sign_check = SignCheck{};
+  options_.sign_check->keys = dir_.path();
+  options_.sign_check->skip_uids = {0};
+  serve();
+  const Forgery forgery = forge_credentials(
+      address_of(path_), encode(plain_pairs("example.com", "/run/1")));
+  if (forgery == Forgery::kNotTried) GTEST_SKIP() << "there is no other user";
+  EXPECT_EQ(forgery, Forgery::kRefused);
+  ASSERT_TRUE(run_until_packets(1));
+  EXPECT_EQ(server_->counters().packets, 1U) << "the honest one";
+  EXPECT_EQ(rejected(Rejection::kUnsigned), 1U);
+  EXPECT_EQ(server_->table().node_count(), 0U);
+}
+
+TEST_F(ServerTest, SenderOverUdpIsNobodyOfTrust) {
+  options_.sign_check = SignCheck{};
+  options_.sign_check->keys = dir_.path();
+  options_.sign_check->skip_uids = {0, ::getuid()};
+  serve_udp();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_packets(1));
+  EXPECT_EQ(rejected(Rejection::kUnsigned), 1U);
+}
+
 TEST_F(ServerTest, SignedVectorIsServed) {
   test::write_file(dir_ / ".bar.example.com.pem",
                    test::vector_file("customer.pub"));
@@ -693,6 +760,22 @@ TEST_F(ServerTest, ComingAndGoingIsLoggedSoThatNoLineBreaks) {
   EXPECT_THAT(lines,
               HasSubstr("/run/2 removed: silent for longer than 100 ms"));
   EXPECT_EQ(occurrences(lines, "\n"), 4U);
+}
+
+TEST_F(ServerTest, PauseOfExpiryIsSaidOnce) {
+  options_.tolerance_ms = 100;
+  serve();
+  for (int i = 0; i < 8; ++i) {
+    subscribe("example.com", "/run/" + std::to_string(i));
+  }
+  ASSERT_TRUE(run_until_packets(8));
+  testing::internal::CaptureStderr();
+  clock_.now_ms += 101;
+  int turns = 0;
+  ASSERT_TRUE(run_until([&] { return ++turns > 6; }));
+  const std::string lines = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(occurrences(lines, "all nodes fell silent at once"), 1U) << lines;
+  EXPECT_EQ(server_->table().node_count(), 8U);
 }
 
 TEST_F(ServerTest, FlappingNodesDoNotFloodTheLog) {

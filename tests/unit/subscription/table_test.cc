@@ -108,6 +108,22 @@ TEST_F(TableTest, ChangedWeightOrModifierIsPublished) {
   EXPECT_EQ(apply(changed), Change::kRefreshed);
 }
 
+TEST_F(TableTest, ChangedBackupLevelOrProtocolIsPublished) {
+  add("k", "/run/1");
+  add("k", "/run/2");
+  auto changed = announce("k", "/run/1");
+  changed.backup = 1;
+  EXPECT_EQ(apply(changed), Change::kChanged);
+  EXPECT_THAT(routed("k"), ElementsAre("/run/2", "/run/1"));
+  changed.protocol = Protocol::kHttp;
+  EXPECT_EQ(apply(changed), Change::kChanged);
+  const auto snapshot = table_.build();
+  const auto nodes = snapshot->find_exact("k")->nodes();
+  EXPECT_EQ(nodes[0].protocol, Protocol::kUwsgi);
+  EXPECT_EQ(nodes[1].protocol, Protocol::kHttp);
+  EXPECT_EQ(apply(changed), Change::kRefreshed);
+}
+
 TEST_F(TableTest, SameAddressWrittenOtherwiseIsTheSameNode) {
   EXPECT_EQ(add("k", "/run/1"), Change::kAdded);
   EXPECT_EQ(add("k", "unix:/run/1"), Change::kRefreshed);
