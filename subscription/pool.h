@@ -64,10 +64,6 @@ class Pool {
     __builtin_prefetch(this);
     __builtin_prefetch(reinterpret_cast<const char*>(this) + 64);
   }
-  [[nodiscard]] bool has_key(std::string_view key) const {
-    prefetch();
-    return this->key() == key;
-  }
   [[nodiscard]] Algorithm algorithm() const { return algorithm_; }
   // Nodes of several protocols: what is encoded for one is not for all.
   [[nodiscard]] bool mixed_protocols() const { return mixed_protocols_; }

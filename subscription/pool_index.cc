@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "subscription/snapshot.h"
+#include "base/key_hash.h"
 
 namespace fealty::subscription {
 namespace {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "subscription/key_block.h"
+#include "base/key_block.h"
 #include "subscription/node.h"
 #include "subscription/pool.h"
 

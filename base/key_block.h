@@ -9,7 +9,7 @@
 #include "base/ref.h"
 #include "base/slab.h"
 
-namespace fealty::subscription {
+namespace fealty {
 
 // Where a key's hash leads: to one of kShards blocks, and there, by its tag, to
 // a few candidates. 32,768 blocks hold some 30 keys each of a million.
@@ -115,4 +115,4 @@ class KeyBlock {
   std::uint32_t count_;
 };
 
-}  // namespace fealty::subscription
+}  // namespace fealty

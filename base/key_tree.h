@@ -1,0 +1,208 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "base/key_block.h"
+#include "base/key_hash.h"
+#include "base/ref.h"
+
+namespace fealty {
+
+// An immutable set of items by key; owns a reference to each. T offers key(),
+// acquire() and release().
+template <typename T>
+class Shard : private KeyBlock<const T> {
+  using Block = KeyBlock<const T>;
+
+ public:
+  // The shard `from` (null: empty; may be taken apart if nobody else has it)
+  // with `item` under its key, or without `key` where `item` is null. Null
+  // where nothing is left.
+  [[nodiscard]] static Ref<const Shard> edited(Ref<const Shard> from,
+                                               std::uint64_t hash,
+                                               std::string_view key,
+                                               Ref<const T> item) {
+    const std::uint16_t tag = tag_of(hash);
+    const std::size_t count = from == nullptr ? 0 : from->size();
+    std::size_t at = from == nullptr ? 0 : from->place_of(key, hash);
+    const std::size_t taken = at == count ? 0 : 1;
+    if (taken == 0 && from != nullptr) at = from->lower_bound(tag);
+    const std::size_t put = item == nullptr ? 0 : 1;
+    if (taken == 0 && put == 0) return from;
+    if (count - taken + put == 0) return {};
+
+    auto* const made = Block::template make<Shard>(count - taken + put);
+    if (put == 1) made->set(at, tag, item.detach());
+    if (from != nullptr) {
+      made->copy(0, *from, 0, at);
+      made->copy(at + put, *from, at + taken, count - at - taken);
+    }
+    hand_over(std::move(from), taken == 1, at, *made, put == 1);
+    return Ref<const Shard>::adopt(made);
+  }
+
+  [[nodiscard]] const T* find(std::string_view key, std::uint64_t hash) const {
+    const std::size_t at = place_of(key, hash);
+    return at == Block::size() ? nullptr : (*this)[at];
+  }
+  // Begins to fetch what find() of this hash will read, if there are some
+  // `count_guess` items in the shard.
+  void prefetch(std::uint64_t hash, std::size_t count_guess) const {
+    Block::prefetch(tag_of(hash), count_guess);
+  }
+  using Block::size;
+  using Block::operator[];
+
+  void acquire() const { Block::refs().add(); }
+  void release() const {
+    if (!Block::refs().drop()) return;
+    for (std::size_t i = 0; i < size(); ++i) (*this)[i]->release();
+    Block::free(const_cast<Shard*>(this));
+  }
+
+ private:
+  friend Block;                            // make()
+  explicit Shard(std::uint32_t count) : Block(count) {}
+  ~Shard() = default;
+
+  [[nodiscard]] std::size_t place_of(std::string_view key,
+                                     std::uint64_t hash) const {
+    return Block::find(tag_of(hash), [&](const T& item) {
+      // A short key ends in the item's second cache line.
+      __builtin_prefetch(reinterpret_cast<const char*>(&item) + 64);
+      return item.key() == key;
+    });
+  }
+  // The references of what was copied to `made`: moved along where nobody else
+  // has `from`, added to otherwise. The place `at` was taken out of the one and
+  // put into the other.
+  static void hand_over(Ref<const Shard> from, bool taken, std::size_t at,
+                        const Shard& made, bool put) {
+    if (from != nullptr && from->refs().unique()) {
+      if (taken) (*from)[at]->release();
+      Block::free(const_cast<Shard*>(from.detach()));
+      return;
+    }
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      if (!put || i != at) made[i]->acquire();
+    }
+  }
+};
+
+// A version of a set of items by key. A tree of three steps to kShards shards,
+// so that a copy shares all with the first but the way to what is edited: some
+// 130 pointers to copy for a change, however many keys there are. Edited by one
+// thread before it is shown to others; immutable from then on, and read by any
+// thread through plain pointers, which live as long as this version does.
+template <typename T>
+class KeyTree {
+ public:
+  void put(Ref<const T> item) {
+    const std::string_view key = item->key();
+    edit(hash_key(key), key, std::move(item));
+  }
+  void remove(std::string_view key) { edit(hash_key(key), key, {}); }
+
+  [[nodiscard]] const T* find(std::string_view key) const {
+    const std::uint64_t hash = hash_key(key);
+    const Shard<T>* const its = prefetched(hash);
+    return its == nullptr ? nullptr : its->find(key, hash);
+  }
+  // What is under ".rest" of `host`, from the most to the least specific, at
+  // most Steps; null: nothing is. All hashes first: their shards then come from
+  // memory side by side.
+  template <std::size_t Steps>
+  [[nodiscard]] const T* find_above(std::string_view host) const {
+    struct Step {
+      std::string_view key;
+      std::uint64_t hash = 0;
+      const Shard<T>* shard = nullptr;
+    };
+    std::array<Step, Steps> steps;
+    std::size_t count = 0;
+    for (std::size_t dot = host.find('.'); count < Steps && dot != host.npos;
+         dot = host.find('.', dot + 1)) {
+      Step& next = steps[count++];
+      next.key = host.substr(dot);
+      next.hash = hash_key(next.key);
+      next.shard = prefetched(next.hash);
+    }
+    for (const Step& each : std::span(steps).first(count)) {
+      if (each.shard == nullptr) continue;
+      if (const T* const item = each.shard->find(each.key, each.hash)) {
+        return item;
+      }
+    }
+    return nullptr;
+  }
+  // The shard of this index; null: it would be empty.
+  [[nodiscard]] const Shard<T>* shard(std::size_t index) const {
+    const Middle* const middle = root_[step(index, 0)].get();
+    if (middle == nullptr) return nullptr;
+    const Low* const low = middle->children[step(index, 1)].get();
+    return low == nullptr ? nullptr : low->children[step(index, 2)].get();
+  }
+  [[nodiscard]] std::size_t count() const { return count_; }
+
+ private:
+  static constexpr std::size_t kStepBits = 5;
+  static constexpr std::size_t kChildren = std::size_t{1} << kStepBits;
+  static_assert(3 * kStepBits == kShardBits);
+
+  // One step of the way to a shard.
+  template <typename Child>
+  struct Branch {
+    std::array<Ref<const Child>, kChildren> children;
+
+    void acquire() const { refs.add(); }
+    void release() const {
+      if (refs.drop()) delete this;
+    }
+    RefCount refs;
+    Branch() = default;
+    Branch(const Branch& other) : children(other.children) {}
+    Branch& operator=(const Branch&) = delete;
+  };
+  using Low = Branch<Shard<T>>;
+  using Middle = Branch<Low>;
+
+  static constexpr std::size_t step(std::size_t shard, std::size_t which) {
+    return (shard >> ((2 - which) * kStepBits)) & (kChildren - 1);
+  }
+  // The shard of this hash, which is being fetched; null: it is empty.
+  [[nodiscard]] const Shard<T>* prefetched(std::uint64_t hash) const {
+    const Shard<T>* const its = shard(shard_of(hash));
+    if (its != nullptr) its->prefetch(hash, count_ >> kShardBits);
+    return its;
+  }
+  // `child` as something that only this writer holds: itself, if that is so
+  // already, or a copy.
+  template <typename Child>
+  static Child& own(Ref<const Child>& child) {
+    if (child == nullptr) {
+      child = Ref<const Child>::adopt(new Child);
+    } else if (!child->refs.unique()) {
+      child = Ref<const Child>::adopt(new Child(*child));
+    }
+    return const_cast<Child&>(*child);
+  }
+  void edit(std::uint64_t hash, std::string_view key, Ref<const T> item) {
+    const std::size_t index = shard_of(hash);
+    Middle& middle = own(root_[step(index, 0)]);
+    Low& low = own(middle.children[step(index, 1)]);
+    Ref<const Shard<T>>& shard = low.children[step(index, 2)];
+    count_ -= shard == nullptr ? 0 : shard->size();
+    shard = Shard<T>::edited(std::move(shard), hash, key, std::move(item));
+    count_ += shard == nullptr ? 0 : shard->size();
+  }
+
+  std::array<Ref<const Middle>, kChildren> root_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace fealty
