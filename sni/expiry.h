@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sni/snapshot.h"
+
+namespace fealty::sni {
+
+// Which identities expire soonest. Walks a snapshot in steps, so that a hundred
+// thousand of them do not hold up the control thread; the answer is that of the
+// last walk that came to its end. Control thread only.
+class ExpiryScan {
+ public:
+  static constexpr std::size_t kSoonestMax = 20;
+
+  struct Entry {
+    std::string name;
+    std::int64_t not_after_s = 0;
+  };
+
+  // Looks at up to `shards` further shards (32,768 are all; some three names
+  // each of 100,000) of the walk that is under way, or begins one over
+  // `identities`. True where it has come to its end.
+  bool step(const SnapshotPtr& identities, std::int64_t alarm_before_s,
+            std::size_t shards);
+
+  // Of the last whole walk: the soonest, in order; and how many there were that
+  // expire before the walk's `alarm_before_s`.
+  [[nodiscard]] const std::vector<Entry>& soonest() const { return soonest_; }
+  [[nodiscard]] std::size_t alarms() const { return alarms_; }
+
+ private:
+  struct Candidate {
+    std::int64_t not_after_s;
+    const Identity* identity;              // the walked snapshot's
+    bool operator<(const Candidate& other) const {
+      return not_after_s < other.not_after_s;
+    }
+  };
+
+  void look_at(const Identity& identity);
+  void finish();
+
+  SnapshotPtr walked_;
+  std::size_t next_shard_ = 0;
+  std::int64_t alarm_before_s_ = 0;
+  std::size_t walked_alarms_ = 0;
+  std::vector<Candidate> heap_;            // the latest of the soonest on top
+  std::vector<Entry> soonest_;
+  std::size_t alarms_ = 0;
+};
+
+}  // namespace fealty::sni
