@@ -21,8 +21,8 @@ namespace fealty::sni {
 struct IdentityPem {
   std::string_view chain;
   std::string_view key;
-  std::string_view client_ca;            // "": no certificates are asked for
-  std::string_view client_crl;
+  std::string_view client_ca{};          // "": no certificates are asked for
+  std::string_view client_crl{};
   bool client_demanded = false;
   int client_depth = 2;
 };

@@ -6,7 +6,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,9 +17,11 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "sni/certificate.h"
 #include "sni/client.h"
 #include "sni/connection.h"
 #include "sni/openssl.h"
+#include "sni/pem.h"
 #include "sni/store.h"
 
 // Certificates made on the spot, and clients that speak TLS to a Connection
@@ -47,6 +51,15 @@ inline std::shared_ptr<EVP_PKEY> make_key(const std::string& curve = "P-256") {
 inline std::shared_ptr<EVP_PKEY> make_rsa_key(unsigned bits = 2048) {
   EVP_PKEY* const key = EVP_RSA_gen(bits);
   FEALTY_CHECK(key != nullptr);
+  return {key, EVP_PKEY_free};
+}
+// One that takes seconds to make.
+inline std::shared_ptr<EVP_PKEY> key_in(const std::string& file) {
+  const std::string path = std::string(FEALTY_TEST_DATA "/sni/") + file;
+  BIO* const from = BIO_new_file(path.c_str(), "r");
+  EVP_PKEY* const key = PEM_read_bio_PrivateKey(from, nullptr, nullptr, nullptr);
+  FEALTY_CHECK(key != nullptr);
+  BIO_free(from);
   return {key, EVP_PKEY_free};
 }
 inline std::shared_ptr<EVP_PKEY> make_ed25519_key() {
@@ -220,6 +233,7 @@ struct Ask {
   SessionPtr session = nullptr;              // to be resumed
   std::string signatures = "";               // "RSA-PSS+SHA256:…"
   std::string protocols = "";                // ALPN, in wire form
+  bool verifies = false;                     // the server's chain: in vain
 };
 
 // What came of a handshake, seen from both sides.
@@ -279,6 +293,9 @@ class Server {
     }
     drive(client.get(), connection, outcome);
     if (outcome.done) note(client.get(), connection, outcome);
+    if (ask.version < TLS1_3_VERSION) {    // tells nobody of renewed tickets
+      outcome.session = {SSL_get1_session(client.get()), SSL_SESSION_free};
+    }
     SSL_shutdown(client.get());            // or the session counts as broken
     return outcome;
   }
@@ -312,6 +329,7 @@ class Server {
       to->session = {session, SSL_SESSION_free};
       return 1;
     });
+    if (ask.verifies) SSL_CTX_set_verify(it, SSL_VERIFY_PEER, nullptr);
     if (!ask.signatures.empty()) {
       FEALTY_CHECK(SSL_CTX_set1_sigalgs_list(it, ask.signatures.c_str()) == 1);
     }
