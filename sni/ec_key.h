@@ -30,7 +30,7 @@ inline constexpr std::size_t kScalarBytesMax = 66;
 // This costs 2 us and 2.2 KiB; OpenSSL's own ways to one cost 23 us
 // (EVP_PKEY_fromdata) to 560 us (the decoders), which a handshake among many
 // identities would notice. Hence the low-level functions, which OpenSSL 3 calls
-// deprecated; nothing but this file uses them (docs/decisions/0007).
+// deprecated; nothing but this file uses them (docs/decisions/0010).
 //
 // The key's method is a copy of the standard one: OpenSSL then signs with the
 // key as it is, and does not hang a second copy on it that its providers would

@@ -131,8 +131,8 @@ TEST_P(NoBypass, SessionIsNotResumedUnderAnotherNameOfTheSamePolicy) {
   EXPECT_FALSE(other.resumed);
 }
 
-// Guard: the same, and Connection::client asks for a policy. No certificate
-// follows its owner to where none was asked for.
+// Guard: the same. No certificate follows its owner to where none was asked
+// for.
 TEST_P(NoBypass, SessionOfAGuardedNameBringsNoClientToAnUnguardedOne) {
   const SessionPtr session = session_of("a.example.com", &client_a_);
   for (const char* const name : {"open.example.com", "", "unknown.org"}) {

@@ -289,7 +289,10 @@ class Server {
       SSL_set_tlsext_host_name(client.get(), ask.name.c_str());
     }
     if (ask.session != nullptr) {
-      SSL_set_session(client.get(), ask.session.get());
+      // A copy: OpenSSL's client uses one of TLS 1.3 only once, others do not.
+      const SessionPtr copy(SSL_SESSION_dup(ask.session.get()),
+                            SSL_SESSION_free);
+      SSL_set_session(client.get(), copy.get());
     }
     drive(client.get(), connection, outcome);
     if (outcome.done) note(client.get(), connection, outcome);
