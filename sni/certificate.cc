@@ -61,6 +61,11 @@ std::optional<std::int64_t> unix_time_of(const ASN1_TIME* time) {
   return std::int64_t{::timegm(&parts)};
 }
 
+bool is_self_issued(const X509* certificate) {
+  return X509_NAME_cmp(X509_get_subject_name(certificate),
+                       X509_get_issuer_name(certificate)) == 0;
+}
+
 bool has_weak_digest(X509* certificate) {
   constexpr int kSecurityBitsMin = 112;        // SHA-1 has 80 at the most
   int digest = 0;

@@ -33,6 +33,9 @@ inline constexpr std::size_t kChainMax = 8;
 // Seconds since 1970; empty where the time is none.
 [[nodiscard]] std::optional<std::int64_t> unix_time_of(const ASN1_TIME* time);
 
+// A root, as many chains have it at their end: nobody relies on its signature.
+[[nodiscard]] bool is_self_issued(const X509* certificate);
+
 // Whether it is signed with a digest that can be forged.
 [[nodiscard]] bool has_weak_digest(X509* certificate);
 

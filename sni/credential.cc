@@ -230,7 +230,10 @@ Result<Ref<const Chain>, Refusal> chain_of(
   for (std::size_t i = 1; i < certificates.size(); ++i) {
     CertificatePtr certificate = parse_certificate(certificates[i].span());
     if (certificate == nullptr) return Refusal::kBadCertificate;
-    if (has_weak_digest(certificate.get())) return Refusal::kWeakDigest;
+    if (!is_self_issued(certificate.get()) &&
+        has_weak_digest(certificate.get())) {
+      return Refusal::kWeakDigest;
+    }
     if (sk_X509_push(stack.get(), certificate.get()) == 0) {
       return Refusal::kBadCertificate;
     }

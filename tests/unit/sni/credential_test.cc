@@ -201,9 +201,23 @@ TEST_F(CredentialTest, WeakDigestsAreRefusedInTheWholeChain) {
   weak.key = test::make_rsa_key();
   weak.digest = EVP_md5();
   EXPECT_EQ(why_not(make_certificate(weak)), text(Refusal::kWeakDigest));
+  const Made root = test::make_ca("root");
+  Wish sub;
+  sub.subject = {{"CN", "sub"}};
+  sub.issuer = &root;
+  sub.digest = EVP_sha1();
   const Made made = make_certificate({});
-  EXPECT_EQ(why_not(made.pem() + make_certificate(weak).pem(), made.key_pem()),
+  EXPECT_EQ(why_not(made.pem() + make_certificate(sub).pem(), made.key_pem()),
             text(Refusal::kWeakDigest));
+}
+
+// Nobody relies on a root's own signature; many are older than SHA-256.
+TEST_F(CredentialTest, RootAtTheEndOfAChainMayBeOld) {
+  Wish old;
+  old.digest = EVP_sha1();
+  const Made made = make_certificate({});
+  EXPECT_EQ(why_not(made.pem() + make_certificate(old).pem(), made.key_pem()),
+            "");
 }
 
 TEST_F(CredentialTest, ChainWithAShortIntermediateKeyIsRefused) {
