@@ -74,7 +74,13 @@ class IoWatcher {
   void stop() {
     if (loop_ != nullptr) ev_io_stop(loop_, &io_);
   }
+  // The callback comes as if the kernel had said so, in this turn of the loop;
+  // not if the watcher is stopped, or watches something else, before that.
+  void feed(int events) { ev_feed_event(loop_, &io_, events); }
   [[nodiscard]] bool active() const { return ev_is_active(&io_); }
+  [[nodiscard]] bool watches(int event) const {
+    return ev_is_active(&io_) && (io_.events & event) != 0;
+  }
 
  private:
   struct ev_loop* loop_ = nullptr;

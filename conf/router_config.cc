@@ -33,6 +33,8 @@ constexpr std::uint64_t kMountpointsMost = 16;
 constexpr std::size_t kTargetsMax = 16;
 constexpr std::uint64_t kChecksInARowMost = 100;
 constexpr std::size_t kCheckPathBytesMax = 1024;
+constexpr std::uint64_t kClientDepthMost = 10;
+constexpr std::uint64_t kAlarmDaysMost = 365;
 constexpr std::uint64_t kFdMost = 65'535;
 // The last uid that is a user: -1 means "none" to the kernel.
 constexpr std::uint64_t kUidMost = 4'294'967'294;
@@ -85,6 +87,11 @@ class Reader {
     read_admin(file);
     file.unserved("access_log");
     file.finish();
+    const auto& listeners = router.listeners;
+    loaded_.config.subscription.serves_sni = std::any_of(
+        listeners.begin(), listeners.end(), [](const auto& listener) {
+          return listener.protocol == router::ListenerProtocol::kHttps;
+        });
     loaded_.dump = dump_.take();
     return std::move(loaded_);
   }
@@ -106,24 +113,52 @@ class Reader {
   router::ListenerOptions read_listener(Section& item) {
     router::ListenerOptions listener;
     const Value* address = read_listener_address(item, listener);
-    std::size_t protocol = 0;
-    const Value* served = item.scalar(
-        "protocol", protocol, WordFormat{{"http", "https", "uwsgi"}, 1});
-    const bool is_http = served != nullptr || item.find("protocol") == nullptr;
+    // In the order of router::ListenerProtocol.
+    read_word(item, "protocol", listener.protocol,
+              WordFormat{{"http", "https", "uwsgi"}, 2});
     read_mode(item, listener.address, listener.mode);
-    for (const std::string_view key : {"certificate", "key"}) {
-      const Value* value = item.find(key);
-      if (value != nullptr && is_http) {
+    if (listener.protocol == router::ListenerProtocol::kHttps) {
+      read_identity(item, listener.identity);
+    } else {
+      for (const std::string_view key : {"certificate", "key", "client_ca"}) {
+        const Value* value = item.find(key);
+        if (value == nullptr) continue;
         item.problem(value->at, key, "only protocol https has it");
       }
     }
     item.unserved("proxy_protocol");
     item.unserved("trusted");
-    item.unserved("redirect_to_https");
+    const Value* redirects = item.scalar(
+        "redirect_to_https", listener.redirect_to_https, BooleanFormat{});
+    if (listener.redirect_to_https &&
+        listener.protocol == router::ListenerProtocol::kHttps) {
+      item.problem(redirects->at, "redirect_to_https",
+                   "this listener speaks HTTPS itself");
+    }
     if (address != nullptr && listener.inherited_fd < 0) {
       note_use(item, "address", "tcp", listener.address, address->at);
     }
     return listener;
+  }
+
+  void read_identity(Section& item, sni::DefaultIdentity& identity) {
+    const PathFormat path{folder_};
+    item.required("certificate", identity.certificate, path);
+    item.required("key", identity.key, path);
+    const Value* ca = item.find("client_ca");
+    if (ca == nullptr || ca->kind != Value::Kind::kScalar) {
+      std::optional<std::string> none;
+      item.scalar("client_ca", none, Nullable<PathFormat>{{folder_}});
+      return;
+    }
+    // "!" in front demands a certificate, as in announcements.
+    std::string_view text = ca->text;
+    const std::string mark = text.starts_with('!') ? "!" : "";
+    text.remove_prefix(mark.size());
+    const auto parsed = path.parse(text);
+    if (!parsed) item.problem(ca->at, "client_ca", parsed.error().message);
+    if (parsed) identity.client_ca = mark + parsed.value();
+    item.dump("client_ca", yaml_quoted(identity.client_ca));
   }
 
   // Of an address "fd:3" only the number.
@@ -241,6 +276,15 @@ class Reader {
       part.problem(value->at, kKey,
                    cited(value->text) + " is not a Unix socket (unix:/path)");
     }
+  }
+
+  // A word whose place among the format's is the enumerator's number.
+  template <typename Enum>
+  static void read_word(Section& part, std::string_view key, Enum& out,
+                        const WordFormat& format) {
+    auto place = static_cast<std::size_t>(out);
+    part.scalar(key, place, format);
+    out = static_cast<Enum>(place);
   }
 
   // null leaves `path` as it is, empty.
@@ -396,13 +440,15 @@ class Reader {
     return {};
   }
 
-  // Without an HTTPS listener nothing reads certificates' paths.
   void read_allow_sni_paths(Section& part) {
     part.scalars("allow_sni_paths", "[]", [&](const Value& item) {
       const auto path = PathFormat{folder_}.parse(item.text);
-      if (path) return yaml_quoted(path.value());
-      part.problem(item.at, "allow_sni_paths", path.error().message);
-      return std::string();
+      if (!path) {
+        part.problem(item.at, "allow_sni_paths", path.error().message);
+        return std::string();
+      }
+      loaded_.config.subscription.allow_sni_paths.push_back(path.value());
+      return yaml_quoted(path.value());
     });
   }
 
@@ -433,6 +479,7 @@ class Reader {
   void read_timeouts(Section& file, router::Timeouts& timeouts) {
     Section part = file.section("timeouts");
     constexpr DurationFormat kFormat{1, kDay_ms};
+    part.scalar("handshake", timeouts.handshake_ms, kFormat);
     part.scalar("head", timeouts.head_ms, kFormat);
     part.scalar("connect", timeouts.connect_ms, kFormat);
     part.scalar("node", timeouts.node_ms, kFormat);
@@ -504,17 +551,29 @@ class Reader {
     return false;
   }
 
-  // It is read, so that a file that is ready for HTTPS can be checked, but
-  // without an HTTPS listener it changes nothing.
   void read_tls(Section& file) {
+    router::Options& router = loaded_.config.router;
+    sni::Options& tls = router.tls;
     Section part = file.section("tls");
-    std::size_t version = 0;
-    std::size_t plain_http = 0;
-    std::string ciphers = "default";
-    part.scalar("min_version", version, WordFormat{{"1.2", "1.3"}});
-    part.scalar("ciphers", ciphers, TextFormat{4 * kKibi});
-    part.scalar("plain_http_for_client_auth", plain_http,
-                WordFormat{{"redirect", "refuse", "serve"}});
+    // In the order of sni::TlsVersion and of router::PlainHttp.
+    read_word(part, "min_version", tls.min_version,
+              WordFormat{{"1.2", "1.3"}});
+    part.scalar("ciphers", tls.ciphers, TextFormat{4 * kKibi});
+    read_word(part, "plain_http_for_client_auth",
+              router.plain_http_for_client_auth,
+              WordFormat{{"redirect", "refuse", "serve"}});
+    part.scalar("client_depth", tls.client_depth,
+                IntegerFormat{0, kClientDepthMost});
+    read_path_or_null(part, "client_crl", tls.client_crl_file);
+    part.scalar("client_certificate_variables",
+                router.client_certificate_variables, BooleanFormat{});
+    part.scalar("session_tickets", tls.tickets.enabled, BooleanFormat{});
+    part.scalar("ticket_rotation", tls.tickets.rotate_s,
+                SecondsFormat{60, 7 * kDay_s});
+    read_path_or_null(part, "ticket_keys", tls.tickets.keys_file);
+    part.scalar("expiry_alarm_days", tls.expiry_alarm_days,
+                IntegerFormat{0, kAlarmDaysMost});
+    read_path_or_null(part, "expiry_alarm", router.expiry_alarm_command);
     part.finish();
   }
 

@@ -10,25 +10,26 @@
 
 namespace fealty::router {
 
-Acceptor::Acceptor(WorkerContext& context, UniqueFd listener,
+Acceptor::Acceptor(WorkerContext& context, UniqueFd socket, Listener listener,
                    OnConnection on_connection)
-    : context_(context), listener_(std::move(listener)),
+    : context_(context), socket_(std::move(socket)),
+      listener_(std::move(listener)),
       on_connection_(std::move(on_connection)) {
-  const Address address = bound_address(listener_.get());
-  if (address.is_ip()) server_port_ = std::to_string(address.port());
+  const Address address = bound_address(socket_.get());
+  if (address.is_ip()) listener_.server_port = std::to_string(address.port());
   io_.bind<&Acceptor::on_readable>(context.loop, this);
   pause_timer_.bind<&Acceptor::on_pause_over>(context.loop, this);
 }
 
-void Acceptor::start() { io_.start(listener_.get(), EV_READ); }
+void Acceptor::start() { io_.start(socket_.get(), EV_READ); }
 
 void Acceptor::stop() {
-  if (!listener_.valid()) return;
+  if (!socket_.valid()) return;
   while (accept_one()) {
   }
   io_.stop();
   pause_timer_.stop();
-  listener_.reset();
+  socket_.reset();
 }
 
 void Acceptor::on_readable(int) {
@@ -54,13 +55,13 @@ bool Acceptor::accept_one() {
   }
   sockaddr_storage peer{};
   socklen_t bytes = sizeof peer;
-  UniqueFd fd(::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer),
+  UniqueFd fd(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer),
                         &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (fd.valid()) {
     on_connection_(std::move(fd),
                    Address::from_sockaddr(reinterpret_cast<sockaddr*>(&peer),
                                           bytes),
-                   server_port_);
+                   listener_);
     return true;
   }
   const int error = errno;

@@ -6,6 +6,7 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/loop.h"
+#include "router/listener.h"
 #include "router/worker_context.h"
 
 namespace fealty::router {
@@ -15,11 +16,13 @@ namespace fealty::router {
 // moment where descriptors have run out. One thread: its worker's.
 class Acceptor {
  public:
-  // Given the connection, the peer, and the listener's port as text.
+  // Given the connection, the peer, and what the listener says of both, which
+  // lives as long as the acceptor.
   using OnConnection =
-      std::function<void(UniqueFd, const Address&, std::string_view)>;
+      std::function<void(UniqueFd, const Address&, const Listener&)>;
 
-  Acceptor(WorkerContext& context, UniqueFd listener,
+  // `listener` without its port, which is asked of the socket.
+  Acceptor(WorkerContext& context, UniqueFd socket, Listener listener,
            OnConnection on_connection);
 
   void start();
@@ -37,9 +40,9 @@ class Acceptor {
   [[nodiscard]] bool accept_one();
 
   WorkerContext& context_;
-  UniqueFd listener_;
+  UniqueFd socket_;
+  Listener listener_;
   OnConnection on_connection_;
-  std::string server_port_;
   IoWatcher io_;
   TimerWatcher pause_timer_;
   log::Limiter error_log_{10'000};

@@ -11,11 +11,15 @@ namespace fealty::router {
 std::string_view status_title(int status) {
   switch (status) {
     case 400: return "Bad Request";
+    case 301: return "Moved Permanently";
+    case 308: return "Permanent Redirect";
+    case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     case 408: return "Request Timeout";
     case 413: return "Content Too Large";
     case 417: return "Expectation Failed";
+    case 421: return "Misdirected Request";
     case 431: return "Request Header Fields Too Large";
     case 500: return "Internal Server Error";
     case 501: return "Not Implemented";
@@ -53,6 +57,19 @@ std::size_t write_error_page(const ErrorPage& page, std::span<char> out) {
           fmt::string_view(body.data(), page.head_only ? 0 : body_bytes))
           .out;
   return static_cast<std::size_t>(end - out.data());
+}
+
+std::size_t write_redirect(const Redirect& redirect, std::span<char> out) {
+  const std::string_view title = status_title(redirect.status);
+  const auto end =
+      fmt::format_to_n(out.data(), out.size(),
+                       "HTTP/1.1 {} {}\r\nLocation: https://{}{}{}{}\r\n"
+                       "Content-Length: 0\r\nConnection: {}\r\n\r\n",
+                       redirect.status, title, redirect.authority,
+                       redirect.path, redirect.query.empty() ? "" : "?",
+                       redirect.query,
+                       redirect.keep_alive ? "keep-alive" : "close");
+  return end.size > out.size() ? 0 : end.size;
 }
 
 }  // namespace fealty::router

@@ -24,6 +24,18 @@ inline constexpr int kRetryAfterSeconds = 5;
 // "Not Found" and so on; "" for a status that the router does not use.
 [[nodiscard]] std::string_view status_title(int status);
 
+// The same URL over HTTPS.
+struct Redirect {
+  int status = 301;                // or 308, which keeps the method
+  std::string_view authority;      // with the port, where that is not 443
+  std::string_view path;           // raw
+  std::string_view query;          // raw, without '?'
+  bool keep_alive = false;
+};
+// Writes the answer, which has no page; 0 where `out` has no room for it.
+[[nodiscard]] std::size_t write_redirect(const Redirect& redirect,
+                                         std::span<char> out);
+
 // Writes head and page; 503 has Retry-After. `out` has kErrorPageBytesMax.
 [[nodiscard]] std::size_t write_error_page(const ErrorPage& page,
                                            std::span<char> out);

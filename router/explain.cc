@@ -146,6 +146,24 @@ void add_drained(Json& nodes, const StatsSource& source,
   source.subscriptions.table().with_pool(key, add);
 }
 
+// What a TLS client is served who asks for this host.
+void add_identity(Json& json, const sni::Identity* identity) {
+  json["certificate"] = nullptr;
+  json["client_policy"] = nullptr;
+  if (identity == nullptr) return;
+  Json kinds = Json::array();
+  constexpr std::string_view kNames[sni::kKeyKinds] = {"ecdsa", "rsa"};
+  for (std::size_t i = 0; i < sni::kKeyKinds; ++i) {
+    if (identity->slots()[i].credential != nullptr) kinds.push_back(kNames[i]);
+  }
+  json["certificate"] = {{"name", identity->key()},
+                         {"keys", std::move(kinds)},
+                         {"expires", identity->not_after_s()}};
+  if (const auto& policy = identity->policy()) {
+    json["client_policy"] = policy->demands() ? "demands" : "asks";
+  }
+}
+
 void explain_pool(const StatsSource& source, const Pool& pool,
                   const http::Host& host, Json& json) {
   const Options& options = source.options;
@@ -153,8 +171,7 @@ void explain_pool(const StatsSource& source, const Pool& pool,
   json["rule"] = rule_for(pool.key(), host);
   json["algorithm"] = subscription::to_string(pool.algorithm());
   json["chooses"] = meaning_of(pool.algorithm());
-  json["certificate"] = nullptr;
-  json["client_policy"] = nullptr;
+  add_identity(json, source.identities.serving(host.host()));
   const std::string problem =
       source.subscriptions.materials().problem(pool.key());
   json["certificate_problem"] = problem.empty() ? Json() : Json(problem);
@@ -184,7 +201,7 @@ std::string explain_json(const StatsSource& source, std::string_view text,
   Json json = {{"host", std::string(host.host())}, {"path", std::string(path)}};
   std::string scratch(path.size(), '\0');
   const Route route = find_route(source.snapshot, source.options.routes, host,
-                                 path, scratch);
+                                 path, Listener::kHttpPort, scratch);
   if (route.pool != nullptr) {
     explain_pool(source, *route.pool, host, json);
     return dumped(json);

@@ -181,7 +181,6 @@ void HealthChecker::on_tick() {
 
 // Up to the shard that is due by now; a round that is over begins anew.
 void HealthChecker::walk(std::int64_t now_ms) {
-  using subscription::kShards;
   const std::int64_t passed_ms = now_ms - round_began_ms_;
   const auto due = static_cast<std::size_t>(
       std::min(passed_ms, options_.interval_ms) *

@@ -110,8 +110,12 @@ void add_forwarded(Writer& out, const RequestHead& head,
   if (!connection.remote_addr.empty()) {
     out.add("X-Forwarded-For: ", connection.remote_addr);
   }
-  out.add("X-Forwarded-Proto: http\r\n");
+  out.add(connection.https ? "X-Forwarded-Proto: https\r\n"
+                           : "X-Forwarded-Proto: http\r\n");
   if (!head.authority.empty()) out.add("X-Forwarded-Host: ", head.authority);
+  if (!connection.client_subject.empty()) {
+    out.add("X-Client-DN: ", connection.client_subject);
+  }
 }
 
 void add_framing(Writer& out, const RequestHead& head, const NodeBody& body) {

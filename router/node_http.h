@@ -26,6 +26,7 @@ struct NodeBody {
 //                               with '_', as for uwsgi nodes
 //   Connection, Upgrade         where a WebSocket is asked for
 //   X-Forwarded-For, -Proto, -Host   the router's truth; a client's own go
+//   X-Client-DN                 the subject of its verified certificate, if any
 //   Content-Length or Transfer-Encoding: chunked, by `body`
 //
 // There is no Connection: close: the node keeps the connection. Which header is

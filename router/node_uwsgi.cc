@@ -154,6 +154,17 @@ bool add_path(UwsgiWriter& packet, std::string_view path) {
   return true;
 }
 
+// Nothing of these comes from the client's headers: those begin with HTTP_.
+void add_tls(UwsgiWriter& packet, const ConnectionVariables& connection) {
+  packet.add("HTTPS", "on");
+  const auto add = [&](std::string_view name, std::string_view value) {
+    if (!value.empty()) packet.add(name, value);
+  };
+  add("HTTPS_DN", connection.client_subject);
+  add("HTTPS_CC", connection.client_pem);
+  add("HTTPS_CLIENT_CERTIFICATE", connection.client_der);
+}
+
 }  // namespace
 
 Encoded encode_uwsgi_request(const RequestHead& head, const http::Host& host,
@@ -175,6 +186,7 @@ Encoded encode_uwsgi_request(const RequestHead& head, const http::Host& host,
   packet.add("UWSGI_ROUTER", "http");
   packet.add("REMOTE_ADDR", connection.remote_addr);
   packet.add("REMOTE_PORT", connection.remote_port);
+  if (connection.https) add_tls(packet, connection);
   for (std::size_t i = 0; i < head.field_count; ++i) {
     if (travels(head.fields[i]) && first_of_its_name(head, i)) {
       add_header(packet, head, i);

@@ -19,6 +19,12 @@ struct ConnectionVariables {
   std::string_view remote_port;
   std::string_view server_port;
   const ExtraVariables* extra = nullptr;   // may be null
+  bool https = false;
+  // Of the client's verified certificate; "" where there is none, or where the
+  // applications are not to have it.
+  std::string_view client_subject{};
+  std::string_view client_pem{};
+  std::string_view client_der{};
 };
 
 // How encoding ended.

@@ -10,8 +10,11 @@
 #include <vector>
 
 #include "base/address.h"
+#include "sni/options.h"
 
 namespace fealty::router {
+
+enum class ListenerProtocol : std::uint8_t { kHttp, kHttps };
 
 // A socket that requests are taken from.
 struct ListenerOptions {
@@ -19,9 +22,16 @@ struct ListenerOptions {
   int inherited_fd = -1;           // "fd:3": a listening socket from outside
   std::optional<mode_t> mode;      // of a Unix socket's file
   std::string text;                // as it was written, for messages and stats
+  ListenerProtocol protocol = ListenerProtocol::kHttp;
+  sni::DefaultIdentity identity;   // kHttps: for unknown names and for none
+  bool redirect_to_https = false;  // kHttp: every request, to the same URL
 };
 
+// What plain HTTP gets of a domain that demands client certificates.
+enum class PlainHttp : std::uint8_t { kRedirect, kRefuse, kServe };
+
 struct Timeouts {                  // milliseconds
+  std::int64_t handshake_ms = 10'000;    // of TLS, from the connection on
   std::int64_t head_ms = 10'000;         // a request's head, from its first byte
   std::int64_t connect_ms = 60'000;      // one node's connection
   std::int64_t node_ms = 500'000;        // silence of a node that has a request
@@ -75,6 +85,14 @@ struct Options {
   unsigned workers = 0;                  // 0: one a core
   std::string user = "www-data";         // only when started as root
   std::vector<ListenerOptions> listeners;
+  sni::Options tls;
+  PlainHttp plain_http_for_client_auth = PlainHttp::kRedirect;
+  // Applications get clients' certificates themselves, not only their subject:
+  // HTTPS_CC (PEM) and HTTPS_CLIENT_CERTIFICATE (DER).
+  bool client_certificate_variables = false;
+  // Run when an identity comes within tls.expiry_alarm_days of its end: with
+  // FEALTY_NAME, FEALTY_DAYS and FEALTY_EXPIRES in its environment. "": none.
+  std::string expiry_alarm_command;
   Timeouts timeouts;
   Limits limits;
   RouteRules routes;

@@ -5,8 +5,6 @@
 namespace fealty::router {
 namespace {
 
-constexpr std::uint16_t kHttpPort = 80;
-
 // As the application will see it; false where an escape is broken.
 bool normalise_path(std::string_view& path, std::span<char> scratch) {
   FEALTY_CHECK(scratch.size() >= path.size());
@@ -24,7 +22,8 @@ bool normalise_path(std::string_view& path, std::span<char> scratch) {
 
 Route find_route(const subscription::Snapshot& snapshot,
                  const RouteRules& rules, http::Host& host,
-                 std::string_view path, std::span<char> scratch) {
+                 std::string_view path, std::uint16_t default_port,
+                 std::span<char> scratch) {
   const int levels = static_cast<int>(rules.mountpoints);
   if (levels > 0 && !normalise_path(path, scratch)) {
     return {nullptr, true};
@@ -32,7 +31,7 @@ Route find_route(const subscription::Snapshot& snapshot,
   if (!rules.expect_port_in_key) {
     return {snapshot.find(host.host(), host.host_port(), path, levels)};
   }
-  if (host.host_port().empty()) http::add_port(host, kHttpPort);
+  if (host.host_port().empty()) http::add_port(host, default_port);
   // No wildcard ends with a port: nothing but the key itself is found so.
   return {snapshot.find(host.host_port(), {}, path, levels)};
 }

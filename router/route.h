@@ -23,13 +23,14 @@ struct Route {
 // PATH_INFO is made, so that what the application sees is what was looked up.
 //
 // With expect_port_in_key a key is always "host:port": the port is the one that
-// the client named, or the scheme's, which is added to `host` then. Keys
-// without a port, wildcards among them, answer for nobody.
+// the client named, or `default_port`, the scheme's, which is added to `host`
+// then. Keys without a port, wildcards among them, answer for nobody.
 //
 // `scratch` has at least path.size() bytes. Any thread; no allocation.
 [[nodiscard]] Route find_route(const subscription::Snapshot& snapshot,
                                const RouteRules& rules, http::Host& host,
                                std::string_view path,
+                               std::uint16_t default_port,
                                std::span<char> scratch);
 
 }  // namespace fealty::router

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "router/expiry_alarm.h"
 #include "router/listen.h"
 #include "router/stats.h"
 #include "subscription/key.h"
@@ -47,11 +48,19 @@ void raise_descriptor_limit(std::size_t connections) {
   }
 }
 
+bool serves_https(const Options& options) {
+  return std::any_of(options.listeners.begin(), options.listeners.end(),
+                     [](const ListenerOptions& listener) {
+                       return listener.protocol == ListenerProtocol::kHttps;
+                     });
+}
+
 }  // namespace
 
 Router::Router(const Options& options,
                const subscription::Options& subscription)
     : options_(options), spawner_(clock_, options.emperor),
+      identities_(loop_, clock_, options.tls),
       subscriptions_(loop_, clock_, subscription),
       published_(std::make_shared<const subscription::Snapshot>()),
       admin_(loop_, [this](const Admin::Request& request) {
@@ -78,9 +87,11 @@ Router::~Router() {
 Status Router::bind() {
   raise_descriptor_limit(options_.limits.connections);
   if (Status loaded = load_sticky_secret(); !loaded) return loaded;
+  if (Status loaded = identities_.load(); !loaded) return loaded;
   for (const ListenerOptions& listener : options_.listeners) {
     if (Status bound = bind_listener(listener); !bound) return bound;
   }
+  take_certificates();
   if (Status bound = subscriptions_.bind(); !bound) return bound;
   return admin_.bind(options_.admin);
 }
@@ -93,9 +104,32 @@ Status Router::load_sticky_secret() {
   return Ok{};
 }
 
+// Where nobody speaks TLS, announcements may say of certificates what they like.
+void Router::take_certificates() {
+  if (!serves_https(options_)) return;
+  subscriptions_.set_hooks(
+      {.on_material =
+           [this](std::string_view key, const subscription::Hash128&,
+                  const subscription::SniMaterial& material) {
+             return identities_.on_material(key, material);
+           },
+       .on_pool_gone =
+           [this](std::string_view key) { identities_.on_pool_gone(key); }});
+}
+
 // TCP: a socket a worker, and the kernel spreads the connections. A Unix or an
 // inherited socket is one, which all workers accept from.
 Status Router::bind_listener(const ListenerOptions& listener) {
+  Listener its;
+  its.redirect_to_https = listener.redirect_to_https;
+  if (listener.protocol == ListenerProtocol::kHttps) {
+    auto context = identities_.context_for(listener.identity);
+    if (!context) {
+      return Error{"listener " + listener.text + ": " +
+                   context.error().message};
+    }
+    its.tls = *std::move(context);
+  }
   if (listener.inherited_fd < 0 && listener.address.is_ip()) {
     if (Status free = check_address_free(listener.address); !free) return free;
     Address address = listener.address;
@@ -103,8 +137,9 @@ Status Router::bind_listener(const ListenerOptions& listener) {
       auto fd = listen_on(address, {true, {}});
       if (!fd) return fd.error();
       address = bound_address(fd->get());  // port 0: the same for all
-      worker->add_listener(std::move(*fd));
+      worker->add_listener(std::move(*fd), its);
     }
+    note_https(its, address);
     return Ok{};
   }
   auto first = listener.inherited_fd >= 0
@@ -115,9 +150,17 @@ Status Router::bind_listener(const ListenerOptions& listener) {
   for (const auto& worker : workers_) {
     auto fd = adopt_listener(first->get());
     if (!fd) return fd.error();
-    worker->add_listener(std::move(*fd));
+    worker->add_listener(std::move(*fd), its);
   }
+  note_https(its, bound_address(first->get()));
   return Ok{};
+}
+
+// The first TCP port that speaks HTTPS is where plain HTTP is redirected to.
+void Router::note_https(const Listener& listener, const Address& address) {
+  if (!listener.is_tls() || !address.is_ip() || has_https_port_) return;
+  has_https_port_ = true;
+  shared_.https_port = std::to_string(address.port());
 }
 
 Status Router::drop_privileges() {
@@ -159,6 +202,12 @@ int Router::run() {
     signals_.push_back(std::make_unique<SignalWatcher>());
     signals_.back()->start<&Router::on_other_signal>(loop_, this, signal);
   }
+  if (!options_.expiry_alarm_command.empty()) ::signal(SIGCHLD, SIG_IGN);
+  identities_.start(
+      [this](const TlsState& state) {
+        for (const auto& worker : workers_) worker->publish_tls(state);
+      },
+      [this](const auto& entry) { on_expiry(entry); });
   subscriptions_.start([this](auto snapshot) { publish(std::move(snapshot)); });
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     threads_.emplace_back([this, i] {
@@ -182,8 +231,17 @@ int Router::run() {
 }
 
 void Router::publish(std::shared_ptr<const subscription::Snapshot> snapshot) {
+  identities_.flush();
   published_ = snapshot;
   for (const auto& worker : workers_) worker->publish(snapshot);
+}
+
+void Router::on_expiry(const sni::ExpiryScan::Entry& entry) {
+  if (options_.expiry_alarm_command.empty()) return;
+  const Status started =
+      run_expiry_alarm(options_.expiry_alarm_command, entry.name,
+                       entry.not_after_s, clock_.unix_s());
+  if (!started) log::error("{}", started.error().message);
 }
 
 void Router::on_worker_progress() {
@@ -264,7 +322,8 @@ Admin::Answer Router::on_admin(const Admin::Request& request) {
 
 Admin::Answer Router::show(const Admin::Request& request) const {
   const StatsSource source{options_, subscriptions_, *published_, workers_,
-                           shared_,  spawner_, health_ ? &*health_ : nullptr};
+                           shared_,  spawner_, health_ ? &*health_ : nullptr,
+                           identities_, clock_};
   if (request.path == "/") {
     return {200, "application/json", stats_json(source)};
   }

@@ -12,6 +12,7 @@
 #include "base/socket_file.h"
 #include "router/admin.h"
 #include "router/health.h"
+#include "router/identities.h"
 #include "router/options.h"
 #include "router/spawner.h"
 #include "router/worker.h"
@@ -43,12 +44,15 @@ class Router {
  private:
   [[nodiscard]] Status load_sticky_secret();
   [[nodiscard]] Status bind_listener(const ListenerOptions& listener);
+  void note_https(const Listener& listener, const Address& address);
   static void yield_to_workers();
   [[nodiscard]] Admin::Answer on_admin(const Admin::Request& request);
   [[nodiscard]] Admin::Answer show(const Admin::Request& request) const;
   [[nodiscard]] Admin::Answer drain(std::string_view query, bool drained);
   void publish(std::shared_ptr<const subscription::Snapshot> snapshot);
+  void take_certificates();
   void on_worker_progress();
+  void on_expiry(const sni::ExpiryScan::Entry& entry);
   void on_sleepers();
   void on_end_signal(int signal);
   void on_other_signal(int signal);
@@ -61,6 +65,7 @@ class Router {
   SharedState shared_;
   Spawner spawner_;
   std::vector<subscription::PoolRef> sleepers_;
+  Identities identities_;
   subscription::Server subscriptions_;
   std::shared_ptr<const subscription::Snapshot> published_;
   std::optional<HealthChecker> health_;
@@ -71,6 +76,7 @@ class Router {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
   std::vector<SocketFile> socket_files_;
+  bool has_https_port_ = false;
   bool draining_ = false;
 };
 

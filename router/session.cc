@@ -38,10 +38,11 @@ Session& Session::of(Deadline& deadline) {
 }
 
 void Session::open(UniqueFd fd, const Address& peer,
-                   std::string_view server_port) {
+                   const Listener& listener) {
   FEALTY_CHECK(state_ == State::kClosed);
   client_ = Stream(std::move(fd));
-  server_port_ = server_port;
+  listener_ = &listener;
+  plain_on_tls_ = few_first_bytes_ = false;
   remote_addr_bytes_ = copy_text(remote_addr_, peer.host());
   remote_port_bytes_ =
       peer.is_ip() ? copy_text(remote_port_, std::to_string(peer.port()))
@@ -50,11 +51,15 @@ void Session::open(UniqueFd fd, const Address& peer,
       subscription::stable_hash({remote_addr_, remote_addr_bytes_});
   client_ended_ = false;
   scanner_.reset();
-  state_ = State::kIdle;
   Counters::add(context_.counters.accepted);
   Counters::add(context_.counters.active);
-  context_.head_deadline.arm(deadline_, coarse_monotonic_ms());
   client_io_.start(client_.fd(), EV_READ);
+  if (listener.is_tls()) {
+    begin_handshake();
+    return;
+  }
+  state_ = State::kIdle;
+  context_.head_deadline.arm(deadline_, coarse_monotonic_ms());
 }
 
 void Session::abort() {
@@ -71,6 +76,10 @@ void Session::drain() {
 // ---------------------------------------------------------------- events
 
 void Session::on_client(int events) {
+  if (state_ == State::kHandshake) {
+    shake_hands();
+    return;
+  }
   if ((events & EV_WRITE) != 0) {
     flush_output();
     if (state_ == State::kClosed) return;
@@ -101,8 +110,13 @@ void Session::on_client(int events) {
     case State::kLinger:
       drain_client();
       break;
+    case State::kHandshake:
     case State::kClosed:
       break;
+  }
+  // What waits decrypted, the kernel says nothing of.
+  if (client_.pending() && client_io_.watches(EV_READ)) {
+    client_io_.feed(EV_READ);
   }
 }
 
@@ -165,6 +179,10 @@ void Session::on_client_timeout() {
       break;
     case State::kFlush:
       cut_connection();
+      break;
+    case State::kHandshake:
+      context_.tls_counters.count_failure(sni::Failure::kTimeout);
+      close();
       break;
     default:
       close();
@@ -282,9 +300,10 @@ void Session::begin_request(std::string_view bytes) {
     fail(400, "Malformed Host.");
     return;
   }
+  if (!may_come(head, host)) return;
   const auto [pool, bad_path] =
       find_route(*context_.snapshot, context_.options.routes, host, head.path,
-                 context_.heading());
+                 listener_->default_port(), context_.heading());
   if (bad_path) {
     fail(400, "Malformed escape in the request's path.");
     return;
@@ -293,6 +312,7 @@ void Session::begin_request(std::string_view bytes) {
     fail(404, "No application answers for this domain.");
     return;
   }
+  if (!may_reach(head, host, *pool)) return;
   if (body_left_ > context_.options.limits.body_bytes) {
     fail(413, "The request's body is too large (limits.body_bytes).");
     return;
@@ -457,13 +477,23 @@ void Session::fail(int status, std::string_view reason) {
   // The client's own mistakes end the connection: what follows on it cannot be
   // trusted to be a request.
   const bool clean = status == 404 || (status >= 502 && status <= 504);
-  keep_alive_ = keep_alive_ && clean && !body_unread() && !context_.draining;
-  answered_ = failed_ = true;
+  begin_own_answer(status, clean);
   Counters::add(context_.counters.own_errors);
+  send_own_answer(write_error_page(
+      {status, reason, request_id_, keep_alive_, to_head_},
+      context_.heading()));
+}
+
+void Session::begin_own_answer(int status, bool keep_alive) {
+  keep_alive_ = keep_alive_ && keep_alive && !body_unread() &&
+                !context_.draining;
+  answered_ = failed_ = true;
   Counters::add(context_.counters.answers[status / 100]);
   state_ = State::kFlush;
-  const std::size_t bytes = write_error_page(
-      {status, reason, request_id_, keep_alive_, to_head_}, context_.heading());
+}
+
+// What was written into heading().
+void Session::send_own_answer(std::size_t bytes) {
   const iovec part{context_.head_scratch.get(), bytes};
   if (!send_to_client(&part, 1)) return;
   if (out_.empty()) {
@@ -587,6 +617,8 @@ void Session::close() {
   release_node();
   client_io_.stop();
   client_.close();
+  tls_.close();
+  client_certificate_.reset();
   deadline_.disarm();
   forget_request();
   in_.release();
@@ -603,6 +635,7 @@ void Session::watch_client() {
   int events = out_.empty() ? 0 : EV_WRITE;
   switch (state_) {
     case State::kClosed:
+    case State::kHandshake:
       return;
     case State::kTunnel:
       if (upload_.empty() && !client_ended_) events |= EV_READ;
@@ -627,6 +660,7 @@ void Session::watch_client() {
     }
   }
   client_io_.want(events);
+  if ((events & EV_READ) != 0 && client_.pending()) client_io_.feed(EV_READ);
 }
 
 }  // namespace fealty::router

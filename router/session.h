@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/address.h"
@@ -16,9 +17,11 @@
 #include "http/response_head.h"
 #include "router/body_store.h"
 #include "router/node_http.h"
+#include "router/listener.h"
 #include "router/node_pool.h"
 #include "router/stream.h"
 #include "router/worker_context.h"
+#include "sni/connection.h"
 #include "subscription/choose.h"
 #include "subscription/pool.h"
 
@@ -39,6 +42,7 @@ class SessionOwner {
 // data plane.
 //
 //   state         waits for                      goes to
+//   kHandshake    the client, to agree on TLS    kIdle, kLinger; closed
 //   kIdle         the first byte of a request    kReadHead; closed
 //   kReadHead     the rest of its head           kCollectBody, kConnect, kFlush
 //   kCollectBody  a chunked body's end, for a    kConnect, kFlush
@@ -73,8 +77,8 @@ class Session final : private NodeUser {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Takes over an accepted connection. `server_port` (text) outlives it.
-  void open(UniqueFd fd, const Address& peer, std::string_view server_port);
+  // Takes over an accepted connection. `listener` outlives it.
+  void open(UniqueFd fd, const Address& peer, const Listener& listener);
   // Ends it at once, whatever it does.
   void abort();
   // Ends it if it waits for a request of which nothing has come.
@@ -94,7 +98,7 @@ class Session final : private NodeUser {
 
  private:
   enum class State : std::uint8_t {
-    kClosed, kIdle, kReadHead, kCollectBody, kConnect, kRelay, kTunnel, kFlush,
+    kClosed, kHandshake, kIdle, kReadHead, kCollectBody, kConnect, kRelay, kTunnel, kFlush,
     kLinger,
   };
   // What packet_ is encoded for.
@@ -113,6 +117,25 @@ class Session final : private NodeUser {
   void on_client(int events);
   void on_node(int events) override;
   void on_client_timeout();
+
+  // --- TLS, and who may come without it (session_tls.cc)
+  void begin_handshake();
+  void shake_hands();
+  [[nodiscard]] bool open_tls();
+  [[nodiscard]] bool know_client();
+  void on_secured();
+  [[nodiscard]] bool may_come(const http::RequestHead& head,
+                              const http::Host& host);
+  [[nodiscard]] bool may_reach(const http::RequestHead& head,
+                               const http::Host& host,
+                               const subscription::Pool& pool);
+  [[nodiscard]] bool has_rules() const;
+  [[nodiscard]] bool obeys(const http::RequestHead& head,
+                           const http::Host& host,
+                           const sni::Identity* identity);
+  void redirect_to_https(const http::RequestHead& head,
+                         const http::Host& host);
+  [[nodiscard]] bool is_secure() const { return tls_.ssl() != nullptr; }
 
   // --- the client's side (session.cc)
   void read_head();
@@ -137,6 +160,8 @@ class Session final : private NodeUser {
   // Sends the parts, in order; what the client does not take now is kept in
   // out_. False: the connection is gone (and closed).
   [[nodiscard]] bool send_to_client(const iovec* parts, int count);
+  void begin_own_answer(int status, bool keep_alive);
+  void send_own_answer(std::size_t bytes);
   void flush_output();
   void finish_answer();
   void finish_request();
@@ -265,7 +290,15 @@ class Session final : private NodeUser {
   Buffer in_;                        // read from the client, not yet used
   Buffer out_;                       // for the client, not yet taken
   http::HeadScanner scanner_;
-  std::string_view server_port_;
+  const Listener* listener_ = nullptr;
+  sni::Connection tls_;              // open on a TLS listener
+  struct ClientCertificate {
+    std::string subject;
+    std::string pem, der;            // where applications are to have them
+  };
+  std::unique_ptr<const ClientCertificate> client_certificate_;
+  bool few_first_bytes_ = false;     // it began with too few bytes to tell
+  bool plain_on_tls_ = false;        // it speaks HTTP where TLS is expected
   char remote_addr_[48] = {};
   char remote_port_[8] = {};
   std::uint8_t remote_addr_bytes_ = 0;

@@ -83,11 +83,17 @@ bool Session::encode_request(const http::RequestHead& head,
 Encoded Session::encode_into(const http::RequestHead& head,
                              const http::Host& host, Wire wire,
                              std::span<char> out, std::size_t& bytes) {
-  const ConnectionVariables connection{
+  ConnectionVariables connection{
       {remote_addr_, remote_addr_bytes_},
       {remote_port_, remote_port_bytes_},
-      server_port_,
-      &context_.options.extra_variables};
+      listener_->server_port,
+      &context_.options.extra_variables,
+      is_secure()};
+  if (client_certificate_ != nullptr) {
+    connection.client_subject = client_certificate_->subject;
+    connection.client_pem = client_certificate_->pem;
+    connection.client_der = client_certificate_->der;
+  }
   if (wire == Wire::kHttp) {
     return encode_http_request(head, connection, body_for_node(head), out,
                                bytes);

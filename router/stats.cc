@@ -83,7 +83,8 @@ Json pools_json(const StatsSource& source) {
         pools.push_back({{"key", pool.key},
                          {"hash", pool.hash},
                          {"hits", pool.hits},
-                         {"sni_enabled", 0},
+                         {"sni_enabled",
+                          source.identities.find(pool.key) != nullptr ? 1 : 0},
                          {"algo", subscription::to_string(pool.algorithm)},
                          {"nodes", std::move(nodes)}});
       });
@@ -234,6 +235,56 @@ void add_checks(std::string& out, const HealthChecker& health) {
   add_sample(out, kName, {{"result", "failed"}}, health.counters().failed);
 }
 
+std::uint64_t tls_sum(const StatsSource& source, const auto& pick) {
+  std::uint64_t total = 0;
+  for (const auto& worker : source.workers) {
+    total += read(pick(worker->tls_counters()));
+  }
+  return total;
+}
+
+void add_expiry(std::string& out, const StatsSource& source) {
+  constexpr std::string_view kName = "fealty_tls_identity_expires_seconds";
+  add_head(out, kName, "gauge",
+           "Seconds until a certificate expires, of those that do so soonest; 0 "
+           "afterwards.");
+  const std::int64_t now_s = source.clock.unix_s();
+  for (const auto& entry : source.identities.expiry().soonest()) {
+    add_sample(out, kName, {{"name", entry.name}},
+               static_cast<std::uint64_t>(
+                   std::max<std::int64_t>(0, entry.not_after_s - now_s)));
+  }
+  add_metric(out, "fealty_tls_identities_expiring", "gauge",
+             "Identities that expire within tls.expiry_alarm_days.",
+             source.identities.expiry().alarms());
+}
+
+void add_tls(std::string& out, const StatsSource& source) {
+  constexpr std::string_view kHandshakes = "fealty_tls_handshakes_total";
+  constexpr std::string_view kFailures = "fealty_tls_handshake_failures_total";
+  add_head(out, kHandshakes, "counter", "TLS handshakes that were done.");
+  add_sample(out, kHandshakes, {{"kind", "full"}},
+             tls_sum(source, [](const sni::Counters& c) -> const auto& {
+               return c.full;
+             }));
+  add_sample(out, kHandshakes, {{"kind", "resumed"}},
+             tls_sum(source, [](const sni::Counters& c) -> const auto& {
+               return c.resumed;
+             }));
+  add_head(out, kFailures, "counter", "TLS handshakes that came to nothing.");
+  for (std::size_t i = 0; i < sni::kFailures; ++i) {
+    add_sample(out, kFailures,
+               {{"reason", sni::name_of(static_cast<sni::Failure>(i))}},
+               tls_sum(source, [&](const sni::Counters& c) -> const auto& {
+                 return c.failures[i];
+               }));
+  }
+  add_metric(out, "fealty_tls_identities", "gauge",
+             "Names with a certificate of their own.",
+             source.identities.store().size());
+  add_expiry(out, source);
+}
+
 void add_subscriptions(std::string& out, const StatsSource& source) {
   const auto& server = source.subscriptions;
   add_metric(out, "fealty_subscription_packets_total", "counter",
@@ -345,6 +396,7 @@ std::string metrics_text(const StatsSource& source) {
              total([](const Counters& c) -> const auto& {
                return c.sent_bytes;
              }));
+  add_tls(out, source);
   add_subscriptions(out, source);
   return out;
 }

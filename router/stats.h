@@ -5,7 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "router/health.h"
+#include "router/identities.h"
 #include "router/options.h"
 #include "router/spawner.h"
 #include "router/worker.h"
@@ -24,6 +26,8 @@ struct StatsSource {
   const SharedState& shared;
   const Spawner& spawner;
   const HealthChecker* health;                 // null: nobody is asked
+  const Identities& identities;
+  const Clock& clock;
 };
 
 // uWSGI's router stats (2.0.21's `--http-stats-server`): its field names, and

@@ -24,6 +24,7 @@ Worker::Worker(const Options& options, SharedState& shared,
     : context_(options, shared, random_start()),
       on_progress_(std::move(on_progress)) {
   snapshots_.open<&Worker::on_snapshot>(context_.loop, this);
+  tls_states_.open<&Worker::on_tls_state>(context_.loop, this);
   wake_.start<&Worker::on_wake>(context_.loop, this);
   tick_.bind<&Worker::on_tick>(context_.loop, this);
   context_.retry_timer.bind<&Worker::on_retry>(context_.loop, this);
@@ -34,11 +35,11 @@ Worker::~Worker() {
   for (const auto& session : sessions_) session->abort();
 }
 
-void Worker::add_listener(UniqueFd listener) {
+void Worker::add_listener(UniqueFd socket, Listener listener) {
   acceptors_.push_back(std::make_unique<Acceptor>(
-      context_, std::move(listener),
-      [this](UniqueFd fd, const Address& peer, std::string_view server_port) {
-        on_connection(std::move(fd), peer, server_port);
+      context_, std::move(socket), std::move(listener),
+      [this](UniqueFd fd, const Address& peer, const Listener& its) {
+        on_connection(std::move(fd), peer, its);
       }));
 }
 
@@ -49,14 +50,14 @@ void Worker::run() {
 }
 
 void Worker::on_connection(UniqueFd fd, const Address& peer,
-                           std::string_view server_port) {
+                           const Listener& listener) {
   if (free_sessions_.empty()) {
     sessions_.push_back(std::make_unique<Session>(context_, *this));
     free_sessions_.push_back(sessions_.back().get());
   }
   Session* const session = free_sessions_.back();
   free_sessions_.pop_back();
-  session->open(std::move(fd), peer, server_port);
+  session->open(std::move(fd), peer, listener);
   if (!tick_.active()) tick_.start(kTickMs, kTickMs);
 }
 
@@ -64,7 +65,15 @@ void Worker::on_session_closed(Session& session) {
   free_sessions_.push_back(&session);
 }
 
+void Worker::on_tls_state() {
+  auto state = tls_states_.take();
+  if (!state) return;
+  context_.tls.identities = std::move(state->identities);
+  context_.tls.tickets = std::move(state->tickets);
+}
+
 void Worker::on_snapshot() {
+  on_tls_state();  // who is told of a new domain finds its identity too
   auto snapshot = snapshots_.take();
   if (!snapshot) return;
   context_.snapshot = std::move(*snapshot);
@@ -104,7 +113,7 @@ void Worker::check_drained() {
 void Worker::on_tick() {
   const std::int64_t now_ms = coarse_monotonic_ms();
   for (DeadlineQueue* queue :
-       {&context_.head_deadline, &context_.keepalive_deadline,
+       {&context_.handshake_deadline, &context_.head_deadline, &context_.keepalive_deadline,
         &context_.client_deadline, &context_.connect_deadline,
         &context_.node_deadline, &context_.linger_deadline}) {
     while (Deadline* const passed = queue->pop_passed(now_ms)) {

@@ -30,12 +30,14 @@ class Worker final : public SessionOwner {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  void add_listener(UniqueFd listener);
+  void add_listener(UniqueFd socket, Listener listener);
   void run();
 
   void publish(std::shared_ptr<const subscription::Snapshot> snapshot) {
     snapshots_.post(std::move(snapshot));
   }
+  // What handshakes go by from now on; before the snapshot of what they lead to.
+  void publish_tls(TlsState state) { tls_states_.post(std::move(state)); }
   // No new connections; those that wait for a request are closed, the others
   // after the one that they are at. drained() follows.
   void drain() {
@@ -49,6 +51,9 @@ class Worker final : public SessionOwner {
   }
 
   [[nodiscard]] const Counters& counters() const { return context_.counters; }
+  [[nodiscard]] const sni::Counters& tls_counters() const {
+    return context_.tls_counters;
+  }
   [[nodiscard]] std::uint64_t adopted_version() const {
     return adopted_version_.load(std::memory_order_acquire);
   }
@@ -62,9 +67,10 @@ class Worker final : public SessionOwner {
   static constexpr std::int64_t kTickMs = 100;
 
   void on_connection(UniqueFd fd, const Address& peer,
-                     std::string_view server_port);
+                     const Listener& listener);
   void on_session_closed(Session& session) override;
   void on_snapshot();
+  void on_tls_state();
   void on_wake();
   void on_tick();
   void on_retry();
@@ -76,6 +82,7 @@ class Worker final : public SessionOwner {
   WorkerContext context_;
   std::function<void()> on_progress_;
   Mailbox<std::shared_ptr<const subscription::Snapshot>> snapshots_;
+  Mailbox<TlsState> tls_states_;
   AsyncWatcher wake_;
   TimerWatcher tick_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;

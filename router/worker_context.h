@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "base/buffer_pool.h"
 #include "base/clock.h"
@@ -17,6 +18,8 @@
 #include "router/node_pool.h"
 #include "router/options.h"
 #include "router/sticky.h"
+#include "sni/context.h"
+#include "sni/failure.h"
 #include "subscription/snapshot.h"
 
 namespace fealty::router {
@@ -54,6 +57,12 @@ struct Counters {
   }
 };
 
+// What the control thread hands the workers for their handshakes.
+struct TlsState {
+  sni::SnapshotPtr identities;
+  sni::TicketKeysPtr tickets;
+};
+
 // What all workers share.
 struct SharedState {
   std::atomic<std::size_t> connections{0};
@@ -62,6 +71,7 @@ struct SharedState {
   // finds it full asks again while it waits.
   Inbox<subscription::PoolRef, 256> sleepers;
   // Not changed while workers run.
+  std::string https_port = "443";  // where redirects lead to
   StickyCookie sticky{kStickyCookie, StickyCookie::random_secret()};
 };
 
@@ -71,6 +81,7 @@ struct WorkerContext {
   WorkerContext(const Options& opts, SharedState& shared_state,
                 std::uint64_t first_request_id)
       : options(opts), shared(shared_state),
+        handshake_deadline(opts.timeouts.handshake_ms),
         head_deadline(opts.timeouts.head_ms),
         keepalive_deadline(opts.timeouts.keepalive_ms),
         client_deadline(opts.timeouts.client_ms),
@@ -105,6 +116,7 @@ struct WorkerContext {
   std::shared_ptr<const subscription::Snapshot> snapshot =
       std::make_shared<const subscription::Snapshot>();
 
+  DeadlineQueue handshake_deadline;
   DeadlineQueue head_deadline;
   DeadlineQueue keepalive_deadline;
   DeadlineQueue client_deadline;
@@ -131,6 +143,11 @@ struct WorkerContext {
     hold_deadline.arm(deadline, coarse_monotonic_ms());
     if (!hold_timer.active()) hold_timer.start(kHoldRetryMs, kHoldRetryMs);
   }
+
+  // What handshakes and the rules of client certificates go by.
+  SystemClock clock;
+  sni::View tls{std::make_shared<const sni::Snapshot>(), nullptr, &clock};
+  sni::Counters tls_counters;
 
   Counters counters;
   log::Limiter failure_log{1'000};

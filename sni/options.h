@@ -26,11 +26,10 @@ struct Options {
   // 1.3 are fixed.
   std::string ciphers = "default";
   TicketOptions tickets;
-  int client_depth = 2;                  // intermediates of a client's chain
+  unsigned client_depth = 2;             // intermediates of a client's chain
   std::string client_crl_file;           // for every identity; "": none
-  std::int64_t handshake_timeout_ms = 10'000;
   std::size_t client_chain_bytes_max = 32 * 1024;
-  int expiry_alarm_days = 14;
+  unsigned expiry_alarm_days = 14;
 };
 
 // What a listener serves to those who name nobody, or somebody unknown: files

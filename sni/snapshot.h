@@ -20,8 +20,9 @@ class Snapshot {
   static constexpr int kWildcardSteps = 5;
 
   Snapshot() = default;
-  Snapshot(KeyTree<Identity> tree, std::uint64_t version)
-      : tree_(std::move(tree)), version_(version) {}
+  Snapshot(KeyTree<Identity> tree, std::size_t with_policy,
+           std::uint64_t version)
+      : tree_(std::move(tree)), with_policy_(with_policy), version_(version) {}
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
 
@@ -38,11 +39,14 @@ class Snapshot {
     return tree_.shard(index);
   }
   [[nodiscard]] std::uint64_t version() const { return version_; }
-  // Counted anew at each call.
+  // Those that want something of their clients. Where there are none, no host
+  // needs to be looked up for their sake.
+  [[nodiscard]] std::size_t with_policy() const { return with_policy_; }
   [[nodiscard]] std::size_t count() const { return tree_.count(); }
 
  private:
   KeyTree<Identity> tree_;
+  std::size_t with_policy_ = 0;
   std::uint64_t version_ = 0;
 };
 

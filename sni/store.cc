@@ -44,6 +44,10 @@ std::int64_t share_of(const Identity* identity) {
   return 0;
 }
 
+bool has_policy(const Identity& identity) {
+  return identity.policy() != nullptr;
+}
+
 }  // namespace
 
 Store::Store(const Clock& clock)
@@ -109,7 +113,12 @@ Result<Identity::Parts, Refusal> Store::judge(std::string_view name,
 
 void Store::insert(IdentityRef identity, const Identity* before) {
   budget_->give(share_of(identity.get()) - share_of(before));
-  if (before == nullptr) ++size_;
+  if (before == nullptr) {
+    ++size_;
+  } else if (has_policy(*before)) {
+    --with_policy_;
+  }
+  if (has_policy(*identity)) ++with_policy_;
   tree_.put(std::move(identity));
   dirty_ = true;
 }
@@ -120,6 +129,7 @@ bool Store::remove(std::string_view name) {
   if (identity == nullptr) return false;
   budget_->charge(share_of(identity));
   --size_;
+  if (has_policy(*identity)) --with_policy_;
   tree_.remove(name);
   dirty_ = true;
   return true;
@@ -127,7 +137,7 @@ bool Store::remove(std::string_view name) {
 
 SnapshotPtr Store::build() {
   dirty_ = false;
-  return std::make_shared<const Snapshot>(tree_, ++version_);
+  return std::make_shared<const Snapshot>(tree_, with_policy_, ++version_);
 }
 
 std::optional<Refusal> Store::problem(std::string_view name) const {

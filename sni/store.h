@@ -100,6 +100,7 @@ class Store {
   KeyTree<Identity> tree_;
   std::unordered_map<std::string, Problem, Hash, std::equal_to<>> problems_;
   std::size_t size_ = 0;
+  std::size_t with_policy_ = 0;
   std::uint64_t version_ = 0;
   bool dirty_ = false;
 };

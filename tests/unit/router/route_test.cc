@@ -12,6 +12,8 @@
 namespace fealty::router {
 namespace {
 
+constexpr std::uint16_t kHttpPort = 80;
+
 class RouteTest : public testing::Test {
  protected:
   void subscribe(const std::vector<std::string>& keys) {
@@ -24,7 +26,8 @@ class RouteTest : public testing::Test {
     http::Host host;
     EXPECT_TRUE(http::normalise_host(authority, host));
     std::string scratch(path.size(), '!');
-    const Route route = find_route(*snapshot_, rules_, host, path, scratch);
+    const Route route =
+        find_route(*snapshot_, rules_, host, path, kHttpPort, scratch);
     if (route.bad_path) return "400";
     return route.pool == nullptr ? "404" : std::string(route.pool->key());
   }

@@ -461,7 +461,8 @@ TEST_F(SessionRequest, SessionIsUsedAgainAfterItClosed) {
   ASSERT_TRUE(session().closed());
   auto ends = test::unix_pair();
   shared_.connections.fetch_add(1);
-  session().open(std::move(ends.first), test::address_of("192.0.2.8:1"), "81");
+  const Listener other{"81", nullptr, false};
+  session().open(std::move(ends.first), test::address_of("192.0.2.8:1"), other);
   test::Peer peer(std::move(ends.second));
   peer.send(kGet);
   const auto request = serve(node);

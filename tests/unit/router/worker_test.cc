@@ -37,7 +37,7 @@ class WorkerTest : public testing::Test {
     auto listener = listen_on(test::address_of("127.0.0.1:0"), {});
     ASSERT_TRUE(listener);
     address_ = bound_address(listener.value().get());
-    worker_->add_listener(std::move(*listener));
+    worker_->add_listener(std::move(*listener), {});
   }
   void run() {
     if (worker_ == nullptr) make_worker();
@@ -319,7 +319,7 @@ TEST_F(WorkerTest, TwoWorkersShareTheRound) {
   auto listener = listen_on(test::address_of("127.0.0.1:0"), {});
   ASSERT_TRUE(listener);
   const Address second_address = bound_address(listener.value().get());
-  second.add_listener(std::move(*listener));
+  second.add_listener(std::move(*listener), {});
   std::thread second_thread([&] { second.run(); });
 
   BusyNode nodes[] = {BusyNode(temp_ / "1"), BusyNode(temp_ / "2"),

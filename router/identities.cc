@@ -1,0 +1,195 @@
+#include "router/identities.h"
+
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "subscription/key.h"
+
+namespace fealty::router {
+namespace {
+
+constexpr std::size_t kFileBytesMax = 256 * 1024;
+constexpr std::int64_t kDay_s = 24 * 3600;
+
+std::string_view name_of(std::string_view key) {
+  return subscription::without_port(subscription::without_mountpoint(key));
+}
+
+// A file's bytes, wiped when they are not needed any more.
+struct FileText {
+  FileText() = default;
+  FileText(FileText&&) = default;
+  FileText& operator=(FileText&&) = default;
+  ~FileText() { OPENSSL_cleanse(text.data(), text.size()); }
+  std::string text;
+};
+
+Result<FileText> read_file(const std::string& path) {
+  const auto failed = [&](int code) {
+    return Error{path + ": cannot be read: " + std::strerror(code)};
+  };
+  const UniqueFd fd(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  struct stat status{};
+  if (!fd.valid() || ::fstat(fd.get(), &status) != 0) return failed(errno);
+  if (!S_ISREG(status.st_mode)) {
+    return Error{path + ": it is no regular file"};
+  }
+  FileText file;
+  file.text.resize(kFileBytesMax + 1);
+  std::size_t bytes = 0;
+  while (bytes < file.text.size()) {
+    const ssize_t got = ::read(fd.get(), file.text.data() + bytes,
+                               file.text.size() - bytes);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed(errno);
+    if (got == 0) break;
+    bytes += static_cast<std::size_t>(got);
+  }
+  if (bytes > kFileBytesMax) return Error{path + ": more than 256k"};
+  file.text.resize(bytes);
+  return file;
+}
+
+}  // namespace
+
+Identities::Identities(Loop& loop, const Clock& clock,
+                       const sni::Options& options)
+    : clock_(clock),
+      options_(options),
+      store_(clock),
+      tickets_(options.tickets.rotate_s, clock.unix_s()) {
+  change_timer_.bind<&Identities::flush>(loop, this);
+  tick_.bind<&Identities::on_tick>(loop, this);
+}
+
+Status Identities::load() {
+  if (!options_.client_crl_file.empty()) {
+    auto crl = read_file(options_.client_crl_file);
+    if (!crl) return Error{"tls.client_crl: " + crl.error().message};
+    client_crl_ = std::move(crl->text);
+  }
+  if (options_.tickets.keys_file.empty()) return Ok{};
+  const auto keys = read_file(options_.tickets.keys_file);
+  if (!keys) return Error{"tls.ticket_keys: " + keys.error().message};
+  const auto* const bytes =
+      reinterpret_cast<const unsigned char*>(keys->text.data());
+  if (!tickets_.set({bytes, keys->text.size()}, clock_.unix_s())) {
+    return Error{"tls.ticket_keys: " + options_.tickets.keys_file +
+                 " is not one to three records of 80 bytes, such as "
+                 "`openssl rand 80` makes one"};
+  }
+  return Ok{};
+}
+
+Result<std::shared_ptr<const sni::Context>> Identities::context_for(
+    const sni::DefaultIdentity& identity) {
+  const auto chain = read_file(identity.certificate);
+  if (!chain) return Error{"certificate: " + chain.error().message};
+  const auto key = read_file(identity.key);
+  if (!key) return Error{"key: " + key.error().message};
+  sni::IdentityPem pem{chain->text, key->text};
+  FileText ca;
+  if (std::string path = identity.client_ca; !path.empty()) {
+    pem.client_demanded = path.starts_with('!');
+    if (pem.client_demanded) path.erase(0, 1);
+    auto read = read_file(path);
+    if (!read) return Error{"client_ca: " + read.error().message};
+    ca = *std::move(read);
+    pem.client_ca = ca.text;
+    pem.client_crl = client_crl_;
+    pem.client_depth = static_cast<int>(options_.client_depth);
+  }
+  auto made = store_.make_default("", pem);
+  if (!made) {
+    return Error{identity.certificate + " and " + identity.key + ": " +
+                 std::string(sni::text_of(made.error()))};
+  }
+  return sni::Context::make(options_, *std::move(made));
+}
+
+void Identities::start(Publish publish, OnExpiry on_expiry) {
+  publish_ = std::move(publish);
+  on_expiry_ = std::move(on_expiry);
+  publish_({published_, tickets_.current()});
+  tick_.start(kTickMs, kTickMs);
+}
+
+void Identities::flush() {
+  change_timer_.stop();
+  if (!store_.dirty()) return;
+  published_ = store_.build();
+  if (publish_) publish_({published_, tickets_.current()});
+}
+
+// Changes that come together go out together.
+void Identities::on_change() {
+  if (!change_timer_.active()) change_timer_.start(kGatherMs);
+}
+
+std::optional<std::string> Identities::on_material(
+    std::string_view key, const subscription::SniMaterial& material) {
+  sni::IdentityPem pem{material.chain, material.key};
+  if (!material.client_ca.empty() || material.client_required) {
+    pem.client_ca = material.client_ca;
+    pem.client_crl = client_crl_;
+    pem.client_demanded = material.client_required;
+    pem.client_depth = static_cast<int>(options_.client_depth);
+  }
+  const std::string_view name = name_of(key);
+  const auto outcome = store_.put(name, pem);
+  if (!outcome) return std::string(sni::text_of(outcome.error()));
+  if (keys_.emplace(key).second) ++names_[std::string(name)];
+  if (*outcome == sni::Store::Outcome::kChanged) on_change();
+  return std::nullopt;
+}
+
+void Identities::on_pool_gone(std::string_view key) {
+  if (keys_.erase(std::string(key)) == 0) return;
+  const std::string name(name_of(key));
+  const auto found = names_.find(name);
+  if (found == names_.end() || --found->second > 0) return;
+  names_.erase(found);
+  told_.erase(name);
+  if (store_.remove(name)) on_change();
+}
+
+const sni::Identity* Identities::find(std::string_view key) const {
+  return store_.find_exact(name_of(key));
+}
+
+void Identities::on_tick() {
+  const std::int64_t now_s = clock_.unix_s();
+  if (tickets_.rotate_if_due(now_s) && publish_) {
+    publish_({published_, tickets_.current()});
+  }
+  if (expiry_.step(published_, now_s + std::int64_t{options_.expiry_alarm_days} * kDay_s,
+                   kShardsPerTick)) {
+    tell_expiry();
+  }
+}
+
+void Identities::tell_expiry() {
+  const std::int64_t now_s = clock_.unix_s();
+  const std::int64_t until_s = now_s + std::int64_t{options_.expiry_alarm_days} * kDay_s;
+  for (const auto& entry : expiry_.soonest()) {
+    if (entry.not_after_s > until_s) break;
+    const std::int64_t day = now_s / kDay_s;
+    const auto [told, is_new] = told_.emplace(entry.name, day);
+    if (!is_new && std::exchange(told->second, day) == day) continue;
+    log::warning("tls: the certificate of {} expires in {} days", entry.name,
+                 (entry.not_after_s - now_s) / kDay_s);
+    if (on_expiry_) on_expiry_(entry);
+  }
+}
+
+}  // namespace fealty::router
