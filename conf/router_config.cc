@@ -305,7 +305,10 @@ class Reader {
     part.scalar("resubscribe_as", own, Nullable<AddressFormat>{{folder_}});
     const auto listener = std::find_if(
         listeners.begin(), listeners.end(),
-        [](const auto& its) { return its.inherited_fd < 0; });
+        [](const auto& its) {
+          return its.inherited_fd < 0 &&
+                 its.protocol == router::ListenerProtocol::kHttp;
+        });
     if (!own && listener != listeners.end()) own = listener->address;
     if (own) {
       options.own_address = *own;

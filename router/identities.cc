@@ -131,9 +131,9 @@ void Identities::flush() {
   if (publish_) publish_({published_, tickets_.current()});
 }
 
-// Changes that come together go out together.
+// Changes that come in one turn of the loop go out together.
 void Identities::on_change() {
-  if (!change_timer_.active()) change_timer_.start(kGatherMs);
+  if (!change_timer_.active()) change_timer_.start(0);
 }
 
 std::optional<std::string> Identities::on_material(

@@ -69,7 +69,6 @@ class Identities {
   static constexpr std::int64_t kTickMs = 1'000;
   // A walk over all names takes half a minute.
   static constexpr std::size_t kShardsPerTick = 1'024;
-  static constexpr std::int64_t kGatherMs = 5;
 
   void on_change();
   void on_tick();
