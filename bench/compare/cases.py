@@ -8,6 +8,7 @@ HOST = "bench.example.com"  # whose node speaks uwsgi
 HTTP_HOST = "http.bench.example.com"  # whose node speaks HTTP/1.1, over TCP with keep-alive
 
 HTTP_NODE = frozenset({"http", "http-node"})
+HTTPS = frozenset({"https", "http-node"})
 
 
 @dataclass(frozen=True)
@@ -39,4 +40,6 @@ CASES = [
          HTTP_HOST, HTTP_NODE),
     Case("http-10k", "keep-alive GET of 10 KiB from an HTTP node, kept connections", "/10240", 10240,
          HTTP_HOST, HTTP_NODE),
+    Case("https-small", "the same of 10 bytes by TLS 1.3", "/10", 10, HTTP_HOST, HTTPS),
+    Case("https-10k", "the same of 10 KiB by TLS 1.3", "/10240", 10240, HTTP_HOST, HTTPS),
 ]

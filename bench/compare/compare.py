@@ -108,7 +108,7 @@ def run_case(case, setting):
     """All rounds of a case; the peers take turns, and another one begins each round."""
     peers = [peer for peer in setting.peers if case.needs <= peer.offers]
     for peer in peers:
-        problem = problem_of_answers(peer.port, case.host, case.path, case.body_bytes)
+        problem = problem_of_answers(peer, case.host, case.path, case.body_bytes)
         if problem:
             raise BenchError(f"{peer.name}: {problem}")
     samples = []

@@ -297,4 +297,70 @@ class Fealty(Peer):
         return [self.program(), "-c", self.path("router.yaml")]
 
 
-PEERS = [NginxUwsgi, UwsgiHttp, NginxHttp, HaproxyHttp, Fealty]
+class Https:
+    """Mixed into a peer: the same by TLS 1.3 with one ECDSA P-256 certificate, of a key of its own."""
+
+    offers = frozenset({"https", "http-node"})
+
+    def url(self, case):
+        return f"https://127.0.0.1:{self.port}{case.path}"
+
+    def prepare(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", self.path("key.pem"), "-out", self.path("crt.pem"), "-days", "30",
+                        "-subj", f"/CN={HTTP_HOST}"], check=True, capture_output=True)
+        super().prepare()
+
+    def change(self, name, old, new):
+        with open(self.path(name), encoding="utf-8") as file:
+            text = file.read()
+        if text.count(old) != 1:
+            raise ValueError(f"{name} does not have {old!r} once")
+        self.write(name, text.replace(old, new))
+
+
+class NginxHttps(Https, NginxHttp):
+    """nginx as above, by TLS."""
+
+    name = "nginx-https"
+
+    def prepare(self):
+        super().prepare()
+        self.change("nginx.conf", f"listen 127.0.0.1:{self.port};",
+                    f"listen 127.0.0.1:{self.port} ssl; ssl_certificate {self.path('crt.pem')};"
+                    f" ssl_certificate_key {self.path('key.pem')}; ssl_protocols TLSv1.3;")
+
+
+class HaproxyHttps(Https, HaproxyHttp):
+    """HAProxy as above, by TLS."""
+
+    name = "haproxy-https"
+
+    def prepare(self):
+        super().prepare()
+        with open(self.path("both.pem"), "w", encoding="utf-8") as both:
+            for name in ("crt.pem", "key.pem"):
+                with open(self.path(name), encoding="utf-8") as file:
+                    both.write(file.read())
+        self.change("haproxy.cfg", f"bind 127.0.0.1:{self.port}",
+                    f"bind 127.0.0.1:{self.port} ssl crt {self.path('both.pem')} ssl-min-ver TLSv1.3")
+        self.change("haproxy.cfg", "X-Forwarded-Proto http\n", "X-Forwarded-Proto https\n")
+
+
+class FealtyHttps(Https, Fealty):
+    """The project's router, by TLS."""
+
+    name = "fealty-https"
+
+    def prepare(self):
+        super().prepare()
+        self.change("router.yaml", "protocol: http}",
+                    f"protocol: https, certificate: {self.path('crt.pem')}, key: {self.path('key.pem')}}}")
+        self.write("router.yaml", self.text("router.yaml") + 'tls: {min_version: "1.3"}\n')
+
+    def text(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+
+PEERS = [NginxUwsgi, UwsgiHttp, NginxHttp, HaproxyHttp, NginxHttps, HaproxyHttps, FealtyHttps, Fealty]

@@ -4,6 +4,7 @@ import http.client
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
@@ -102,12 +103,20 @@ class Setting:
         if peer.announced:
             self.announcer.add(peer.subscription_path)
         hosts = [host for host, node in ((HOST, "uwsgi-node"), (HTTP_HOST, "http-node")) if node in peer.offers]
-        return next(filter(None, (problem_of_answers(peer.port, host, "/10", 10) for host in hosts)), None)
+        return next(filter(None, (problem_of_answers(peer, host, "/10", 10) for host in hosts)), None)
 
 
-def problem_of_answers(port, host, path, body_bytes):
+def connection_to(peer):
+    if "https" not in peer.offers:
+        return http.client.HTTPConnection("127.0.0.1", peer.port, timeout=5)
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection("127.0.0.1", peer.port, timeout=5, context=anybody)
+
+
+def problem_of_answers(peer, host, path, body_bytes):
     """Asks twice on one connection; says what is wrong with the answers, or None."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = connection_to(peer)
     try:
         sockets = []
         for _ in range(2):
