@@ -250,7 +250,7 @@ void Session::on_answer_broken(int error) {
   } else if (answer_head_done_) {
     cut_answer();
   } else if (!heard_) {
-    on_node_lost();
+    on_node_lost(error);
   } else {
     blame(*node_, Fault::kLeft);
     fail(502, "The application's answer broke off.");
