@@ -215,6 +215,9 @@ class Session final : private NodeUser {
   void on_connected();
   void pass_over_node(Fault fault);
   void blame(const subscription::Node& node, Fault fault);
+  void say_rest(const subscription::Node& node, Fault fault);
+  void praise_node();
+  [[nodiscard]] bool may_say_rest();
   void send_more_packet();
   void ask_again_afresh();
   void on_node_lost(int error);

@@ -131,7 +131,7 @@ bool Session::on_answer_head(std::string_view bytes, std::span<char> rest) {
     ask_again_afresh();
     return true;
   }
-  node_->runtime->on_success();
+  praise_node();
   node_keeps_ = wire_ == Wire::kHttp && head.keep_alive &&
                 head.framing != AnswerFraming::kClose;
   framing.body = body_for_client(head.framing, client_minor_version_);

@@ -215,21 +215,49 @@ void Session::send_more_packet() {
 // connections are not trusted.
 void Session::blame(const subscription::Node& node, Fault fault) {
   const std::int64_t now_ms = coarse_monotonic_ms();
+  bool rests = false;
   switch (fault) {
     case Fault::kNone:
       break;
     case Fault::kUnreachable:
       node_gone_ = true;
-      node.runtime->on_connect_failure(now_ms);
+      rests = node.runtime->on_connect_failure(now_ms);
       context_.node_pool.drop(*node.runtime);
       break;
     case Fault::kSlow:
-      node.runtime->on_timeout(now_ms);
+      rests = node.runtime->on_timeout(now_ms);
       break;
     case Fault::kLeft:
-      node.runtime->on_early_close(now_ms);
+      rests = node.runtime->on_early_close(now_ms);
       break;
   }
+  if (rests) say_rest(node, fault);
+}
+
+void Session::say_rest(const subscription::Node& node, Fault fault) {
+  if (!may_say_rest()) return;
+  const char* why = "it ended connections without an answer";
+  if (fault == Fault::kUnreachable) why = "it cannot be reached";
+  if (fault == Fault::kSlow) why = "it let the time pass";
+  log::warning("node {} of {} rests: {}", log::printable(node.name()),
+               pool_->key(), why);
+}
+
+// It has answered: whatever it did before is forgiven.
+void Session::praise_node() {
+  if (!node_->runtime->on_success() || !may_say_rest()) return;
+  log::info("node {} of {} is back: it answered",
+            log::printable(node_->name()), pool_->key());
+}
+
+// True while this second's lines are not used up; says once when they are.
+bool Session::may_say_rest() {
+  using Verdict = log::LineBudget::Verdict;
+  const Verdict verdict = context_.rest_log.ask(coarse_monotonic_ms());
+  if (verdict == Verdict::kSayMore) {
+    log::info("more nodes rest or are back; not listed this second");
+  }
+  return verdict == Verdict::kWrite;
 }
 
 // The node in hand did not take the request. That a kept connection is dead

@@ -320,6 +320,42 @@ TEST_F(SessionFailover, NodeThatEndsWithoutAnAnswerAgainAndAgainRests) {
   EXPECT_TRUE(bad->resting(coarse_monotonic_ms()));
 }
 
+// One line when it begins and one when it is over, whatever fails in between.
+TEST_F(SessionFailover, RestIsLoggedOnceAndSoIsItsEnd) {
+  route();
+  bad_.stop_listening();
+  testing::internal::CaptureStderr();
+  auto peer = client();
+  for (int i = 0; i < 4; ++i) {
+    peer.send(kGet);
+    serve(good_);
+  }
+  std::string log = testing::internal::GetCapturedStderr();
+  const std::string name = temp_ / "bad";
+  EXPECT_NE(log.find("node " + name + " of example.com rests: it cannot be "
+                     "reached"), log.npos) << log;
+  EXPECT_EQ(log.find(name), log.rfind(name)) << log;
+
+  ASSERT_EQ(::unlink(name.c_str()), 0);
+  test::FakeNode back(name);
+  bad_runtime().rest_until_ms.store(1);  // its rest is over
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 4; ++i) {
+    peer.send(kGet);
+    settle();
+    auto connection = back.accept();
+    if (!connection) connection = good_.accept();
+    ASSERT_TRUE(connection);
+    ASSERT_TRUE(connection->request());
+    connection->answer(kOk);
+    settle();
+  }
+  log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("node " + name + " of example.com is back: it answered"),
+            log.npos) << log;
+  EXPECT_EQ(log.find(name), log.rfind(name)) << log;
+}
+
 TEST_F(SessionFailover, NodeThatAnswersNeverRests) {
   route();
   auto peer = client();
