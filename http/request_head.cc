@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
+
+#include "wire/subscription_key.h"
 
 namespace fealty::http {
 namespace {
@@ -374,6 +377,35 @@ std::size_t host_end(std::string_view authority) {
   return std::min(authority.find(':'), authority.size());
 }
 
+// The host, in its one form where it has one, to the beginning of out.text;
+// returns its bytes, 0 where it is none. An IPv6 address is written as in the
+// keys of subscriptions.
+std::size_t normalise_name(std::string_view name, Host& out) {
+  const bool literal = name.starts_with('[');
+  if (!literal && name.ends_with('.')) name.remove_suffix(1);
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const char c = ascii_lower(name[i]);
+    if (!literal && !is_host_char(c)) return 0;
+    out.text[i] = c;
+  }
+  if (!literal) return name.size();
+  static_assert(Host::kBytesMax >= wire::kV6LiteralBytesMax);
+  const std::size_t bytes = wire::normalise_v6(
+      {out.text.data(), name.size()},
+      std::span(out.text).first<wire::kV6LiteralBytesMax>());
+  return bytes == 0 ? name.size() : bytes;  // of a kind that nobody announces
+}
+
+// 1 to 65535.
+bool is_port(std::string_view text) {
+  constexpr std::size_t kDigitsMost = 5;
+  std::uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, port);
+  return text.size() <= kDigitsMost && error == std::errc{} && stop == end &&
+         port != 0;
+}
+
 }  // namespace
 
 const HeaderField* RequestHead::find(Header id) const {
@@ -445,22 +477,12 @@ HeadProblem parse_request_head(std::string_view bytes, RequestHead& head) {
 bool normalise_host(std::string_view authority, Host& out) {
   const std::size_t end = host_end(authority);
   if (end == SIZE_MAX || end == 0 || end > Host::kBytesMax) return false;
-  const std::string_view port = authority.substr(end);
-  std::size_t bytes = end;
-  if (authority[0] != '[' && authority[end - 1] == '.') --bytes;
+  const std::size_t bytes = normalise_name(authority.substr(0, end), out);
   if (bytes == 0) return false;
-  for (std::size_t i = 0; i < bytes; ++i) {
-    const char c = ascii_lower(authority[i]);
-    if (authority[0] != '[' && !is_host_char(c)) return false;
-    out.text[i] = c;
-  }
   out.host_bytes = out.all_bytes = static_cast<std::uint16_t>(bytes);
+  const std::string_view port = authority.substr(end);
   if (port.empty() || port == ":") return true;
-  if (port.size() > 6 || port[0] != ':') return false;
-  if (!std::all_of(port.begin() + 1, port.end(),
-                   [](char c) { return c >= '0' && c <= '9'; })) {
-    return false;
-  }
+  if (port[0] != ':' || !is_port(port.substr(1))) return false;
   std::copy(port.begin(), port.end(), out.text.begin() + bytes);
   out.all_bytes = static_cast<std::uint16_t>(bytes + port.size());
   return true;
