@@ -157,6 +157,14 @@ bool speaks_http(std::string_view bytes) {
          line.substr(line.size() - kVersion.size()).starts_with("HTTP/1.");
 }
 
+// One space on each side of the target (RFC 9112 section 3): the parser skips
+// more of them, and what another reader makes of the line is not known.
+bool has_single_spaces(std::string_view bytes, const RequestHead& head) {
+  constexpr std::string_view kRest = "  HTTP/1.x";
+  return bytes.find('\r') ==
+         head.method.size() + head.target.size() + kRest.size();
+}
+
 // FNV-1a of the name in lower case.
 std::uint32_t hash_name(std::string_view name) {
   std::uint32_t hash = 2166136261U;
@@ -469,6 +477,7 @@ HeadProblem parse_request_head(std::string_view bytes, RequestHead& head) {
   if (parser.http_major != 1 || parser.http_minor > 1 || !speaks_http(bytes)) {
     return {505, "unsupported HTTP version"};
   }
+  if (!has_single_spaces(bytes, head)) return {400, "malformed request line"};
   head.minor_version = parser.http_minor;
   const HeadProblem problem = apply_fields(head);
   return problem.status != 0 ? problem : apply_target(head);

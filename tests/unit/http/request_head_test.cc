@@ -166,6 +166,15 @@ TEST(RequestHead, QueryIsAMethod) {
   EXPECT_EQ(parse("QUERY", {}).status(), 400);
 }
 
+TEST(RequestHead, OneSpaceStandsOnEachSideOfTheTarget) {
+  for (const char* line :
+       {"GET  / HTTP/1.1", "GET /  HTTP/1.1", "GET   /  HTTP/1.1",
+        "QUERY  / HTTP/1.1", "QUERY /  HTTP/1.1", "LABEL  / HTTP/1.1",
+        "GET  http://x/ HTTP/1.1", "OPTIONS  * HTTP/1.1"}) {
+    EXPECT_EQ(parse(line, {"Host: x"}).status(), 400) << line;
+  }
+}
+
 TEST(RequestHead, UnknownMethodsAre501) {
   for (const char* method :
        {"BREW", "GETS", "get", "Get", "X", "G", "GETGETGET", "M-SEARCHES",
