@@ -187,6 +187,7 @@ class Session final : private NodeUser {
   [[nodiscard]] Encoded encode_into(const http::RequestHead& head,
                                     const http::Host& host, Wire wire,
                                     std::span<char> out, std::size_t& bytes);
+  [[nodiscard]] std::string_view server_port(const http::Host& host) const;
   [[nodiscard]] NodeBody body_for_node(const http::RequestHead& head) const;
   void add_stored_length();
   std::size_t add_to_packet(std::span<const char> bytes);
