@@ -141,12 +141,21 @@ void trim(std::string_view& value) {
   }
 }
 
-// Methods younger than the parser's list; it is fed one that it knows in their
-// place.
-std::string_view young_method(std::string_view bytes) {
-  constexpr std::string_view kQuery = "QUERY";
-  return bytes.starts_with("QUERY ") ? bytes.substr(0, kQuery.size())
-                                     : std::string_view{};
+// Registered methods that the parser's list lacks: QUERY, which is younger, and
+// WebDAV's rarer ones (RFC 3253, 3648, 4437). It is fed one that it knows in
+// their place.
+std::string_view unlisted_method(std::string_view bytes) {
+  constexpr std::string_view kUnlisted[] = {
+      "QUERY",          "VERSION-CONTROL",   "BASELINE-CONTROL", "UPDATE",
+      "LABEL",          "ORDERPATCH",        "MKREDIRECTREF",
+      "UPDATEREDIRECTREF"};
+  constexpr std::size_t kBytesMost = 17;
+  const std::size_t space = bytes.substr(0, kBytesMost + 1).find(' ');
+  if (space == bytes.npos) return {};
+  const std::string_view method = bytes.substr(0, space);
+  const bool unlisted = std::find(std::begin(kUnlisted), std::end(kUnlisted),
+                                  method) != std::end(kUnlisted);
+  return unlisted ? method : std::string_view{};
 }
 
 // The parser also reads RTSP and ICE, which share HTTP's syntax.
@@ -467,11 +476,11 @@ HeadProblem parse_request_head(std::string_view bytes, RequestHead& head) {
   llhttp_t parser;
   llhttp_init(&parser, HTTP_REQUEST, &settings());
   parser.data = &record;
-  const std::string_view young = young_method(bytes);
-  if (!young.empty()) llhttp_execute(&parser, "POST", 4);
+  const std::string_view unlisted = unlisted_method(bytes);
+  if (!unlisted.empty()) llhttp_execute(&parser, "POST", 4);
   const llhttp_errno_t error = llhttp_execute(
-      &parser, bytes.data() + young.size(), bytes.size() - young.size());
-  if (!young.empty()) head.method = young;
+      &parser, bytes.data() + unlisted.size(), bytes.size() - unlisted.size());
+  if (!unlisted.empty()) head.method = unlisted;
   if (record.too_many) return {431, "too many headers"};
   if (error != HPE_PAUSED) return parse_problem(error, parser, bytes);
   if (parser.http_major != 1 || parser.http_minor > 1 || !speaks_http(bytes)) {

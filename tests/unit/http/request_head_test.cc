@@ -152,6 +152,20 @@ TEST(RequestHead, KnownMethodsPass) {
   }
 }
 
+// Not in the parser's list.
+TEST(RequestHead, RareMethodsOfWebDavPass) {
+  for (const char* method :
+       {"VERSION-CONTROL", "BASELINE-CONTROL", "UPDATE", "LABEL", "ORDERPATCH",
+        "MKREDIRECTREF", "UPDATEREDIRECTREF"}) {
+    const Parsed head = target("/a", method);
+    EXPECT_EQ(head.status(), 0) << method;
+    EXPECT_EQ(head->method, method);
+    EXPECT_EQ(head->path, "/a");
+    EXPECT_FALSE(head->is_idempotent());
+    EXPECT_EQ(target("/", method + std::string("S")).status(), 501) << method;
+  }
+}
+
 // Younger than the parser's list.
 TEST(RequestHead, QueryIsAMethod) {
   const Parsed head =
