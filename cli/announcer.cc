@@ -23,7 +23,12 @@ std::string joined(const std::set<std::string, std::less<>>& keys) {
 
 // Why a router may have taken nothing, the likely reasons first.
 std::string likely_reasons(const Plan& plan) {
-  std::string text = "it knew the node already (then all is well); ";
+  std::string text;
+  if (is_unserved_protocol(plan.packet.proto)) {
+    text = "it does not serve --proto " + plan.packet.proto +
+           ", only http and uwsgi (Fealty's do not); ";
+  }
+  text += "it knew the node already (then all is well); ";
   if (plan.sign) {
     text += "it has no public key for the domain, another one, or another "
             "digest; this host's clock is off; ";

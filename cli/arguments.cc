@@ -70,8 +70,12 @@ void define_node(CLI::App& app, SubscribeArguments& out) {
                  "Where the router reaches the application: ip:port, or the "
                  "absolute path of a Unix socket")
       ->required();
-  app.add_option("--proto", out.proto, "What the application speaks")
-      ->check(CLI::IsMember({"http", "uwsgi", "fastcgi", "scgi"}))
+  app.add_option("--proto", out.proto,
+                 "What the application speaks: http (h) or uwsgi (u); fastcgi "
+                 "(f) and scgi (s) are announced, but Fealty's routers refuse "
+                 "them")
+      ->check(CLI::IsMember(
+          {"http", "h", "uwsgi", "u", "fastcgi", "f", "scgi", "s"}))
       ->capture_default_str();
   app.add_option("--weight", out.weight, "Turns in the round")
       ->check(CLI::Range(std::uint32_t{0}, kWeightMax))

@@ -85,6 +85,11 @@ Status read_node(const SubscribeArguments& from, Plan& plan) {
     }
   }
   warn_of_address(*address, plan);
+  if (is_unserved_protocol(from.proto)) {
+    plan.warnings.push_back(
+        "--proto " + from.proto + ": Fealty's routers serve http and uwsgi, and "
+        "refuse this one as unsupported");
+  }
   wire::SubscriptionPacket& packet = plan.packet;
   packet.address = address->to_string();
   packet.proto = from.proto;
@@ -297,6 +302,11 @@ Status read_times(const SubscribeArguments& from, Plan& plan) {
 }
 
 }  // namespace
+
+// The first letter decides (docs/protocol/subscription.md).
+bool is_unserved_protocol(std::string_view proto) {
+  return proto.starts_with('f') || proto.starts_with('s');
+}
 
 Result<Plan> make_plan(const SubscribeArguments& arguments) {
   using Step = Status (*)(const SubscribeArguments&, Plan&);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
@@ -71,6 +72,9 @@ struct Plan {
   // What may turn out wrong, to be said before anything is done.
   std::vector<std::string> warnings;
 };
+
+// FastCGI and SCGI: routers know the words, and serve neither.
+[[nodiscard]] bool is_unserved_protocol(std::string_view proto);
 
 // Fails where what was typed makes no sense: a usage error.
 [[nodiscard]] Result<Plan> make_plan(const SubscribeArguments& arguments);

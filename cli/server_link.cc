@@ -62,10 +62,14 @@ void ServerLink::begin(Mode mode, wire::SubscriptionCommand command) {
   rounds_ = 0;
   next_key_ = 0;
   full_since_ms_ = 0;
+  awaits_word_ = false;
   send_round();
 }
 
-void ServerLink::on_timer() { send_round(); }
+void ServerLink::on_timer() {
+  if (!std::exchange(awaits_word_, false)) return send_round();
+  mode_ = Mode::kQuiet;          // no news is good news
+}
 
 // A socket that was made anew belongs to a router that knows nobody yet.
 void ServerLink::on_watch() {
@@ -152,8 +156,11 @@ void ServerLink::round_done() {
   if (mode_ != Mode::kAnnouncing) {
     const bool again =
         mode_ == Mode::kWithdrawing && !server_.local && rounds_ == 1;
+    awaits_word_ = mode_ == Mode::kOnce && server_.address.is_ip();
     if (again) {
       timer_.start(kAgain_ms);
+    } else if (awaits_word_) {
+      timer_.start(kWord_ms);
     } else {
       mode_ = Mode::kQuiet;
     }
@@ -187,6 +194,8 @@ void ServerLink::round_broke(int error) {
   if (mode_ == Mode::kAnnouncing) {
     timer_.start(kRetry_ms);
   } else {
+    awaits_word_ = false;
+    timer_.stop();
     mode_ = Mode::kQuiet;
   }
 }

@@ -38,6 +38,8 @@ class ServerLink {
   static constexpr std::int64_t kFirstRounds_ms = 1'000;
   static constexpr int kFirstRounds = 3;
   static constexpr std::int64_t kAgain_ms = 100;
+  // How long send_once() listens for word that nobody reads a UDP port.
+  static constexpr std::int64_t kWord_ms = 100;
   static constexpr std::int64_t kWatch_ms = 1'000;
 
   // The datagram for the key of that number.
@@ -108,6 +110,7 @@ class ServerLink {
   std::size_t next_key_ = 0;
   int rounds_ = 0;               // since announce() or withdraw()
   bool taken_ = false;
+  bool awaits_word_ = false;     // all is sent, once, and may have failed
   Trouble trouble_ = Trouble::kNone;
   std::int64_t full_since_ms_ = 0;           // 0: not full
   std::uint64_t failures_ = 0;               // since the trouble began

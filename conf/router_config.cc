@@ -65,16 +65,17 @@ bool is_empty_map(const Value& value) {
 // Fills the options from the file, section by section.
 class Reader {
  public:
-  Reader(Problems& problems, std::string folder)
+  Reader(Problems& problems, std::string folder, KnowsUser knows_user)
       : dump_(problems.file_name()),
         report_{problems, dump_},
-        folder_(std::move(folder)) {}
+        folder_(std::move(folder)),
+        knows_user_(knows_user) {}
 
   Loaded read(const Value& root) {
     Section file(report_, &root, {1, 1}, "", 0);
     router::Options& router = loaded_.config.router;
     file.scalar("workers", router.workers, AutoCountFormat{kWorkersMax});
-    file.scalar("user", router.user, UserFormat{});
+    read_user(file, router.user);
     read_listeners(file);
     read_subscription(file);
     read_static_nodes(file, folder_, loaded_.config.subscription);
@@ -97,6 +98,13 @@ class Reader {
   }
 
  private:
+  void read_user(Section& file, std::string& user) {
+    const Value* const value = file.scalar("user", user, UserFormat{});
+    if (value == nullptr || knows_user_ == nullptr || knows_user_(user)) return;
+    file.problem(value->at, "user",
+                 "no user '" + user + "' on this system to become");
+  }
+
   void read_listeners(Section& file) {
     auto& listeners = loaded_.config.router.listeners;
     file.maps("listeners", [&](Section& item) {
@@ -596,6 +604,7 @@ class Reader {
   Dump dump_;
   Report report_;
   std::string folder_;
+  KnowsUser knows_user_;
   Loaded loaded_;
   std::map<std::string, Position> used_;
 };
@@ -630,7 +639,8 @@ Result<std::string> read_file(const std::string& path) {
 }  // namespace
 
 Result<Loaded, std::vector<std::string>> parse_router_config(
-    std::string_view text, const std::string& file_name) {
+    std::string_view text, const std::string& file_name,
+    KnowsUser knows_user) {
   Problems problems(file_name);
   const std::optional<Value> root = parse_yaml(text, problems);
   if (!root) return problems.lines();
@@ -642,16 +652,16 @@ Result<Loaded, std::vector<std::string>> parse_router_config(
     problems.add(root->at, "a map (key: value) is expected here");
     return problems.lines();
   }
-  Loaded loaded = Reader(problems, folder_of(file_name)).read(*root);
+  Loaded loaded = Reader(problems, folder_of(file_name), knows_user).read(*root);
   if (!problems.empty()) return problems.lines();
   return loaded;
 }
 
 Result<Loaded, std::vector<std::string>> load_router_config(
-    const std::string& path) {
+    const std::string& path, KnowsUser knows_user) {
   const Result<std::string> text = read_file(path);
   if (!text) return std::vector{text.error().message};
-  return parse_router_config(text.value(), path);
+  return parse_router_config(text.value(), path, knows_user);
 }
 
 }  // namespace fealty::conf

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
+
+#include "wire/subscription_key.h"
 
 namespace fealty::http {
 namespace {
@@ -138,12 +141,21 @@ void trim(std::string_view& value) {
   }
 }
 
-// Methods younger than the parser's list; it is fed one that it knows in their
-// place.
-std::string_view young_method(std::string_view bytes) {
-  constexpr std::string_view kQuery = "QUERY";
-  return bytes.starts_with("QUERY ") ? bytes.substr(0, kQuery.size())
-                                     : std::string_view{};
+// Registered methods that the parser's list lacks: QUERY, which is younger, and
+// WebDAV's rarer ones (RFC 3253, 3648, 4437). It is fed one that it knows in
+// their place.
+std::string_view unlisted_method(std::string_view bytes) {
+  constexpr std::string_view kUnlisted[] = {
+      "QUERY",          "VERSION-CONTROL",   "BASELINE-CONTROL", "UPDATE",
+      "LABEL",          "ORDERPATCH",        "MKREDIRECTREF",
+      "UPDATEREDIRECTREF"};
+  constexpr std::size_t kBytesMost = 17;
+  const std::size_t space = bytes.substr(0, kBytesMost + 1).find(' ');
+  if (space == bytes.npos) return {};
+  const std::string_view method = bytes.substr(0, space);
+  const bool unlisted = std::find(std::begin(kUnlisted), std::end(kUnlisted),
+                                  method) != std::end(kUnlisted);
+  return unlisted ? method : std::string_view{};
 }
 
 // The parser also reads RTSP and ICE, which share HTTP's syntax.
@@ -152,6 +164,14 @@ bool speaks_http(std::string_view bytes) {
   const std::string_view line = bytes.substr(0, bytes.find('\r'));
   return line.size() > kVersion.size() &&
          line.substr(line.size() - kVersion.size()).starts_with("HTTP/1.");
+}
+
+// One space on each side of the target (RFC 9112 section 3): the parser skips
+// more of them, and what another reader makes of the line is not known.
+bool has_single_spaces(std::string_view bytes, const RequestHead& head) {
+  constexpr std::string_view kRest = "  HTTP/1.x";
+  return bytes.find('\r') ==
+         head.method.size() + head.target.size() + kRest.size();
 }
 
 // FNV-1a of the name in lower case.
@@ -374,6 +394,35 @@ std::size_t host_end(std::string_view authority) {
   return std::min(authority.find(':'), authority.size());
 }
 
+// The host, in its one form where it has one, to the beginning of out.text;
+// returns its bytes, 0 where it is none. An IPv6 address is written as in the
+// keys of subscriptions.
+std::size_t normalise_name(std::string_view name, Host& out) {
+  const bool literal = name.starts_with('[');
+  if (!literal && name.ends_with('.')) name.remove_suffix(1);
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const char c = ascii_lower(name[i]);
+    if (!literal && !is_host_char(c)) return 0;
+    out.text[i] = c;
+  }
+  if (!literal) return name.size();
+  static_assert(Host::kBytesMax >= wire::kV6LiteralBytesMax);
+  const std::size_t bytes = wire::normalise_v6(
+      {out.text.data(), name.size()},
+      std::span(out.text).first<wire::kV6LiteralBytesMax>());
+  return bytes == 0 ? name.size() : bytes;  // of a kind that nobody announces
+}
+
+// 1 to 65535.
+bool is_port(std::string_view text) {
+  constexpr std::size_t kDigitsMost = 5;
+  std::uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, port);
+  return text.size() <= kDigitsMost && error == std::errc{} && stop == end &&
+         port != 0;
+}
+
 }  // namespace
 
 const HeaderField* RequestHead::find(Header id) const {
@@ -427,16 +476,17 @@ HeadProblem parse_request_head(std::string_view bytes, RequestHead& head) {
   llhttp_t parser;
   llhttp_init(&parser, HTTP_REQUEST, &settings());
   parser.data = &record;
-  const std::string_view young = young_method(bytes);
-  if (!young.empty()) llhttp_execute(&parser, "POST", 4);
+  const std::string_view unlisted = unlisted_method(bytes);
+  if (!unlisted.empty()) llhttp_execute(&parser, "POST", 4);
   const llhttp_errno_t error = llhttp_execute(
-      &parser, bytes.data() + young.size(), bytes.size() - young.size());
-  if (!young.empty()) head.method = young;
+      &parser, bytes.data() + unlisted.size(), bytes.size() - unlisted.size());
+  if (!unlisted.empty()) head.method = unlisted;
   if (record.too_many) return {431, "too many headers"};
   if (error != HPE_PAUSED) return parse_problem(error, parser, bytes);
   if (parser.http_major != 1 || parser.http_minor > 1 || !speaks_http(bytes)) {
     return {505, "unsupported HTTP version"};
   }
+  if (!has_single_spaces(bytes, head)) return {400, "malformed request line"};
   head.minor_version = parser.http_minor;
   const HeadProblem problem = apply_fields(head);
   return problem.status != 0 ? problem : apply_target(head);
@@ -445,22 +495,12 @@ HeadProblem parse_request_head(std::string_view bytes, RequestHead& head) {
 bool normalise_host(std::string_view authority, Host& out) {
   const std::size_t end = host_end(authority);
   if (end == SIZE_MAX || end == 0 || end > Host::kBytesMax) return false;
-  const std::string_view port = authority.substr(end);
-  std::size_t bytes = end;
-  if (authority[0] != '[' && authority[end - 1] == '.') --bytes;
+  const std::size_t bytes = normalise_name(authority.substr(0, end), out);
   if (bytes == 0) return false;
-  for (std::size_t i = 0; i < bytes; ++i) {
-    const char c = ascii_lower(authority[i]);
-    if (authority[0] != '[' && !is_host_char(c)) return false;
-    out.text[i] = c;
-  }
   out.host_bytes = out.all_bytes = static_cast<std::uint16_t>(bytes);
+  const std::string_view port = authority.substr(end);
   if (port.empty() || port == ":") return true;
-  if (port.size() > 6 || port[0] != ':') return false;
-  if (!std::all_of(port.begin() + 1, port.end(),
-                   [](char c) { return c >= '0' && c <= '9'; })) {
-    return false;
-  }
+  if (port[0] != ':' || !is_port(port.substr(1))) return false;
   std::copy(port.begin(), port.end(), out.text.begin() + bytes);
   out.all_bytes = static_cast<std::uint16_t>(bytes + port.size());
   return true;

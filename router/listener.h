@@ -10,7 +10,7 @@ namespace fealty::router {
 // What the connections of a listening socket have in common. Immutable; the
 // sessions point at their acceptor's.
 struct Listener {
-  std::string server_port;         // "" of a Unix socket
+  std::string server_port;         // "" of a Unix socket: the request says
   std::shared_ptr<const sni::Context> tls;     // null: plain HTTP
   bool redirect_to_https = false;
 

@@ -1,6 +1,7 @@
 // fealty-router: the command line, and the only place where the rooms are put
 // together. Exit codes: 0, 1 at run time, 2 usage, 78 configuration.
 
+#include <pwd.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -55,6 +56,12 @@ log::Level level_of(const std::string& name) {
   return log::Level::kInfo;
 }
 
+// A number may stand for a user of another system, where the router is to run.
+bool knows_user(const std::string& user) {
+  return user.find_first_not_of("0123456789") == user.npos ||
+         ::getpwnam(user.c_str()) != nullptr;
+}
+
 int run(const conf::RouterConfig& config) {
   router::Router router(config.router, config.subscription);
   Status ready = router.bind();
@@ -82,7 +89,10 @@ int main(int argc, char** argv) {
                                       : log::Format::kText,
             level_of(line.log_level));
 
-  const auto loaded = conf::load_router_config(line.config);
+  // Who is not root becomes nobody else, and needs no such user.
+  const bool asks_for_user = line.check || ::geteuid() == 0;
+  const auto loaded = conf::load_router_config(
+      line.config, asks_for_user ? knows_user : nullptr);
   if (!loaded) {
     for (const auto& problem : loaded.error()) {
       std::fprintf(stderr, "%s\n", problem.c_str());

@@ -106,7 +106,7 @@ class Session final : private NodeUser {
 
   // Nodes that may let a request wait for timeouts.connect each.
   static constexpr int kConnectTimeoutsMost = 3;
-  // Nodes that may read an idempotent request and end without a word.
+  // How often an idempotent request is sent again that a node may have read.
   static constexpr int kRepeatsMost = 2;
 
   struct OwnedDeadline : Deadline {
@@ -187,6 +187,7 @@ class Session final : private NodeUser {
   [[nodiscard]] Encoded encode_into(const http::RequestHead& head,
                                     const http::Host& host, Wire wire,
                                     std::span<char> out, std::size_t& bytes);
+  [[nodiscard]] std::string_view server_port(const http::Host& host) const;
   [[nodiscard]] NodeBody body_for_node(const http::RequestHead& head) const;
   void add_stored_length();
   std::size_t add_to_packet(std::span<const char> bytes);
@@ -215,16 +216,19 @@ class Session final : private NodeUser {
   void on_connected();
   void pass_over_node(Fault fault);
   void blame(const subscription::Node& node, Fault fault);
+  void say_rest(const subscription::Node& node, Fault fault);
+  void praise_node();
+  [[nodiscard]] bool may_say_rest();
   void send_more_packet();
   void ask_again_afresh();
-  void on_node_lost();
+  void on_node_lost(int error);
   void on_node_ended();
   void release_node();
   void keep_node();
   void watch_node();
   [[nodiscard]] bool may_reuse_connection() const;
   [[nodiscard]] bool may_keep_node() const;
-  [[nodiscard]] bool may_try_another() const;
+  [[nodiscard]] bool left_unread(int error) const;
   [[nodiscard]] bool may_repeat() const;
 
   // --- waiting for a node to come (session_hold.cc)

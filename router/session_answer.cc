@@ -131,7 +131,7 @@ bool Session::on_answer_head(std::string_view bytes, std::span<char> rest) {
     ask_again_afresh();
     return true;
   }
-  node_->runtime->on_success();
+  praise_node();
   node_keeps_ = wire_ == Wire::kHttp && head.keep_alive &&
                 head.framing != AnswerFraming::kClose;
   framing.body = body_for_client(head.framing, client_minor_version_);
@@ -250,7 +250,7 @@ void Session::on_answer_broken(int error) {
   } else if (answer_head_done_) {
     cut_answer();
   } else if (!heard_) {
-    on_node_lost();
+    on_node_lost(error);
   } else {
     blame(*node_, Fault::kLeft);
     fail(502, "The application's answer broke off.");

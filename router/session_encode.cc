@@ -86,7 +86,7 @@ Encoded Session::encode_into(const http::RequestHead& head,
   ConnectionVariables connection{
       {remote_addr_, remote_addr_bytes_},
       {remote_port_, remote_port_bytes_},
-      listener_->server_port,
+      server_port(host),
       &context_.options.extra_variables,
       is_secure()};
   if (client_certificate_ != nullptr) {
@@ -99,6 +99,16 @@ Encoded Session::encode_into(const http::RequestHead& head,
                                bytes);
   }
   return encode_uwsgi_request(head, host, connection, out, bytes);
+}
+
+// A Unix listener has none, and the applications' interfaces forbid an empty one
+// (PEP 3333, RFC 3875 section 4.1.15): the port that the client asked for, then.
+std::string_view Session::server_port(const http::Host& host) const {
+  if (!listener_->server_port.empty()) return listener_->server_port;
+  if (!host.host_port().empty()) {
+    return host.host_port().substr(host.host().size() + 1);
+  }
+  return listener_->is_tls() ? "443" : "80";
 }
 
 NodeBody Session::body_for_node(const http::RequestHead& head) const {

@@ -42,7 +42,7 @@ bool Session::wakes_vassal() const {
 void Session::hold() {
   if (wakes_vassal()) static_cast<void>(context_.shared.sleepers.post(pool_));
   tried_.clear();
-  node_gone_ = fresh_only_ = false;
+  node_gone_ = false;
   again_ = nullptr;
   context_.wait_for_node(deadline_);
   watch_client();

@@ -215,21 +215,49 @@ void Session::send_more_packet() {
 // connections are not trusted.
 void Session::blame(const subscription::Node& node, Fault fault) {
   const std::int64_t now_ms = coarse_monotonic_ms();
+  bool rests = false;
   switch (fault) {
     case Fault::kNone:
       break;
     case Fault::kUnreachable:
       node_gone_ = true;
-      node.runtime->on_connect_failure(now_ms);
+      rests = node.runtime->on_connect_failure(now_ms);
       context_.node_pool.drop(*node.runtime);
       break;
     case Fault::kSlow:
-      node.runtime->on_timeout(now_ms);
+      rests = node.runtime->on_timeout(now_ms);
       break;
     case Fault::kLeft:
-      node.runtime->on_early_close(now_ms);
+      rests = node.runtime->on_early_close(now_ms);
       break;
   }
+  if (rests) say_rest(node, fault);
+}
+
+void Session::say_rest(const subscription::Node& node, Fault fault) {
+  if (!may_say_rest()) return;
+  const char* why = "it ended connections without an answer";
+  if (fault == Fault::kUnreachable) why = "it cannot be reached";
+  if (fault == Fault::kSlow) why = "it let the time pass";
+  log::warning("node {} of {} rests: {}", log::printable(node.name()),
+               pool_->key(), why);
+}
+
+// It has answered: whatever it did before is forgiven.
+void Session::praise_node() {
+  if (!node_->runtime->on_success() || !may_say_rest()) return;
+  log::info("node {} of {} is back: it answered",
+            log::printable(node_->name()), pool_->key());
+}
+
+// True while this second's lines are not used up; says once when they are.
+bool Session::may_say_rest() {
+  using Verdict = log::LineBudget::Verdict;
+  const Verdict verdict = context_.rest_log.ask(coarse_monotonic_ms());
+  if (verdict == Verdict::kSayMore) {
+    log::info("more nodes rest or are back; not listed this second");
+  }
+  return verdict == Verdict::kWrite;
 }
 
 // The node in hand did not take the request. That a kept connection is dead
@@ -260,35 +288,38 @@ void Session::ask_again_afresh() {
   connect();
 }
 
-// A reset before the first byte of an answer. The kernel resets a connection
-// whose bytes were not all read, and ends it regularly where they were: a
-// request without a body that was reset has not been read to its end, so no
-// application has begun it. With a body that is not known, since the head may
-// have been read (docs/decisions/0005-when-a-request-is-repeated.md).
-bool Session::may_try_another() const { return !has_body_ && !answered_; }
-
-void Session::on_node_lost() {
-  if (reused_) {
-    ask_again_afresh();
-  } else if (!may_try_another()) {
-    blame(*node_, Fault::kLeft);
-    fail(502, kEndedWithoutAnswer);
-  } else {
-    Counters::add(context_.counters.retries);
-    pass_over_node(Fault::kUnreachable);
-    connect();
-  }
+// Whether a node that was sent a request cannot have begun it. The kernel
+// resets a Unix socket only where bytes were left unread: a request without a
+// body was then not read to its end. With a body that is not known, since the
+// head may have been read. Over TCP a reset proves nothing: whoever read it all
+// can send one (docs/decisions/0005-when-a-request-is-repeated.md).
+bool Session::left_unread(int error) const {
+  return error == ECONNRESET && !has_body_ && !answered_ &&
+         node_->address().is_unix();
 }
 
-// A node that read the request and is gone, killed perhaps: another may have it
-// where asking twice does no harm. Only a few do: a request that kills its
-// application must not visit them all.
+// An error in place of the first byte of an answer.
+void Session::on_node_lost(int error) {
+  if (reused_ || !left_unread(error)) {
+    on_node_ended();
+    return;
+  }
+  Counters::add(context_.counters.retries);
+  pass_over_node(Fault::kUnreachable);
+  connect();
+}
+
+// A node that may have read the request and is gone, killed perhaps: another
+// may have it where asking twice does no harm. Only a few do, with the one
+// whose kept connection was dead: a request that kills its application must not
+// visit them all.
 bool Session::may_repeat() const {
   return idempotent_ && !has_body_ && !answered_ &&
-         repeats_ < kRepeatsMost;
+         repeats_ + (fresh_only_ ? 1 : 0) < kRepeatsMost;
 }
 
-// A regular end before the answer's head was whole.
+// The end before the answer's head was whole, of a node that may have read the
+// request.
 void Session::on_node_ended() {
   if (reused_ && !heard_) {
     ask_again_afresh();

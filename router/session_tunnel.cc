@@ -24,7 +24,7 @@ void Session::begin_tunnel(const http::ResponseHead& head,
   framing.more_fields = sticky_field(cookie);
   const std::size_t head_bytes =
       http::write_response_head(head, framing, context_.heading());
-  node_->runtime->on_success();
+  praise_node();
   answered_ = answer_head_done_ = true;
   keep_alive_ = false;
   client_framing_ = http::ClientFraming::Body::kClose;

@@ -151,6 +151,8 @@ struct WorkerContext {
 
   Counters counters;
   log::Limiter failure_log{1'000};
+  // Nodes that begin to rest or are back; lines a second.
+  log::LineBudget rest_log{10};
   std::uint64_t next_request_id;
   bool draining = false;
 

@@ -33,35 +33,39 @@ bool is_path_of(const Address& address, std::string_view name) {
 
 }  // namespace
 
-void NodeRuntime::fail(std::atomic<std::uint32_t>& counter,
+bool NodeRuntime::fail(std::atomic<std::uint32_t>& counter,
                        std::int64_t now_ms) {
   counter.fetch_add(1, kRelaxed);
-  rest(now_ms);
+  return rest(now_ms);
 }
 
-void NodeRuntime::on_early_close(std::int64_t now_ms) {
+bool NodeRuntime::on_early_close(std::int64_t now_ms) {
   early_closes.fetch_add(1, kRelaxed);
   const std::uint8_t before = early_in_a_row_.load(kRelaxed);
   if (before + 1 >= kEarlyClosesForRest) return rest(now_ms);
   early_in_a_row_.store(static_cast<std::uint8_t>(before + 1), kRelaxed);
+  return false;
 }
 
-void NodeRuntime::rest(std::int64_t now_ms) {
+bool NodeRuntime::rest(std::int64_t now_ms) {
   std::int64_t until = rest_until();
-  if (until != 0 && now_ms < until) return;
+  if (until != 0 && now_ms < until) return false;
   const std::uint32_t in_a_row =
       std::min(failures_in_a_row() + 1, std::uint32_t{UINT16_MAX});
   const std::int64_t next = now_ms + rest_ms(in_a_row);
   // Of several threads that fail at once, one moves the rest and counts.
-  if (rest_until_ms.compare_exchange_strong(until, next, kRelaxed)) {
-    failures_.store(static_cast<std::uint16_t>(in_a_row), kRelaxed);
-    eligible_since_ms.store(next, kRelaxed);
+  if (!rest_until_ms.compare_exchange_strong(until, next, kRelaxed)) {
+    return false;
   }
+  failures_.store(static_cast<std::uint16_t>(in_a_row), kRelaxed);
+  eligible_since_ms.store(next, kRelaxed);
+  return in_a_row == 1;
 }
 
-void NodeRuntime::end_rest() {
-  failures_.store(0, kRelaxed);
+// Of several threads that hear from it at once, one ends the rest.
+bool NodeRuntime::end_rest() {
   rest_until_ms.store(0, kRelaxed);
+  return failures_.exchange(0, kRelaxed) != 0;
 }
 
 std::uint64_t NodeRuntime::failed() const {

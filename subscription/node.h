@@ -37,24 +37,29 @@ class NodeRuntime {
   // request that its application cannot stand says little about the others:
   // uWSGI closes without a word where a WSGI application raises an exception.)
   // Requests that set out together and fail together count as one failure: those
-  // that come in while it rests already are only counted. Any thread.
+  // that come in while it rests already are only counted. Any thread. True: its
+  // first rest begins, which is worth a line in the log.
   static constexpr std::uint8_t kEarlyClosesForRest = 3;
-  void on_connect_failure(std::int64_t now_ms) { fail(connect_failures, now_ms); }
-  void on_timeout(std::int64_t now_ms) { fail(timeouts, now_ms); }
-  void on_early_close(std::int64_t now_ms);
+  bool on_connect_failure(std::int64_t now_ms) {
+    return fail(connect_failures, now_ms);
+  }
+  bool on_timeout(std::int64_t now_ms) { return fail(timeouts, now_ms); }
+  bool on_early_close(std::int64_t now_ms);
   // It answered: eligible at once. (With slow start its share grows from the
-  // moment at which its rest would have ended.)
-  void on_success() {
-    if (failures_in_a_row() != 0 || rest_until() != 0) end_rest();
+  // moment at which its rest would have ended.) True: it had failed, and is back.
+  bool on_success() {
+    const bool failed = failures_in_a_row() != 0 || rest_until() != 0;
     if (early_in_a_row_.load(std::memory_order_relaxed) != 0) {
       early_in_a_row_.store(0, std::memory_order_relaxed);
     }
+    return failed && end_rest();
   }
-  // It announced itself: eligible at once, and its share grows from now.
-  void on_announced(std::int64_t now_ms) {
-    if (failures_in_a_row() == 0 && rest_until() == 0) return;
+  // It announced itself: eligible at once, and its share grows from now. True as
+  // of on_success().
+  bool on_announced(std::int64_t now_ms) {
+    if (failures_in_a_row() == 0 && rest_until() == 0) return false;
     eligible_since_ms.store(now_ms, std::memory_order_relaxed);
-    end_rest();
+    return end_rest();
   }
   // What an active check found. A node is healthy until one says otherwise;
   // only the next check, or a new node at the address, changes it back.
@@ -101,9 +106,9 @@ class NodeRuntime {
   [[nodiscard]] std::int64_t rest_until() const {
     return rest_until_ms.load(std::memory_order_relaxed);
   }
-  void fail(std::atomic<std::uint32_t>& counter, std::int64_t now_ms);
-  void rest(std::int64_t now_ms);
-  void end_rest();
+  bool fail(std::atomic<std::uint32_t>& counter, std::int64_t now_ms);
+  bool rest(std::int64_t now_ms);
+  bool end_rest();
 
   RefCount refs_;
   std::atomic<std::uint16_t> failures_{0};      // in a row; success clears

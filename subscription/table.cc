@@ -304,12 +304,20 @@ Change Table::refresh(const Announcement& announcement,
                       const std::optional<Credentials>& sender,
                       NodeRecord& node) {
   touch(node, announcement, sender);
-  node.on_announced(node.last_seen_ms);
+  if (node.on_announced(node.last_seen_ms)) say_back(node);
   heard(node);
   if (same_route(node, announcement)) return Change::kRefreshed;
   set_route(node, announcement);
   mark(*node.pool);
   return Change::kChanged;
+}
+
+void Table::say_back(const NodeRecord& node) {
+  if (back_log_.ask(clock_.monotonic_ms()) != log::LineBudget::Verdict::kWrite) {
+    return;
+  }
+  log::info("subscription: {} node {} gets requests again: it announced itself",
+            node.pool->key(), log::printable(node.name()));
 }
 
 void Table::touch(NodeRecord& node, const Announcement& announcement,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "subscription/announcement.h"
 #include "subscription/options.h"
 #include "subscription/pool_index.h"
@@ -56,6 +57,8 @@ class Table {
  public:
   static constexpr std::size_t kHeldMost = 65'536;
   static constexpr std::size_t kAnnouncersForPause = 8;
+  // Lines a second on nodes that had failed and announce themselves.
+  static constexpr unsigned kBackLinesMost = 10;
 
   Table(const Clock& clock, const Options& options);
   // With the defaults, but without a hold: for tests and benchmarks.
@@ -170,6 +173,7 @@ class Table {
   void drop_held(std::int64_t now_ms);
   [[nodiscard]] bool all_fell_silent(std::int64_t now_ms) const;
   [[nodiscard]] bool many_announcers() const;
+  void say_back(const NodeRecord& node);
   void touch(NodeRecord& node, const Announcement& announcement,
              const std::optional<Credentials>& sender) const;
   [[nodiscard]] std::int64_t eligible_since(const PoolRecord& pool) const;
@@ -190,6 +194,7 @@ class Table {
   std::vector<Node> nodes_scratch_;
   std::vector<Node> sleeping_scratch_;
   std::shared_ptr<const Snapshot> last_;
+  log::LineBudget back_log_{kBackLinesMost};
   const Clock& clock_;
   std::int64_t tolerance_ms_;
   std::int64_t hold_ms_;

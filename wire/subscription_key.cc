@@ -38,26 +38,6 @@ bool is_domain(std::string_view host) {
   }
 }
 
-// "[fc00::1]" in its one spelling; false where it is no such address.
-bool normalise_v6(std::string_view host, std::string& out) {
-  char text[INET6_ADDRSTRLEN] = {};
-  if (host.size() < 4 || !host.starts_with('[') || !host.ends_with(']')) {
-    return false;
-  }
-  const std::string_view inside = host.substr(1, host.size() - 2);
-  if (inside.size() >= sizeof text || inside.find('\0') != inside.npos) {
-    return false;
-  }
-  std::memcpy(text, inside.data(), inside.size());
-  in6_addr address{};
-  if (inet_pton(AF_INET6, text, &address) != 1) return false;
-  if (inet_ntop(AF_INET6, &address, text, sizeof text) == nullptr) return false;
-  out = '[';
-  out += text;
-  out += ']';
-  return true;
-}
-
 // 1 to 65535, written the one way there is.
 bool is_port(std::string_view text) {
   std::uint16_t port = 0;
@@ -111,7 +91,10 @@ bool normalise_site(std::string_view site, std::string& out) {
   if (host.starts_with('.') && !port.empty()) return false;
   if (host.size() > 1 && host.ends_with('.')) host.remove_suffix(1);
   if (host.starts_with('[')) {
-    if (!normalise_v6(host, out)) return false;
+    char literal[kV6LiteralBytesMax];
+    const std::size_t bytes = normalise_v6(host, literal);
+    if (bytes == 0) return false;
+    out.assign(literal, bytes);
   } else {
     if (!is_domain(host)) return false;
     out.assign(host);
@@ -121,6 +104,27 @@ bool normalise_site(std::string_view site, std::string& out) {
 }
 
 }  // namespace
+
+std::size_t normalise_v6(std::string_view literal,
+                         std::span<char, kV6LiteralBytesMax> out) {
+  static_assert(kV6LiteralBytesMax >= INET6_ADDRSTRLEN + 2);
+  char text[INET6_ADDRSTRLEN] = {};
+  if (literal.size() < 4 || !literal.starts_with('[') ||
+      !literal.ends_with(']')) {
+    return 0;
+  }
+  const std::string_view inside = literal.substr(1, literal.size() - 2);
+  if (inside.size() >= sizeof text || inside.find('\0') != inside.npos) return 0;
+  std::memcpy(text, inside.data(), inside.size());
+  in6_addr address{};
+  if (inet_pton(AF_INET6, text, &address) != 1) return 0;
+  if (inet_ntop(AF_INET6, &address, text, sizeof text) == nullptr) return 0;
+  const std::size_t bytes = std::strlen(text);
+  out[0] = '[';
+  std::memcpy(out.data() + 1, text, bytes);
+  out[bytes + 1] = ']';
+  return bytes + 2;
+}
 
 bool normalise_key(std::string_view key, std::string& out) {
   if (key.empty() || key.size() > kKeyBytesMax) return false;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,12 @@ inline constexpr std::size_t kLabelBytesMax = 63;
 // come as punycode or not at all. A name that both begins and ends with "_" is
 // refused: its key file would be an IPv6 address's.
 [[nodiscard]] bool normalise_key(std::string_view key, std::string& out);
+
+// "[FC00:0::1]" as inet_ntop writes it, "[fc00::1]", to `out`; returns its bytes,
+// 0 where it is no such address. `out` may hold `literal`. No allocation.
+inline constexpr std::size_t kV6LiteralBytesMax = 48;
+[[nodiscard]] std::size_t normalise_v6(
+    std::string_view literal, std::span<char, kV6LiteralBytesMax> out);
 
 // `key` is normalised: without its mountpoint; without that and its port.
 [[nodiscard]] std::string_view without_mountpoint(std::string_view key);

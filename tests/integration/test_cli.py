@@ -289,6 +289,15 @@ def test_the_check_decides(scene, router):
     assert "it answers with 503" in process.log()
 
 
+def test_once_to_a_udp_port_that_nobody_reads_fails(scene):
+    node = nodes.HttpNode(scene, "node")
+    port = harness.free_port(socket.SOCK_DGRAM)
+    code, _, said = run("subscribe", "--server", f"127.0.0.1:{port}", "--key", "app.test",
+                        "--addr", node.address, "--once")
+    assert code == 1
+    assert "nobody listens there" in said
+
+
 def test_once_is_one_packet(scene, router):
     node = nodes.HttpNode(scene, "node")
     words = ("subscribe", "--server", router.subscribe, "--key", "app.test",

@@ -89,6 +89,16 @@ def test_a_bad_value_is_refused_with_its_place(config, old, new, line):
     assert abs(int(place[1]) - line) <= (1 if "[" in new else 0), said
 
 
+def test_a_user_that_is_not_there_is_refused_with_its_place(config):
+    config.write_text(config.read_text() + "user: nosuchuser\n")
+    line = len(config.read_text().splitlines())
+    done = run("--config", config, "--check-config")
+    assert done.returncode == 78
+    assert f"{config}:{line}:7: " in done.stderr and "nosuchuser" in done.stderr
+    config.write_text(config.read_text().replace("nosuchuser", "54321"))
+    assert run("--config", config, "--check-config").returncode == 0
+
+
 def test_a_broken_configuration_does_not_start(config):
     done = run("--config", broken(config, "workers:", "worker:"))
     assert done.returncode == 78

@@ -1,6 +1,8 @@
 """A vassal that reloads or dies costs no request that it had not begun."""
 import socket
 
+import pytest
+
 import clients
 import nodes
 import vassals
@@ -132,3 +134,22 @@ def test_an_idempotent_request_that_kills_its_applications_does_not_visit_them_a
         node.requests.clear()
     assert router.get(path="/deadly").status == 502
     assert sum(len(node.requests) for node in leavers) == 3
+
+
+@pytest.mark.parametrize("kind", [nodes.Node, nodes.HttpNode], ids=["uwsgi", "http"])
+@pytest.mark.parametrize("method, most", [("POST", 1), ("PATCH", 1), ("DELETE", 3), ("GET", 3)])
+def test_what_a_node_read_before_its_reset_is_not_sent_to_all(scene, router, kind, method, most):
+    """Over TCP a reset does not say that nothing was read: neither now nor while it is held."""
+    def read_and_reset(seen):
+        if kind is nodes.HttpNode:
+            seen.reader.close()  # it holds the connection open, too
+        nodes.reset(seen.connection)
+    rude = [kind(scene, f"rude-{at}", read_and_reset, tcp=True) for at in range(5)]
+    for node in rude:
+        node.subscribe(router, "app.test")
+    router.wait_for_nodes("app.test", len(rude))
+    router.wait_known("app.test")
+    for node in rude:
+        node.requests.clear()
+    assert router.get(path="/once", method=method).status == 502
+    assert sum(len(node.requests) for node in rude) == most

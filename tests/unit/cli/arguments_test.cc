@@ -82,6 +82,8 @@ TEST(Arguments, EveryNodeFieldIsRead) {
   EXPECT_EQ(arguments.backup, UINT32_MAX);
   EXPECT_EQ(arguments.algo, "iphash");
   EXPECT_EQ(subscribe({}).proto, "http");
+  EXPECT_EQ(subscribe({"--proto", "h"}).proto, "h");
+  EXPECT_EQ(subscribe({"--proto", "u"}).proto, "u");
   EXPECT_EQ(subscribe({}).weight, 1U);
 }
 

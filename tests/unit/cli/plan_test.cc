@@ -158,5 +158,20 @@ TEST(MakePlan, GoesOnCheckingWhereNothingElseTells) {
   EXPECT_FALSE(plan_with([](A& a) { a.no_check = true; }).check);
 }
 
+TEST(Plan, ProtocolThatNoRouterServesIsWarnedOf) {
+  for (const char* proto : {"fastcgi", "scgi", "f"}) {
+    SubscribeArguments arguments = test::typed();
+    arguments.proto = proto;
+    const Plan plan = test::planned(arguments);
+    ASSERT_EQ(plan.warnings.size(), 1U) << proto;
+    EXPECT_NE(plan.warnings[0].find("unsupported"), std::string::npos);
+  }
+  for (const char* proto : {"http", "uwsgi", "h", "u"}) {
+    SubscribeArguments arguments = test::typed();
+    arguments.proto = proto;
+    EXPECT_TRUE(test::planned(arguments).warnings.empty()) << proto;
+  }
+}
+
 }  // namespace
 }  // namespace fealty::cli

@@ -194,6 +194,22 @@ TEST_F(ServerLinkTest, OnceIsOneRoundAndNoRetry) {
   EXPECT_FALSE(link_->taken());
 }
 
+// That nobody listens is known a moment after sending.
+TEST_F(ServerLinkTest, OnceOverUdpHearsThatNobodyListens) {
+  std::string address;
+  {
+    const test::Bound gone(SOCK_DGRAM);
+    address = gone.at.to_string();
+  }
+  open_link(address);
+  testing::internal::CaptureStderr();
+  link_->send_once(SubscriptionCommand::kSubscribe);
+  EXPECT_TRUE(until([&] { return link_->quiet(); }));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("nobody listens there"));
+  EXPECT_FALSE(link_->taken());
+}
+
 TEST_F(ServerLinkTest, AStreamSocketIsNoSubscriptionServer) {
   const test::Bound stream(SOCK_STREAM, path_);
   open_link(path_);

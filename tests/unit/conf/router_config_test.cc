@@ -698,5 +698,19 @@ TEST(RouterConfigFile, SaysWhyItCannotBeRead) {
   EXPECT_THAT(error_of(secret), ElementsAre(HasSubstr("Permission denied")));
 }
 
+TEST(RouterConfig, UserIsAskedForWhereItIsWritten) {
+  const KnowsUser knows = [](const std::string& user) { return user == "web"; };
+  const std::string listener = kListener;
+  const auto refused =
+      parse_router_config(listener + "user: nosuchuser\n", "r.yaml", knows);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error(),
+              ElementsAre(AllOf(HasSubstr("r.yaml:2:7: "),
+                                HasSubstr("no user 'nosuchuser'"))));
+  EXPECT_TRUE(parse_router_config(listener + "user: web\n", "r.yaml", knows));
+  EXPECT_TRUE(parse_router_config(listener, "r.yaml", knows));
+  EXPECT_TRUE(parse_router_config(listener + "user: nosuchuser\n", "r.yaml"));
+}
+
 }  // namespace
 }  // namespace fealty::conf

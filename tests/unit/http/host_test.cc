@@ -62,7 +62,11 @@ TEST(NormaliseHost, HostIsLowerCaseWithoutPortAndTrailingDot) {
            {"a", "a"},
            {"[::1]", "[::1]"},
            {"[2001:DB8::A]:443", "[2001:db8::a]"},
-           {"[::ffff:1.2.3.4]", "[::ffff:1.2.3.4]"}}) {
+           {"[::ffff:1.2.3.4]", "[::ffff:1.2.3.4]"},
+           {"[::FFFF:102:304]:80", "[::ffff:1.2.3.4]"},
+           {"[0:0:0::1]:18080", "[::1]"},
+           {"[2001:db8:0:0:0:0:0:0001]", "[2001:db8::1]"},
+           {"[v1.A:b]", "[v1.a:b]"}}) {
     EXPECT_EQ(host_of(authority), host) << authority;
   }
 }
@@ -71,6 +75,7 @@ TEST(NormaliseHost, HostAndPortIsThereOnlyWithAPort) {
   EXPECT_EQ(host_port_of("Example.com:8080"), "example.com:8080");
   EXPECT_EQ(host_port_of("Example.com.:8080"), "example.com:8080");
   EXPECT_EQ(host_port_of("[::1]:8080"), "[::1]:8080");
+  EXPECT_EQ(host_port_of("[0:0:0::1]:8080"), "[::1]:8080");
   EXPECT_EQ(host_port_of("example.com"), "");
   EXPECT_EQ(host_port_of("example.com:"), "");
   EXPECT_EQ(host_port_of("[::1]"), "");
@@ -88,6 +93,7 @@ TEST(NormaliseHost, GarbageIsNoHost) {
         "user@host"s, "a\\b"s, "a\"b"s, "a<b"s, "a>b"s, "a^b"s, "a`b"s, "a{b"s,
         "a|b"s, "a\tb"s, "a\0b"s, "\x80"s, "b\xc3\xbc.example"s, "a]"s,
         "a:b"s, "a:80x"s, "a:-1"s, "a:+1"s, "a: 80"s, "a:80 "s, "a:123456"s,
+        "a:0"s, "a:00000"s, "a:65536"s, "a:99999"s, "[::1]:0"s, "[::1]:65536"s,
         "a:80:80"s, "::1"s, "["s, "[]"s, "[:"s, "[a"s, "[::1"s, "[::1]x"s,
         "[::1]80"s, "[::1]:x"s, "[::g]"s, "[::1 ]"s, "[a/b]"s}) {
     EXPECT_EQ(host_of(authority), "(none)")

@@ -152,6 +152,20 @@ TEST(RequestHead, KnownMethodsPass) {
   }
 }
 
+// Not in the parser's list.
+TEST(RequestHead, RareMethodsOfWebDavPass) {
+  for (const char* method :
+       {"VERSION-CONTROL", "BASELINE-CONTROL", "UPDATE", "LABEL", "ORDERPATCH",
+        "MKREDIRECTREF", "UPDATEREDIRECTREF"}) {
+    const Parsed head = target("/a", method);
+    EXPECT_EQ(head.status(), 0) << method;
+    EXPECT_EQ(head->method, method);
+    EXPECT_EQ(head->path, "/a");
+    EXPECT_FALSE(head->is_idempotent());
+    EXPECT_EQ(target("/", method + std::string("S")).status(), 501) << method;
+  }
+}
+
 // Younger than the parser's list.
 TEST(RequestHead, QueryIsAMethod) {
   const Parsed head =
@@ -164,6 +178,15 @@ TEST(RequestHead, QueryIsAMethod) {
   EXPECT_EQ(target("/", "QUERYX").status(), 501);
   EXPECT_EQ(target("/", "query").status(), 501);
   EXPECT_EQ(parse("QUERY", {}).status(), 400);
+}
+
+TEST(RequestHead, OneSpaceStandsOnEachSideOfTheTarget) {
+  for (const char* line :
+       {"GET  / HTTP/1.1", "GET /  HTTP/1.1", "GET   /  HTTP/1.1",
+        "QUERY  / HTTP/1.1", "QUERY /  HTTP/1.1", "LABEL  / HTTP/1.1",
+        "GET  http://x/ HTTP/1.1", "OPTIONS  * HTTP/1.1"}) {
+    EXPECT_EQ(parse(line, {"Host: x"}).status(), 400) << line;
+  }
 }
 
 TEST(RequestHead, UnknownMethodsAre501) {

@@ -320,6 +320,42 @@ TEST_F(SessionFailover, NodeThatEndsWithoutAnAnswerAgainAndAgainRests) {
   EXPECT_TRUE(bad->resting(coarse_monotonic_ms()));
 }
 
+// One line when it begins and one when it is over, whatever fails in between.
+TEST_F(SessionFailover, RestIsLoggedOnceAndSoIsItsEnd) {
+  route();
+  bad_.stop_listening();
+  testing::internal::CaptureStderr();
+  auto peer = client();
+  for (int i = 0; i < 4; ++i) {
+    peer.send(kGet);
+    serve(good_);
+  }
+  std::string log = testing::internal::GetCapturedStderr();
+  const std::string name = temp_ / "bad";
+  EXPECT_NE(log.find("node " + name + " of example.com rests: it cannot be "
+                     "reached"), log.npos) << log;
+  EXPECT_EQ(log.find(name), log.rfind(name)) << log;
+
+  ASSERT_EQ(::unlink(name.c_str()), 0);
+  test::FakeNode back(name);
+  bad_runtime().rest_until_ms.store(1);  // its rest is over
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 4; ++i) {
+    peer.send(kGet);
+    settle();
+    auto connection = back.accept();
+    if (!connection) connection = good_.accept();
+    ASSERT_TRUE(connection);
+    ASSERT_TRUE(connection->request());
+    connection->answer(kOk);
+    settle();
+  }
+  log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("node " + name + " of example.com is back: it answered"),
+            log.npos) << log;
+  EXPECT_EQ(log.find(name), log.rfind(name)) << log;
+}
+
 TEST_F(SessionFailover, NodeThatAnswersNeverRests) {
   route();
   auto peer = client();
@@ -369,22 +405,87 @@ TEST_F(SessionFailover, TcpNodesWorkTheSame) {
   EXPECT_EQ(runtimes_[0]->failed(), 1U);
 }
 
-TEST_F(SessionFailover, ResetOfATcpNodeThatReadNothingGoesOnToo) {
-  test::FakeNode node("127.0.0.1:0");
-  route_to({test::make_node(node.address()), test::make_node(good_.address())});
-  auto peer = client();
-  peer.send("POST / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+// What a node on TCP has read before it resets cannot be known. The only node
+// reads each request and resets its connection.
+class ResetOverTcp : public SessionFailover {
+ protected:
+  ResetOverTcp() : node_("127.0.0.1:0") {
+    options_.limits.hold_ms = 60'000;
+  }
+  void route(bool http) {
+    const auto& address = node_.address();
+    route_to({http ? test::make_http_node(address) : test::make_node(address)});
+  }
+  test::Peer ask(std::string_view method) {
+    auto peer = client();
+    peer.send(std::string(method) + " / HTTP/1.1\r\nHost: example.com\r\n" +
+              "Content-Length: 0\r\n\r\n");
+    return peer;
+  }
+  // How often the node gets it, which resets each time, until nobody waits for
+  // a node any more and the client has its answer.
+  int visits(test::Peer& peer) {
+    int count = 0;
+    EXPECT_TRUE(test::eventually([&] {
+      settle();
+      if (auto connection = node_.accept()) {
+        EXPECT_TRUE(test::eventually(
+            [&] { return settle(), connection->read_some(SIZE_MAX); }));
+        connection->reset();
+        ++count;
+      }
+      expire(context().hold_deadline);
+      peer.read();
+      return !peer.received().empty();
+    }));
+    return count;
+  }
+
+  test::FakeNode node_;
+};
+
+TEST_F(ResetOverTcp, PostIsAskedOnce) {
+  for (const bool http : {false, true}) {
+    route(http);
+    auto peer = ask("POST");
+    EXPECT_EQ(visits(peer), 1);
+    EXPECT_EQ(status_of(peer.take()), "502");
+    EXPECT_EQ(shared_.held.load(), 0U);
+  }
+  EXPECT_EQ(context().counters.held.load(), 0U);
+}
+
+TEST_F(ResetOverTcp, WhatMayBeAskedTwiceIsAskedAFewTimes) {
+  for (const bool http : {false, true}) {
+    for (const char* method : {"GET", "DELETE", "PUT"}) {
+      route(http);
+      auto peer = ask(method);
+      EXPECT_EQ(visits(peer), 3) << method;
+      EXPECT_EQ(status_of(peer.take()), "502");
+    }
+  }
+}
+
+// It may have been read over the kept connection, too.
+TEST_F(ResetOverTcp, DeadKeptConnectionCountsAmongThem) {
+  route(true);
+  auto peer = ask("GET");
   settle();
-  auto connection = node.wait_for_connection();
-  connection.reset();
-  std::optional<test::NodePeer> next;
+  auto kept = node_.wait_for_connection();
+  ASSERT_TRUE(test::eventually(
+      [&] { return settle(), kept.read_some(SIZE_MAX); }));
+  kept.send(kOk);
   ASSERT_TRUE(test::eventually([&] {
     settle();
-    return (next = good_.accept()).has_value();
+    return peer.take() == kOk;
   }));
-  settle();
-  ASSERT_TRUE(next->request());
-  EXPECT_EQ((*next->request())["REQUEST_METHOD"], "POST");
+  ASSERT_EQ(context().node_pool.idle(), 1U);
+  peer.send(kGet);
+  ASSERT_TRUE(test::eventually(
+      [&] { return settle(), kept.read_some(SIZE_MAX); }));
+  kept.reset();
+  EXPECT_EQ(visits(peer), 2);
+  EXPECT_EQ(status_of(peer.take()), "502");
 }
 
 TEST_F(SessionFailover, SnapshotMayChangeUnderARequest) {

@@ -61,6 +61,18 @@ TEST_F(SessionRequest, PacketSpeaksOfRequestAndConnection) {
   EXPECT_EQ(request.body, "");
 }
 
+TEST_F(SessionRequest, UnixListenersPortIsTheOneThatWasAskedFor) {
+  listener_.server_port = "";
+  auto& node = only_node();
+  for (const auto& [host, port] :
+       {std::pair{"example.com", "80"}, {"example.com:", "80"},
+        {"example.com:8443", "8443"}}) {
+    auto peer = client();
+    peer.send(get("/", "", host));
+    EXPECT_EQ(serve(node)["SERVER_PORT"], port) << host;
+  }
+}
+
 TEST_F(SessionRequest, MountpointsAreApplicationsOfTheirOwn) {
   options_.routes.mountpoints = 1;
   test::FakeNode root(temp_ / "root");
