@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/check.h"
 #include "subscription/paths.h"
 
 namespace fealty::subscription {
@@ -24,18 +23,6 @@ bool within_networks(const Address& address,
   return std::any_of(
       networks.begin(), networks.end(),
       [&](const Network& network) { return network.contains(address); });
-}
-
-// Linux connects "any address" to the loopback, and uWSGI announces ":3031" for
-// a socket that is bound to it: it is judged as where it leads to.
-Address as_connected(const Address& address) {
-  const std::string host = address.host();
-  const bool any = host == "0.0.0.0" || host == "::";
-  if (!any) return address;
-  const std::string loopback = host == "::" ? "[::1]:" : "127.0.0.1:";
-  auto parsed = Address::parse(loopback + std::to_string(address.port()));
-  FEALTY_CHECK(parsed);
-  return *parsed;
 }
 
 std::string_view bytes_of(const void* at, std::size_t bytes) {
@@ -61,6 +48,7 @@ Verifier::Verifier(const Options& options, const Clock& clock,
                    std::size_t keys_cached, std::size_t replay_capacity)
     : options_(options),
       clock_(clock),
+      own_sockets_(clock),
       budget_(options.check_shares, clock),
       sni_files_(options) {
   for (const StaticNode& node : options.static_nodes) {
@@ -73,7 +61,15 @@ Verifier::Verifier(const Options& options, const Clock& clock,
       clock, options.sign_check->tolerance_s, replay_capacity);
 }
 
-bool Verifier::address_allowed(const Address& address) const {
+void Verifier::add_own_socket(const Address& address) {
+  own_sockets_.add(address);
+}
+
+bool Verifier::address_allowed(const Address& address) {
+  return is_listed(address) && !own_sockets_.holds(address);
+}
+
+bool Verifier::is_listed(const Address& address) const {
   const AllowAddresses& allow = options_.allow_addresses;
   if (!address.is_unix()) {
     return within_networks(as_connected(address), allow.networks);
@@ -139,7 +135,7 @@ void Verifier::on_node_left(std::string_view key, const Address& address,
 }
 
 // An unsubscribe brings nothing into use: where it points does not matter.
-Verifier::Verdict Verifier::judge_text(const Announcement& announcement) const {
+Verifier::Verdict Verifier::judge_text(const Announcement& announcement) {
   if (!announcement.address_text.empty() &&
       !address_allowed(announcement.address)) {
     return Rejection::kAddressNotAllowed;

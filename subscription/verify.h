@@ -17,6 +17,7 @@
 #include "subscription/credentials.h"
 #include "subscription/hash.h"
 #include "subscription/options.h"
+#include "subscription/own_sockets.h"
 #include "subscription/public_keys.h"
 #include "subscription/replay.h"
 #include "subscription/sni_files.h"
@@ -32,6 +33,7 @@ struct Origin {
 // Decides whether a decoded announcement counts. Control thread only.
 //
 // The order, the cheap questions first: the address and the SNI paths as text;
+// is the address a socket of the router's own (own_sockets.h);
 // is the address one of the configuration's nodes' (only who needs no signature
 // may announce such a one); then, unless the sender needs no signature: is there one, its stamp, was it
 // seen before (replay.h), its source's budget (budget.h), the key's file
@@ -89,14 +91,20 @@ class Verifier {
   [[nodiscard]] Hash128 source_of(const Origin& origin) const;
   [[nodiscard]] static std::string source_name(const Origin& origin);
 
-  // Whether allow_addresses holds `address`: nodes', and those that an
-  // acknowledgement is sent to.
-  [[nodiscard]] bool address_allowed(const Address& address) const;
+  // A socket that this router listens on: no node is there, whoever says so.
+  void add_own_socket(const Address& address);
+  [[nodiscard]] bool is_own_socket(const Address& address) {
+    return own_sockets_.holds(address);
+  }
+  // Whether allow_addresses holds `address`, and it is none of the router's own:
+  // nodes', and those that an acknowledgement is sent to.
+  [[nodiscard]] bool address_allowed(const Address& address);
 
  private:
   using Verdict = std::optional<Rejection>;  // empty: nothing against it
 
-  [[nodiscard]] Verdict judge_text(const Announcement& announcement) const;
+  [[nodiscard]] Verdict judge_text(const Announcement& announcement);
+  [[nodiscard]] bool is_listed(const Address& address) const;
   [[nodiscard]] bool is_static(const Announcement& announcement) const;
   [[nodiscard]] bool skips_signature(
       const std::optional<Credentials>& sender) const;
@@ -120,6 +128,7 @@ class Verifier {
   const Options& options_;
   const Clock& clock_;
   KeyedHash hash_;
+  OwnSockets own_sockets_;
   AddressOwners owners_;
   // The addresses of the configuration's nodes.
   std::unordered_set<Hash128, Hash128::Hasher> static_addresses_;

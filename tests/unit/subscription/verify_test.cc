@@ -380,6 +380,24 @@ TEST_F(VerifyTest, AnyAddressIsJudgedAsTheLoopbackThatItLeadsTo) {
   EXPECT_EQ(address_outcome("[::ffff:0.0.0.0]:3031"), "address-not-allowed");
 }
 
+TEST_F(VerifyTest, RoutersOwnSocketsAreNobodysNodes) {
+  options_.sign_check->skip_uids = {33};
+  options_.allow_addresses.networks = {*Network::parse("0.0.0.0/0")};
+  verifier_->add_own_socket(*Address::parse("0.0.0.0:8080"));
+  verifier_->add_own_socket(*Address::parse("/run/fealty/admin.sock"));
+  const auto announced = [&](const char* address) {
+    return outcome(test::encode(plain_pairs("evil.test", address)),
+                   Credentials{1, 33, 33});
+  };
+  for (const char* const own : {"127.0.0.1:8080", "127.0.0.2:8080", ":8080",
+                                "/run/fealty/admin.sock"}) {
+    EXPECT_EQ(announced(own), "address-not-allowed") << own;
+    EXPECT_FALSE(verifier_->address_allowed(*Address::parse(own))) << own;
+  }
+  EXPECT_EQ(announced("127.0.0.1:8081"), "accepted");
+  EXPECT_EQ(announced("/run/fealty/other.sock"), "accepted");
+}
+
 TEST_F(VerifyTest, PathThatIsNotPlainIsRefused) {
   options_.sign_check.reset();
   for (const char* path : {"/run/../etc/x", "/run/..", "/run//x", "/run/./x",
