@@ -69,7 +69,7 @@ Router::Router(const Options& options,
   shared_.sleepers.open<&Router::on_sleepers>(loop_, this);
   if (options.health_check) {
     health_.emplace(loop_, clock_, subscriptions_.table(),
-                    *options.health_check);
+                    *options.health_check, options.node_path_prefixes);
   }
   progress_.start<&Router::on_worker_progress>(loop_, this);
   drain_timer_.bind<&Router::on_drain_deadline>(loop_, this);

@@ -78,7 +78,9 @@ bool Verifier::is_listed(const Address& address) const {
   if (!path.starts_with('@') && !is_plain_path(path)) return false;
   return std::any_of(
       allow.unix_prefixes.begin(), allow.unix_prefixes.end(),
-      [&](const std::string& prefix) { return path_within(path, prefix); });
+      [&](const std::string& prefix) {
+        return path_within(path, prefix) && stays_within(path, prefix);
+      });
 }
 
 Result<Verifier::Accepted, Rejection> Verifier::check(

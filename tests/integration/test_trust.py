@@ -229,3 +229,24 @@ def test_a_link_to_the_admin_socket_made_after_the_announcement_leads_nowhere(sc
     router.wait_known("evil.test")
     path.symlink_to(admin_socket)
     assert router.get(host="evil.test").status in (502, 503)
+
+
+def test_no_link_leads_a_node_out_of_its_prefix(scene):
+    """Neither one that is there when it is announced, nor one that is made afterwards."""
+    inside, outside = scene.subdirectory("inside"), scene.subdirectory("outside")
+    own, other = nodes.Node(scene, "own"), nodes.Node(scene, "other")
+    os.rename(own.address, inside / "own.sock")
+    os.rename(other.address, outside / "other.sock")
+    router = harness.Router(scene, limits={"hold": "0s"},
+                            subscription={"allow_addresses": [f"unix:{inside}/", "127.0.0.1"]})
+    path = inside / "node.sock"
+    path.symlink_to(outside / "other.sock")
+    router.deliver(packets.subscription("app.test", str(path)))
+    assert rejected(router, "address-not-allowed") == 1
+    path.unlink()
+    path.symlink_to("own.sock")
+    router.deliver(packets.subscription("app.test", str(path)))
+    router.wait_answering("app.test", ["own"])
+    path.unlink()
+    path.symlink_to(outside / "other.sock")
+    assert router.get().status == 503

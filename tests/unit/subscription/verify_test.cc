@@ -427,6 +427,39 @@ TEST_F(VerifyTest, PathPrefixIsWholeComponents) {
   EXPECT_EQ(address_outcome("/run/x"), "address-not-allowed");
 }
 
+TEST_F(VerifyTest, PathThatALinkLeadsOutOfItsPrefixIsRefused) {
+  options_.sign_check.reset();
+  TempDir root;
+  for (const char* const name : {"/in", "/in/b", "/out"}) {
+    std::filesystem::create_directory(root.path() + name);
+  }
+  write_file(root / "out/adm.sock", "");
+  write_file(root / "in/b/app.sock", "");
+  const auto link = [&](const std::string& to, const char* name) {
+    std::filesystem::create_symlink(to, root / name);
+  };
+  link(root / "out/adm.sock", "in/b/absolute.sock");
+  link("../../out/adm.sock", "in/b/climbing.sock");
+  link("../../out", "in/b/dir");
+  link("../../out/absent.sock", "in/b/dangling.sock");
+  link("app.sock", "in/b/own.sock");
+  link("absent.sock", "in/b/later.sock");
+  options_.allow_addresses.unix_prefixes = {root / "in/"};
+  for (const char* const name : {"absolute.sock", "climbing.sock",
+                                 "dir/adm.sock", "dangling.sock"}) {
+    EXPECT_EQ(address_outcome(root / "in/b/" + name), "address-not-allowed")
+        << name;
+  }
+  for (const char* const name :
+       {"app.sock", "own.sock", "later.sock", "absent.sock"}) {
+    EXPECT_EQ(address_outcome(root / "in/b/" + name), "accepted") << name;
+  }
+  options_.allow_addresses.unix_prefixes.push_back(root / "out");
+  EXPECT_EQ(address_outcome(root / "in/b/dir/adm.sock"), "address-not-allowed");
+  options_.allow_addresses.unix_prefixes = {"/"};
+  EXPECT_EQ(address_outcome(root / "in/b/absolute.sock"), "accepted");
+}
+
 TEST_F(VerifyTest, MoreKeysThanAreKeptAllCount) {
   verifier_.emplace(options_, clock_, 4);
   const Signer signer = Signer::customer();
