@@ -113,7 +113,7 @@ void Verifier::commit(const Accepted& accepted) {
   if (accepted.duplicate || replay_ == nullptr) return;
   const ReplayMemory::Packet& packet = accepted.packet;
   if (accepted.owner) {
-    budget_.settle(accepted.source, accepted.owner, accepted.charged_us);
+    settle(accepted);
     replay_->record(packet, accepted.owner);
   }
   if (!packet.subscribe) {
@@ -169,12 +169,36 @@ Verifier::Verdict Verifier::check_signed(const Announcement& announcement,
   }
   const Verdict against = judge_stamp(announcement, accepted);
   if (against || accepted.duplicate) return against;
-  accepted.source = source_of(origin);
-  if (!budget_.source_may(accepted.source)) return Rejection::kOverBudget;
+  if (!may_cost(origin, accepted)) return Rejection::kOverBudget;
   accepted.charged_us = kLookup_us;
   const Verdict refused = check_signature(announcement, accepted);
-  budget_.charge(accepted.source, accepted.charged_us);
+  charge_check(accepted);
   return refused;
+}
+
+// A live node's refresh does not depend on what others of its source send.
+bool Verifier::may_cost(const Origin& origin, Accepted& accepted) {
+  const Hash128& node = accepted.packet.node;
+  accepted.source = source_of(origin);
+  accepted.node_pays = replay_->is_live(node) && budget_.node_may(node);
+  return accepted.node_pays || budget_.source_may(accepted.source);
+}
+
+void Verifier::charge_check(const Accepted& accepted) {
+  if (accepted.node_pays) {
+    budget_.charge_node(accepted.packet.node, accepted.charged_us);
+  } else {
+    budget_.charge(accepted.source, accepted.charged_us);
+  }
+}
+
+void Verifier::settle(const Accepted& accepted) {
+  if (accepted.node_pays) {
+    budget_.settle_node(accepted.packet.node, accepted.source, accepted.owner,
+                        accepted.charged_us);
+  } else {
+    budget_.settle(accepted.source, accepted.owner, accepted.charged_us);
+  }
 }
 
 Verifier::Verdict Verifier::judge_stamp(const Announcement& announcement,

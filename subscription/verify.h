@@ -36,7 +36,7 @@ struct Origin {
 // is the address a socket of the router's own (own_sockets.h);
 // is the address one of the configuration's nodes' (only who needs no signature
 // may announce such a one); then, unless the sender needs no signature: is there one, its stamp, was it
-// seen before (replay.h), its source's budget (budget.h), the key's file
+// seen before (replay.h), its node's or its source's budget (budget.h), the key's file
 // (public_keys.h), the key holder's budget, whose address it is
 // (address_owners.h), room to remember it, the signature itself; at last the
 // files that credentials_check and the SNI paths point at.
@@ -65,6 +65,7 @@ class Verifier {
     ReplayMemory::Packet packet;
     Hash128 address;
     Hash128 source;
+    bool node_pays = false;        // its own share (budget.h), not its source's
     std::int64_t charged_us = 0;
     // What it says of certificates, open; views the announcement.
     SniSource sni;
@@ -110,6 +111,9 @@ class Verifier {
       const std::optional<Credentials>& sender) const;
   [[nodiscard]] Verdict check_signed(const Announcement& announcement,
                                      const Origin& origin, Accepted& accepted);
+  [[nodiscard]] bool may_cost(const Origin& origin, Accepted& accepted);
+  void charge_check(const Accepted& accepted);
+  void settle(const Accepted& accepted);
   [[nodiscard]] Verdict judge_stamp(const Announcement& announcement,
                                     Accepted& accepted) const;
   [[nodiscard]] Verdict check_signature(const Announcement& announcement,

@@ -250,3 +250,21 @@ def test_no_link_leads_a_node_out_of_its_prefix(scene):
     path.unlink()
     path.symlink_to(outside / "other.sock")
     assert router.get().status == 503
+
+
+def test_a_flood_does_not_keep_live_nodes_of_its_source_from_being_refreshed(
+        strict, mine, key_pair, other_key_pair):
+    """Forger and customer speak UDP from the loopback: one source."""
+    forged = packets.subscription("nobody.test", "127.0.0.1:9", sign_with=other_key_pair.private)
+
+    def flood():
+        for _ in range(2000):
+            packets.send(forged, strict.subscribe_udp)
+        return rejected(strict, "over-budget") > 0
+    harness.wait_until(flood, "the source is over its budget")
+    stamp = int(time.time()) + 1
+    flood()
+    packets.send(packets.subscription(MINE, mine.address, sign_with=key_pair.private, unix=stamp,
+                                      weight=7), strict.subscribe_udp)
+    harness.wait_until(lambda: [node["weight"] for node in strict.nodes(MINE)] == [7],
+                       "the refresh counted")

@@ -614,6 +614,39 @@ TEST_F(VerifyTest, SourceThatForgesLosesItsBudgetAndNobodyElses) {
   EXPECT_EQ(taken(signed_packet(1), forger), "accepted");
 }
 
+TEST_F(VerifyTest, LiveNodesAreRefreshedWhateverElseTheirSourceSends) {
+  const auto packet = [&](const char* key, const char* address,
+                          std::int64_t offset_s) {
+    return customer_.packet(plain_pairs(key, address), kNow_s + offset_s);
+  };
+  const auto forged = [&](const char* key, const char* address) {
+    std::string bytes = packet(key, address, 9);
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);
+    return bytes;
+  };
+  const auto flood = [&](const std::string& bytes) {
+    int checks = 0;
+    for (; taken(bytes) != "over-budget" && checks < 10'000; ++checks) continue;
+    return checks;
+  };
+  for (const char* const key : {"a.test", "b.test", "c.test"}) {
+    give_key(key, customer_);
+  }
+  from_ = *Address::parse("127.0.0.1:1");
+  EXPECT_EQ(taken(packet("a.test", "/run/a", 0)), "accepted");
+  EXPECT_EQ(taken(packet("b.test", "/run/b", 0)), "accepted");
+  EXPECT_LT(flood(forged("unknown.test", "/run/x")), 2000);
+  EXPECT_LT(flood(forged("b.test", "/run/elsewhere")), 2000);
+  EXPECT_EQ(taken(packet("b.test", "/run/b", 1)), "accepted");
+  EXPECT_LT(flood(forged("a.test", "/run/a")), 20) << "its own share";
+  EXPECT_EQ(taken(packet("b.test", "/run/b", 2)), "accepted");
+  EXPECT_EQ(taken(packet("a.test", "/run/a", 2)), "over-budget");
+  EXPECT_EQ(taken(packet("c.test", "/run/c", 2)), "over-budget")
+      << "not known yet";
+  verifier_->on_node_left("b.test", *Address::parse("/run/b"));
+  EXPECT_EQ(taken(packet("b.test", "/run/b", 3)), "over-budget") << "it left";
+}
+
 TEST_F(VerifyTest, SourcesAreUidsThenNetworksThenPaths) {
   give_key("example.com", customer_);
   std::string forged = signed_packet(1);
