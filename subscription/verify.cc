@@ -51,6 +51,7 @@ Verifier::Verifier(const Options& options, const Clock& clock,
       own_sockets_(clock),
       budget_(options.check_shares, clock),
       sni_files_(options) {
+  operator_ = hash_.of("operator");
   for (const StaticNode& node : options.static_nodes) {
     static_addresses_.insert(address_id(node.address));
   }
@@ -89,7 +90,7 @@ Result<Verifier::Accepted, Rejection> Verifier::check(
   Accepted accepted;
   accepted.packet.stamp_s = announcement.unix_s;
   accepted.packet.subscribe = announcement.subscribe;
-  if (replay_ != nullptr) {
+  if (tells_owners()) {
     accepted.packet.node =
         node_id(announcement.key, announcement.address, announcement.vassal);
   }
@@ -106,22 +107,37 @@ Result<Verifier::Accepted, Rejection> Verifier::check(
   if (const auto why = check_files(announcement, origin, accepted)) {
     return *why;
   }
+  if (const auto why =
+          judge_holder(announcement, origin, operators_own, accepted)) {
+    return *why;
+  }
   return accepted;
 }
 
 void Verifier::commit(const Accepted& accepted) {
-  if (accepted.duplicate || replay_ == nullptr) return;
+  if (accepted.duplicate || !tells_owners()) return;
   const ReplayMemory::Packet& packet = accepted.packet;
   if (accepted.owner) {
     settle(accepted);
     replay_->record(packet, accepted.owner);
   }
   if (!packet.subscribe) {
-    replay_->on_node_left(packet.node);
-    owners_.release(packet.node);
+    forget(packet.node);
   } else if (accepted.address) {
-    owners_.claim(packet.node, accepted.address, accepted.owner);
+    note_address(accepted);
   }
+}
+
+// What a customer announced himself stays his when the operator refreshes it.
+void Verifier::note_address(const Accepted& accepted) {
+  const Hash128& node = accepted.packet.node;
+  if (accepted.holder == operator_ && owners_.knows(node)) return;
+  owners_.claim(node, accepted.address, accepted.holder);
+}
+
+void Verifier::forget(const Hash128& node) {
+  if (replay_ != nullptr) replay_->on_node_left(node);
+  owners_.release(node);
 }
 
 void Verifier::charge(const Accepted& accepted, std::int64_t us) {
@@ -130,10 +146,7 @@ void Verifier::charge(const Accepted& accepted, std::int64_t us) {
 
 void Verifier::on_node_left(std::string_view key, const Address& address,
                             std::string_view vassal) {
-  if (replay_ == nullptr) return;
-  const Hash128 node = node_id(key, address, vassal);
-  replay_->on_node_left(node);
-  owners_.release(node);
+  if (tells_owners()) forget(node_id(key, address, vassal));
 }
 
 // An unsubscribe brings nothing into use: where it points does not matter.
@@ -221,7 +234,7 @@ Verifier::Verdict Verifier::check_signature(const Announcement& announcement,
                                             Accepted& accepted) {
   const PublicKey* const key = keys_->find(announcement.key);
   if (key == nullptr) return Rejection::kNoKey;
-  accepted.owner = key->fingerprint();
+  accepted.owner = accepted.holder = key->fingerprint();
   if (!announcement.address_text.empty()) {
     accepted.address = address_id(announcement.address);
   }
@@ -243,6 +256,25 @@ Verifier::Verdict Verifier::judge_owner(const Announcement& announcement,
   }
   if (!replay_->has_room(packet, accepted.owner)) return Rejection::kOverBudget;
   return std::nullopt;
+}
+
+// A key's holder was judged before his signature cost anything. Where nobody
+// signs, the sender owns the key's file by now.
+Verifier::Verdict Verifier::judge_holder(const Announcement& announcement,
+                                         const Origin& origin,
+                                         bool operators_own,
+                                         Accepted& accepted) const {
+  if (!tells_owners() || announcement.address_text.empty()) {
+    return std::nullopt;
+  }
+  accepted.address = address_id(announcement.address);
+  if (operators_own) accepted.holder = operator_;
+  if (accepted.holder || !origin.sender) return std::nullopt;
+  accepted.holder = hash_.of("uid" + std::to_string(origin.sender->uid));
+  const bool free = owners_.may_claim(accepted.packet.node, accepted.address,
+                                      accepted.holder);
+  if (!announcement.subscribe || free) return std::nullopt;
+  return Rejection::kAddressTaken;
 }
 
 Verifier::Verdict Verifier::check_files(const Announcement& announcement,

@@ -39,7 +39,8 @@ struct Origin {
 // seen before (replay.h), its node's or its source's budget (budget.h), the key's file
 // (public_keys.h), the key holder's budget, whose address it is
 // (address_owners.h), room to remember it, the signature itself; at last the
-// files that credentials_check and the SNI paths point at.
+// files that credentials_check and the SNI paths point at, and, where a uid of
+// credentials_check is all that is known of the owner, whose address it is.
 //
 // Three calls make the whole of it:
 //   check()   may this packet count? Remembers nothing of it.
@@ -61,6 +62,8 @@ class Verifier {
     bool duplicate = false;
     // Whose key verified it; none for trusted and unsigned packets.
     Hash128 owner;
+    // Whose the node's address is from now on, where that can be told.
+    Hash128 holder;
     // What commit() needs.
     ReplayMemory::Packet packet;
     Hash128 address;
@@ -120,6 +123,14 @@ class Verifier {
                                         Accepted& accepted);
   [[nodiscard]] Verdict judge_owner(const Announcement& announcement,
                                     const Accepted& accepted);
+  [[nodiscard]] bool tells_owners() const {
+    return replay_ != nullptr || !options_.credentials_check.empty();
+  }
+  [[nodiscard]] Verdict judge_holder(const Announcement& announcement,
+                                     const Origin& origin, bool operators_own,
+                                     Accepted& accepted) const;
+  void note_address(const Accepted& accepted);
+  void forget(const Hash128& node);
   [[nodiscard]] Verdict check_files(const Announcement& announcement,
                                     const Origin& origin,
                                     Accepted& accepted) const;
@@ -134,6 +145,7 @@ class Verifier {
   KeyedHash hash_;
   OwnSockets own_sockets_;
   AddressOwners owners_;
+  Hash128 operator_;                       // the owner that skip_uids are
   // The addresses of the configuration's nodes.
   std::unordered_set<Hash128, Hash128::Hasher> static_addresses_;
   CheckBudget budget_;

@@ -743,6 +743,29 @@ TEST_F(VerifyTest, NodeKeepsItsAddressWhenItsKeyIsRotated) {
             "accepted");
 }
 
+TEST_F(VerifyTest, AddressOfTheOperatorsNodeIsNoCustomers) {
+  options_.sign_check->skip_uids = {33};
+  give_key("example.com", customer_);
+  give_key("mine.example.com", customer_);
+  const Credentials trusted{1, 33, 33};
+  const auto plain = [&](const char* key, const char* address) {
+    return taken(test::encode(plain_pairs(key, address)), trusted);
+  };
+  const auto his = [&](const char* key, const char* address) {
+    return taken(customer_.packet(plain_pairs(key, address),
+                                  ++clock_.now_unix_s));
+  };
+  EXPECT_EQ(plain("platform.test", "127.0.0.1:80"), "accepted");
+  EXPECT_EQ(his("example.com", "127.0.0.1:80"), "address-taken");
+  EXPECT_EQ(his("example.com", ":81"), "accepted");
+  EXPECT_EQ(plain("platform.test", "127.0.0.1:81"), "accepted")
+      << "who is trusted is not asked";
+  EXPECT_EQ(plain("example.com", ":81"), "accepted");
+  EXPECT_EQ(his("mine.example.com", ":81"), "accepted") << "it is still his";
+  verifier_->on_node_left("platform.test", *Address::parse("127.0.0.1:80"));
+  EXPECT_EQ(his("example.com", "127.0.0.1:80"), "accepted");
+}
+
 TEST_F(VerifyTest, UnsubscribeOfAnothersAddressTouchesOnlyItsOwnNode) {
   const Signer other = Signer::rsa(2048);
   give_key("example.com", customer_);
@@ -891,6 +914,28 @@ TEST_F(CredentialsTest, TrustedUidIsAskedToo) {
   options_.sign_check->skip_uids = {me_.uid + 1};
   EXPECT_EQ(outcome_as("example.com", Credentials{1, me_.uid + 1, me_.gid}),
             "not-owner");
+}
+
+TEST_F(CredentialsTest, AddressBelongsToTheUidThatAnnouncedItFirst) {
+  if (::getuid() != 0) GTEST_SKIP() << "gives a file away";
+  const Credentials other{1, 1234, 1234};
+  write_file(owners_ / "mine.example.com", "");
+  write_file(owners_ / "other.example.com", "");
+  ASSERT_EQ(::chown((owners_ / "other.example.com").c_str(), 1234, 1234), 0);
+  const auto take = [&](const char* key, const Credentials& sender,
+                        std::uint8_t modifier2 = 0) {
+    return taken(test::encode(plain_pairs(key, kSocket), modifier2), sender);
+  };
+  EXPECT_EQ(take("example.com", me_), "accepted");
+  EXPECT_EQ(take("example.com", me_), "accepted") << "a refresh";
+  EXPECT_EQ(take("mine.example.com", me_), "accepted");
+  EXPECT_EQ(take("other.example.com", other), "address-taken");
+  EXPECT_EQ(take("other.example.com", other, 1), "accepted") << "it leaves";
+  EXPECT_EQ(take("example.com", me_, 1), "accepted");
+  EXPECT_EQ(take("other.example.com", other), "address-taken");
+  verifier_->on_node_left("mine.example.com", *Address::parse(kSocket));
+  EXPECT_EQ(take("other.example.com", other), "accepted");
+  EXPECT_EQ(take("example.com", me_), "address-taken");
 }
 
 TEST_F(CredentialsTest, SignatureIsNeededAsWell) {
