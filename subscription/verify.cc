@@ -323,11 +323,13 @@ Hash128 Verifier::node_id(std::string_view key, const Address& address,
   return hash_.of(name);
 }
 
-// However it was written: as what it leads to.
+// However it was written. An application that listens on every address is
+// reached by each of the loopback's: all of them are one address here.
 Hash128 Verifier::address_id(const Address& address) const {
   if (address.is_unix()) return hash_.of(bytes_of(address));
-  const Address to = as_connected(address);
-  return hash_.of("ip" + to.host() + ' ' + std::to_string(to.port()));
+  const std::string host = as_connected(address).host();
+  return hash_.of("ip" + (is_loopback(host) ? "loopback" : host) + ' ' +
+                  std::to_string(address.port()));
 }
 
 Hash128 Verifier::source_of(const Origin& origin) const {

@@ -721,7 +721,9 @@ TEST_F(VerifyTest, NodeIsUnderAnAddressOfNobodyElses) {
   EXPECT_EQ(take(customer_, "example.com", "127.0.0.1:80"), "accepted");
   EXPECT_EQ(take(customer_, "mine.example.com", "127.0.0.1:80"), "accepted");
   for (const char* address :
-       {"127.0.0.1:80", ":80", "0.0.0.0:80", "[::ffff:127.0.0.1]:80"}) {
+       {"127.0.0.1:80", ":80", "0.0.0.0:80", "[::ffff:127.0.0.1]:80",
+        "127.0.0.2:80", "127.255.0.9:80", "[::1]:80", "[::]:80",
+        "[::ffff:127.9.0.1]:80", "[::ffff:0.0.0.0]:80"}) {
     EXPECT_EQ(take(other, "other.example.com", address), "address-taken")
         << address;
   }
