@@ -416,11 +416,23 @@ class Reader {
     part.scalars(kKey, "", [&](const Value& item) {
       return read_allowed(part, item, allowed);
     });
+    note_path_prefixes(allowed);
     if (is_empty_list(*value)) {
       part.problem(value->at, kKey, "it is empty: no node could announce "
                                     "itself");
     }
     options.allow_addresses = std::move(allowed);
+  }
+
+  // "/" is no bound: then nothing has to be looked at when nodes are connected.
+  void note_path_prefixes(const subscription::AllowAddresses& allowed) {
+    auto& prefixes = loaded_.config.router.node_path_prefixes;
+    for (const std::string& prefix : allowed.unix_prefixes) {
+      if (prefix.starts_with('/')) prefixes.push_back(prefix);
+    }
+    if (std::find(prefixes.begin(), prefixes.end(), "/") != prefixes.end()) {
+      prefixes.clear();
+    }
   }
 
   std::string read_allowed(Section& part, const Value& item,

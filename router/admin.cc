@@ -1,6 +1,7 @@
 #include "router/admin.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +14,18 @@
 #include "router/stream.h"
 
 namespace fealty::router {
+namespace {
+
+// The other end is this process: a worker whose node's path became a link to
+// this socket after it was announced. (TCP has no such thing: pid 0.)
+bool is_own(int fd) {
+  ucred peer{};
+  socklen_t bytes = sizeof peer;
+  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
+         peer.pid == ::getpid();
+}
+
+}  // namespace
 
 class Admin::Listener {
  public:
@@ -170,6 +183,7 @@ Status Admin::bind(const std::vector<Address>& addresses) {
   for (const Address& address : addresses) {
     auto fd = listen_on(address, {});
     if (!fd) return fd.error();
+    bound_.push_back(bound_address(fd->get()));
     socket_files_.emplace_back(address);
     listeners_.push_back(std::make_unique<Listener>(*this, std::move(*fd)));
   }
@@ -181,7 +195,7 @@ void Admin::start() {
 }
 
 void Admin::on_connection(UniqueFd fd) {
-  if (connections_.size() >= kConnectionsMax) return;
+  if (connections_.size() >= kConnectionsMax || is_own(fd.get())) return;
   connections_.push_back(std::make_unique<Connection>(*this, std::move(fd)));
 }
 

@@ -20,7 +20,8 @@ namespace fealty::router {
 // connection, never routed to. A connection that sends nothing within 100 ms
 // gets what `GET /` gives, without a head, as uWSGI's stats sockets do.
 // Bounded: kConnectionsMax at a time, kRequestBytesMax a request, kLifetimeMs a
-// connection. Meant for operators: it must listen where only they can reach.
+// connection. Of Unix sockets, a connection of this process's own is closed: it
+// can only be a request that a link led here. Meant for operators: it must listen where only they can reach.
 class Admin {
  public:
   struct Answer {
@@ -50,6 +51,8 @@ class Admin {
   // Before privileges are dropped.
   [[nodiscard]] Status bind(const std::vector<Address>& addresses);
   void start();
+  // Where it listens: port 0 has become one.
+  [[nodiscard]] const std::vector<Address>& bound() const { return bound_; }
 
  private:
   class Listener;
@@ -59,6 +62,7 @@ class Admin {
   void remove(Connection& connection);
   Loop& loop_;
   Handler handler_;
+  std::vector<Address> bound_;
   std::vector<SocketFile> socket_files_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<Connection>> connections_;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "router/node_connect.h"
 #include "subscription/key.h"
 #include "subscription/pool_index.h"
 
@@ -85,11 +86,11 @@ class HealthChecker::Probe {
     fd_.reset(::socket(address.family(),
                        SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!fd_.valid()) return;  // the next tick tries again
-    if (::connect(fd_.get(), address.data(), address.length()) == 0 ||
-        errno == EINPROGRESS) {
+    const int error =
+        connect_node(fd_.get(), address, checker_.path_prefixes_);
+    if (error == 0 || error == EINPROGRESS) {
       return io_.start(fd_.get(), EV_WRITE);
     }
-    const int error = errno;
     fd_.reset();
     if (error == EAGAIN) return;  // a Unix socket's backlog is full
     end(false, std::strerror(error));
@@ -147,8 +148,10 @@ class HealthChecker::Probe {
 
 HealthChecker::HealthChecker(Loop& loop, const Clock& clock,
                              const subscription::Table& table,
-                             const HealthCheck& options)
-    : loop_(loop), clock_(clock), table_(table), options_(options) {
+                             const HealthCheck& options,
+                             std::vector<std::string> path_prefixes)
+    : loop_(loop), clock_(clock), table_(table), options_(options),
+      path_prefixes_(std::move(path_prefixes)) {
   tick_.bind<&HealthChecker::on_tick>(loop, this);
 }
 

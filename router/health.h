@@ -41,7 +41,8 @@ class HealthChecker {
 
   // All must outlive it.
   HealthChecker(Loop& loop, const Clock& clock,
-                const subscription::Table& table, const HealthCheck& options);
+                const subscription::Table& table, const HealthCheck& options,
+                std::vector<std::string> path_prefixes = {});
   ~HealthChecker();
   HealthChecker(const HealthChecker&) = delete;
   HealthChecker& operator=(const HealthChecker&) = delete;
@@ -78,6 +79,7 @@ class HealthChecker {
   const Clock& clock_;
   const subscription::Table& table_;
   const HealthCheck& options_;
+  const std::vector<std::string> path_prefixes_;  // node_connect.h
   TimerWatcher tick_;
   std::int64_t round_began_ms_ = 0;
   std::size_t next_shard_ = 0;

@@ -98,6 +98,9 @@ struct Options {
   RouteRules routes;
   // The datagram socket that is asked for sleeping vassals; unset: nobody is.
   std::optional<Address> emperor;
+  // Where nodes may have their Unix sockets, and no link may lead out of it
+  // (subscription.allow_addresses); empty: anywhere.
+  std::vector<std::string> node_path_prefixes;
   std::string temp_dir = "/var/tmp";     // unlinked files of large bodies
   // Fixed variables added to every request of a uwsgi node.
   std::vector<std::pair<std::string, std::string>> extra_variables;

@@ -69,7 +69,7 @@ Router::Router(const Options& options,
   shared_.sleepers.open<&Router::on_sleepers>(loop_, this);
   if (options.health_check) {
     health_.emplace(loop_, clock_, subscriptions_.table(),
-                    *options.health_check);
+                    *options.health_check, options.node_path_prefixes);
   }
   progress_.start<&Router::on_worker_progress>(loop_, this);
   drain_timer_.bind<&Router::on_drain_deadline>(loop_, this);
@@ -91,9 +91,17 @@ Status Router::bind() {
   for (const ListenerOptions& listener : options_.listeners) {
     if (Status bound = bind_listener(listener); !bound) return bound;
   }
+  if (Status bound = bind_admin(); !bound) return bound;
   take_certificates();
-  if (Status bound = subscriptions_.bind(); !bound) return bound;
-  return admin_.bind(options_.admin);
+  return subscriptions_.bind();
+}
+
+Status Router::bind_admin() {
+  if (Status bound = admin_.bind(options_.admin); !bound) return bound;
+  for (const Address& address : admin_.bound()) {
+    subscriptions_.add_own_socket(address);
+  }
+  return Ok{};
 }
 
 Status Router::load_sticky_secret() {
@@ -139,7 +147,7 @@ Status Router::bind_listener(const ListenerOptions& listener) {
       address = bound_address(fd->get());  // port 0: the same for all
       worker->add_listener(std::move(*fd), its);
     }
-    note_https(its, address);
+    note_bound(its, address);
     return Ok{};
   }
   auto first = listener.inherited_fd >= 0
@@ -152,8 +160,13 @@ Status Router::bind_listener(const ListenerOptions& listener) {
     if (!fd) return fd.error();
     worker->add_listener(std::move(*fd), its);
   }
-  note_https(its, bound_address(first->get()));
+  note_bound(its, bound_address(first->get()));
   return Ok{};
+}
+
+void Router::note_bound(const Listener& listener, const Address& address) {
+  subscriptions_.add_own_socket(address);
+  note_https(listener, address);
 }
 
 // The first TCP port that speaks HTTPS is where plain HTTP is redirected to.

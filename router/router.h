@@ -44,6 +44,8 @@ class Router {
  private:
   [[nodiscard]] Status load_sticky_secret();
   [[nodiscard]] Status bind_listener(const ListenerOptions& listener);
+  [[nodiscard]] Status bind_admin();
+  void note_bound(const Listener& listener, const Address& address);
   void note_https(const Listener& listener, const Address& address);
   static void yield_to_workers();
   [[nodiscard]] Admin::Answer on_admin(const Admin::Request& request);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "router/node_connect.h"
 #include "router/node_uwsgi.h"
 #include "router/session.h"
 
@@ -93,8 +94,8 @@ Session::Attempt Session::open_connection(const subscription::Node& node) {
     const int on = 1;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
-  const int done = ::connect(fd.get(), address.data(), address.length());
-  const int error = done == 0 ? 0 : errno;
+  const int error = connect_node(fd.get(), address,
+                                 context_.options.node_path_prefixes);
   if (error == EAGAIN) {  // Unix: the node's backlog is full
     backlog_full_ = true;
     return Attempt::kNext;

@@ -11,16 +11,18 @@ namespace fealty::subscription {
 
 // Whose node announced an address, so that nobody aims his domain at another's
 // application. An owner is the fingerprint of the public key that verified: a
-// customer with several domains is one owner. All zero is nobody in particular
-// (an unsigned or trusted sender): he may announce every address, owns none,
-// and costs nothing here. Control thread only.
+// customer with several domains is one owner. Without signatures it is the uid
+// that credentials_check proved; the senders of skip_uids together are one owner,
+// who is not asked but whose addresses are kept from the others. All zero is
+// nobody in particular (an unsigned sender): he may announce every address, owns
+// none, and costs nothing here. Control thread only.
 //
 // An address is free again when the last of its owner's nodes has left. A node
 // that is known keeps its address whatever key verifies it now: the key was
 // exchanged, and the address's claim goes with it, so that a customer's two
 // domains may change their keys one after the other.
 //
-// Bounds: one claim a signed node, some 150 bytes; the table bounds the nodes.
+// Bounds: one claim a node that has an owner, some 150 bytes; the table bounds the nodes.
 //
 // How it is wired (verify.h does it): may_claim() before the table is asked;
 // claim() after the table took a subscribe, added or refreshed; release() when a
@@ -34,6 +36,10 @@ class AddressOwners {
   void claim(const Hash128& node, const Hash128& address,
              const Hash128& owner);
   void release(const Hash128& node);
+  // It has a claim: whoever's.
+  [[nodiscard]] bool knows(const Hash128& node) const {
+    return nodes_.contains(node);
+  }
 
   [[nodiscard]] std::size_t address_count() const { return addresses_.size(); }
 

@@ -44,8 +44,10 @@ CheckBudget::CheckBudget(const CheckShares& shares, const Clock& clock)
       known_(shares.source_us, kSourcesMax),
       strangers_(shares.source_us, kSourcesMax),
       owners_(shares.owner_us, kOwnersMax),
+      nodes_(shares.node_us, kNodesMax),
       all_strangers_(shares.strangers_us, clock.monotonic_ms()),
-      all_(shares.failed_us, clock.monotonic_ms()) {}
+      all_(shares.failed_us, clock.monotonic_ms()),
+      all_nodes_(shares.nodes_us, clock.monotonic_ms()) {}
 
 TimeBucket& CheckBudget::bucket_of(const Hash128& source,
                                    std::int64_t now_ms) {
@@ -62,6 +64,11 @@ bool CheckBudget::source_may(const Hash128& source) {
   return bucket_of(source, now_ms).has_some(now_ms);
 }
 
+bool CheckBudget::node_may(const Hash128& node) {
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  return all_nodes_.has_some(now_ms) && nodes_.at(node, now_ms).has_some(now_ms);
+}
+
 bool CheckBudget::owner_may(const Hash128& owner) {
   const std::int64_t now_ms = clock_.monotonic_ms();
   return owners_.at(owner, now_ms).has_some(now_ms);
@@ -71,6 +78,11 @@ void CheckBudget::charge(const Hash128& source, std::int64_t us) {
   all_.take(us);
   if (!known_.contains(source)) all_strangers_.take(us);
   bucket_of(source, clock_.monotonic_ms()).take(us);
+}
+
+void CheckBudget::charge_node(const Hash128& node, std::int64_t us) {
+  all_nodes_.take(us);
+  nodes_.at(node, clock_.monotonic_ms()).take(us);
 }
 
 void CheckBudget::charge_owner(const Hash128& owner, std::int64_t us) {
@@ -85,10 +97,24 @@ void CheckBudget::settle(const Hash128& source, const Hash128& owner,
     known_.at(source, now_ms).give_back(us);
   } else {
     all_strangers_.give_back(us);
-    strangers_.erase(source);
-    known_.at(source, now_ms);
+    make_known(source, now_ms);
   }
   owners_.at(owner, now_ms).take(us);
+}
+
+void CheckBudget::settle_node(const Hash128& node, const Hash128& source,
+                              const Hash128& owner, std::int64_t us) {
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  all_nodes_.give_back(us);
+  nodes_.at(node, now_ms).give_back(us);
+  make_known(source, now_ms);
+  owners_.at(owner, now_ms).take(us);
+}
+
+// Or keeps it from giving way to others.
+void CheckBudget::make_known(const Hash128& source, std::int64_t now_ms) {
+  if (!known_.contains(source)) strangers_.erase(source);
+  known_.at(source, now_ms);
 }
 
 }  // namespace fealty::subscription

@@ -69,37 +69,54 @@ class BucketSet {
 // `owner_us`, who could otherwise use the thread up with valid packets. Junk
 // cannot touch that share.
 //
-// Each check is charged to its source when it begins to cost; settle() gives
-// that back and charges the customer.
+// A refresh of a live node has a share of its own besides, `node_us`, which no
+// packet of another node's uses up: many customers may share a source (all of a
+// host's on UDP do), and what one of them forges must not keep the others'
+// nodes from being refreshed. Who forges packets of just that node uses up its
+// share; then it depends on its source's as any packet does. All nodes' shares
+// together: `nodes_us`. So checks in vain take failed_us + nodes_us at most.
+//
+// Each check is charged to its source, or to its node, when it begins to cost;
+// settle() gives that back and charges the customer.
 class CheckBudget {
  public:
   static constexpr std::size_t kSourcesMax = 4096;
   static constexpr std::size_t kOwnersMax = 4096;
+  static constexpr std::size_t kNodesMax = 65'536;
 
   CheckBudget(const CheckShares& shares, const Clock& clock);
 
   [[nodiscard]] bool source_may(const Hash128& source);
+  [[nodiscard]] bool node_may(const Hash128& node);
   [[nodiscard]] bool owner_may(const Hash128& owner);
   void charge(const Hash128& source, std::int64_t us);
+  void charge_node(const Hash128& node, std::int64_t us);
   // More of the customer's, which no source was charged for.
   void charge_owner(const Hash128& owner, std::int64_t us);
   // What `source` was charged led to an accepted packet of `owner`'s.
   void settle(const Hash128& source, const Hash128& owner, std::int64_t us);
+  // The same of what `node` was charged.
+  void settle_node(const Hash128& node, const Hash128& source,
+                   const Hash128& owner, std::int64_t us);
 
   [[nodiscard]] std::size_t stranger_count() const {
     return strangers_.size();
   }
+  [[nodiscard]] std::size_t node_count() const { return nodes_.size(); }
 
  private:
   [[nodiscard]] TimeBucket& bucket_of(const Hash128& source,
                                       std::int64_t now_ms);
+  void make_known(const Hash128& source, std::int64_t now_ms);
 
   const Clock& clock_;
   BucketSet known_;              // sources with an accepted packet
   BucketSet strangers_;
   BucketSet owners_;
+  BucketSet nodes_;
   TimeBucket all_strangers_;
   TimeBucket all_;
+  TimeBucket all_nodes_;
 };
 
 }  // namespace fealty::subscription

@@ -48,6 +48,8 @@ struct CheckShares {
   std::int64_t strangers_us = 50'000;   // of all that nothing is known of
   std::int64_t failed_us = 250'000;     // of everybody, in vain
   std::int64_t owner_us = 100'000;      // of one customer's accepted packets
+  std::int64_t node_us = 300;           // of one live node, in vain
+  std::int64_t nodes_us = 100'000;      // of all live nodes, in vain
 };
 
 // A node that the configuration names: it needs no announcement, never expires,

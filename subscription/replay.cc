@@ -138,4 +138,9 @@ void ReplayMemory::count_out(const Hash128& owner, std::size_t contents) {
   if (share->second == 0) shares_.erase(share);
 }
 
+bool ReplayMemory::is_live(const Hash128& node) const {
+  const auto at = index_.find(node);
+  return at != index_.end() && at->second->live;
+}
+
 }  // namespace fealty::subscription

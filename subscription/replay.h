@@ -70,6 +70,9 @@ class ReplayMemory {
   // It expired: a duplicate of its last subscribe is a replay from now on.
   void on_node_left(const Hash128& node);
 
+  // Its last accepted packet was a subscribe, and it has not left since.
+  [[nodiscard]] bool is_live(const Hash128& node) const;
+
   [[nodiscard]] std::size_t node_count() const { return nodes_.size(); }
   [[nodiscard]] std::size_t content_count() const { return contents_; }
 

@@ -313,14 +313,14 @@ bool Server::wants_credentials() const {
 }
 
 Status Server::bind() {
-  if (Status added = add_static_nodes(); !added) return added;
   if (Status opened = resubscriber_.open(); !opened) return opened;
   for (const ServerSocket& wanted : options_.servers) {
     auto socket = std::make_unique<Socket>(*this, wanted.address);
     if (auto bound = socket->open(wanted.mode); !bound) return bound;
     sockets_.push_back(std::move(socket));
+    if (wanted.address.is_unix()) add_own_socket(wanted.address);
   }
-  return Ok{};
+  return add_static_nodes();
 }
 
 void Server::set_hooks(Hooks hooks) {
@@ -330,6 +330,11 @@ void Server::set_hooks(Hooks hooks) {
 
 Status Server::add_static_nodes() {
   for (const StaticNode& node : options_.static_nodes) {
+    if (verifier_.is_own_socket(node.address)) {
+      return Error{"static node " + node.address.to_string() + " of " +
+                   node.key + " is a socket of this router's own; name the "
+                   "application's"};
+    }
     const auto change = table_.apply_permanent(announcement_of(node));
     if (change) continue;
     return Error{"static node " + node.address.to_string() + " of " +

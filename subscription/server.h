@@ -62,6 +62,14 @@ class Server {
   // Before start().
   void set_hooks(Hooks hooks);
 
+  // Another socket that this router listens on, once it is bound: no node may be
+  // there, announced or of the configuration's. Before bind(), which adds the
+  // Unix sockets of the options by itself. (Nothing of TCP leads to its UDP
+  // sockets.)
+  void add_own_socket(const Address& address) {
+    verifier_.add_own_socket(address);
+  }
+
   // Takes the configuration's nodes in, and binds every socket of the options.
   // To be called once, before privileges are dropped. A stale socket file is replaced, a live one or another kind of
   // file is an error.

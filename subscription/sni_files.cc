@@ -1,15 +1,11 @@
 #include "subscription/sni_files.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <openssl/crypto.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdint>
 #include <utility>
 
@@ -39,28 +35,6 @@ std::array<std::string_view, 3> values_of(const Announcement& announcement) {
           without_mark(announcement.sni_ca)};
 }
 
-// What of `path` is left below `prefix`.
-std::string_view below(std::string_view path, std::string_view prefix) {
-  while (prefix.ends_with('/')) prefix.remove_suffix(1);
-  return path.substr(std::min(prefix.size() + 1, path.size()));
-}
-
-// EAGAIN: something was renamed on the way, and the kernel could not tell
-// whether the path stayed below.
-UniqueFd open_below(int directory, const std::string& path) {
-  constexpr int kAttempts = 3;
-  open_how how{};
-  how.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  for (int i = 0; i < kAttempts; ++i) {
-    const long fd = ::syscall(SYS_openat2, directory, path.c_str(), &how,
-                              sizeof how);
-    if (fd >= 0) return UniqueFd(static_cast<int>(fd));
-    if (errno != EAGAIN && errno != EINTR) break;
-  }
-  return {};
-}
-
 void append_number(std::string& to, std::uint64_t number) {
   to.append(reinterpret_cast<const char*>(&number), sizeof number);
 }
@@ -68,14 +42,6 @@ void append_number(std::string& to, std::uint64_t number) {
 void append_time(std::string& to, const timespec& time) {
   append_number(to, static_cast<std::uint64_t>(time.tv_sec));
   append_number(to, static_cast<std::uint64_t>(time.tv_nsec));
-}
-
-UniqueFd open_within(std::string_view path, const std::string& prefix) {
-  if (!path_within(path, prefix)) return {};
-  const UniqueFd directory(
-      ::open(prefix.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.valid()) return {};
-  return open_below(directory.get(), std::string(below(path, prefix)));
 }
 
 bool is_his_file(int fd, const std::optional<Credentials>& sender,
@@ -206,7 +172,9 @@ UniqueFd SniFiles::open_file(std::string_view path,
                              const std::optional<Credentials>& sender,
                              FileIdentity& identity) const {
   for (const std::string& prefix : options_.allow_sni_paths) {
-    UniqueFd fd = open_within(path, prefix);
+    if (!path_within(path, prefix)) continue;
+    UniqueFd fd = open_within(path, prefix,
+                              O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd.valid() && is_his_file(fd.get(), sender, identity)) return fd;
   }
   return {};

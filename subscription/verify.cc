@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/check.h"
 #include "subscription/paths.h"
 
 namespace fealty::subscription {
@@ -24,18 +23,6 @@ bool within_networks(const Address& address,
   return std::any_of(
       networks.begin(), networks.end(),
       [&](const Network& network) { return network.contains(address); });
-}
-
-// Linux connects "any address" to the loopback, and uWSGI announces ":3031" for
-// a socket that is bound to it: it is judged as where it leads to.
-Address as_connected(const Address& address) {
-  const std::string host = address.host();
-  const bool any = host == "0.0.0.0" || host == "::";
-  if (!any) return address;
-  const std::string loopback = host == "::" ? "[::1]:" : "127.0.0.1:";
-  auto parsed = Address::parse(loopback + std::to_string(address.port()));
-  FEALTY_CHECK(parsed);
-  return *parsed;
 }
 
 std::string_view bytes_of(const void* at, std::size_t bytes) {
@@ -61,8 +48,10 @@ Verifier::Verifier(const Options& options, const Clock& clock,
                    std::size_t keys_cached, std::size_t replay_capacity)
     : options_(options),
       clock_(clock),
+      own_sockets_(clock),
       budget_(options.check_shares, clock),
       sni_files_(options) {
+  operator_ = hash_.of("operator");
   for (const StaticNode& node : options.static_nodes) {
     static_addresses_.insert(address_id(node.address));
   }
@@ -73,7 +62,15 @@ Verifier::Verifier(const Options& options, const Clock& clock,
       clock, options.sign_check->tolerance_s, replay_capacity);
 }
 
-bool Verifier::address_allowed(const Address& address) const {
+void Verifier::add_own_socket(const Address& address) {
+  own_sockets_.add(address);
+}
+
+bool Verifier::address_allowed(const Address& address) {
+  return is_listed(address) && !own_sockets_.holds(address);
+}
+
+bool Verifier::is_listed(const Address& address) const {
   const AllowAddresses& allow = options_.allow_addresses;
   if (!address.is_unix()) {
     return within_networks(as_connected(address), allow.networks);
@@ -82,7 +79,9 @@ bool Verifier::address_allowed(const Address& address) const {
   if (!path.starts_with('@') && !is_plain_path(path)) return false;
   return std::any_of(
       allow.unix_prefixes.begin(), allow.unix_prefixes.end(),
-      [&](const std::string& prefix) { return path_within(path, prefix); });
+      [&](const std::string& prefix) {
+        return path_within(path, prefix) && stays_within(path, prefix);
+      });
 }
 
 Result<Verifier::Accepted, Rejection> Verifier::check(
@@ -91,7 +90,7 @@ Result<Verifier::Accepted, Rejection> Verifier::check(
   Accepted accepted;
   accepted.packet.stamp_s = announcement.unix_s;
   accepted.packet.subscribe = announcement.subscribe;
-  if (replay_ != nullptr) {
+  if (tells_owners()) {
     accepted.packet.node =
         node_id(announcement.key, announcement.address, announcement.vassal);
   }
@@ -108,22 +107,37 @@ Result<Verifier::Accepted, Rejection> Verifier::check(
   if (const auto why = check_files(announcement, origin, accepted)) {
     return *why;
   }
+  if (const auto why =
+          judge_holder(announcement, origin, operators_own, accepted)) {
+    return *why;
+  }
   return accepted;
 }
 
 void Verifier::commit(const Accepted& accepted) {
-  if (accepted.duplicate || replay_ == nullptr) return;
+  if (accepted.duplicate || !tells_owners()) return;
   const ReplayMemory::Packet& packet = accepted.packet;
   if (accepted.owner) {
-    budget_.settle(accepted.source, accepted.owner, accepted.charged_us);
+    settle(accepted);
     replay_->record(packet, accepted.owner);
   }
   if (!packet.subscribe) {
-    replay_->on_node_left(packet.node);
-    owners_.release(packet.node);
+    forget(packet.node);
   } else if (accepted.address) {
-    owners_.claim(packet.node, accepted.address, accepted.owner);
+    note_address(accepted);
   }
+}
+
+// What a customer announced himself stays his when the operator refreshes it.
+void Verifier::note_address(const Accepted& accepted) {
+  const Hash128& node = accepted.packet.node;
+  if (accepted.holder == operator_ && owners_.knows(node)) return;
+  owners_.claim(node, accepted.address, accepted.holder);
+}
+
+void Verifier::forget(const Hash128& node) {
+  if (replay_ != nullptr) replay_->on_node_left(node);
+  owners_.release(node);
 }
 
 void Verifier::charge(const Accepted& accepted, std::int64_t us) {
@@ -132,14 +146,11 @@ void Verifier::charge(const Accepted& accepted, std::int64_t us) {
 
 void Verifier::on_node_left(std::string_view key, const Address& address,
                             std::string_view vassal) {
-  if (replay_ == nullptr) return;
-  const Hash128 node = node_id(key, address, vassal);
-  replay_->on_node_left(node);
-  owners_.release(node);
+  if (tells_owners()) forget(node_id(key, address, vassal));
 }
 
 // An unsubscribe brings nothing into use: where it points does not matter.
-Verifier::Verdict Verifier::judge_text(const Announcement& announcement) const {
+Verifier::Verdict Verifier::judge_text(const Announcement& announcement) {
   if (!announcement.address_text.empty() &&
       !address_allowed(announcement.address)) {
     return Rejection::kAddressNotAllowed;
@@ -171,12 +182,36 @@ Verifier::Verdict Verifier::check_signed(const Announcement& announcement,
   }
   const Verdict against = judge_stamp(announcement, accepted);
   if (against || accepted.duplicate) return against;
-  accepted.source = source_of(origin);
-  if (!budget_.source_may(accepted.source)) return Rejection::kOverBudget;
+  if (!may_cost(origin, accepted)) return Rejection::kOverBudget;
   accepted.charged_us = kLookup_us;
   const Verdict refused = check_signature(announcement, accepted);
-  budget_.charge(accepted.source, accepted.charged_us);
+  charge_check(accepted);
   return refused;
+}
+
+// A live node's refresh does not depend on what others of its source send.
+bool Verifier::may_cost(const Origin& origin, Accepted& accepted) {
+  const Hash128& node = accepted.packet.node;
+  accepted.source = source_of(origin);
+  accepted.node_pays = replay_->is_live(node) && budget_.node_may(node);
+  return accepted.node_pays || budget_.source_may(accepted.source);
+}
+
+void Verifier::charge_check(const Accepted& accepted) {
+  if (accepted.node_pays) {
+    budget_.charge_node(accepted.packet.node, accepted.charged_us);
+  } else {
+    budget_.charge(accepted.source, accepted.charged_us);
+  }
+}
+
+void Verifier::settle(const Accepted& accepted) {
+  if (accepted.node_pays) {
+    budget_.settle_node(accepted.packet.node, accepted.source, accepted.owner,
+                        accepted.charged_us);
+  } else {
+    budget_.settle(accepted.source, accepted.owner, accepted.charged_us);
+  }
 }
 
 Verifier::Verdict Verifier::judge_stamp(const Announcement& announcement,
@@ -199,7 +234,7 @@ Verifier::Verdict Verifier::check_signature(const Announcement& announcement,
                                             Accepted& accepted) {
   const PublicKey* const key = keys_->find(announcement.key);
   if (key == nullptr) return Rejection::kNoKey;
-  accepted.owner = key->fingerprint();
+  accepted.owner = accepted.holder = key->fingerprint();
   if (!announcement.address_text.empty()) {
     accepted.address = address_id(announcement.address);
   }
@@ -221,6 +256,25 @@ Verifier::Verdict Verifier::judge_owner(const Announcement& announcement,
   }
   if (!replay_->has_room(packet, accepted.owner)) return Rejection::kOverBudget;
   return std::nullopt;
+}
+
+// A key's holder was judged before his signature cost anything. Where nobody
+// signs, the sender owns the key's file by now.
+Verifier::Verdict Verifier::judge_holder(const Announcement& announcement,
+                                         const Origin& origin,
+                                         bool operators_own,
+                                         Accepted& accepted) const {
+  if (!tells_owners() || announcement.address_text.empty()) {
+    return std::nullopt;
+  }
+  accepted.address = address_id(announcement.address);
+  if (operators_own) accepted.holder = operator_;
+  if (accepted.holder || !origin.sender) return std::nullopt;
+  accepted.holder = hash_.of("uid" + std::to_string(origin.sender->uid));
+  const bool free = owners_.may_claim(accepted.packet.node, accepted.address,
+                                      accepted.holder);
+  if (!announcement.subscribe || free) return std::nullopt;
+  return Rejection::kAddressTaken;
 }
 
 Verifier::Verdict Verifier::check_files(const Announcement& announcement,
@@ -269,11 +323,13 @@ Hash128 Verifier::node_id(std::string_view key, const Address& address,
   return hash_.of(name);
 }
 
-// However it was written: as what it leads to.
+// However it was written. An application that listens on every address is
+// reached by each of the loopback's: all of them are one address here.
 Hash128 Verifier::address_id(const Address& address) const {
   if (address.is_unix()) return hash_.of(bytes_of(address));
-  const Address to = as_connected(address);
-  return hash_.of("ip" + to.host() + ' ' + std::to_string(to.port()));
+  const std::string host = as_connected(address).host();
+  return hash_.of("ip" + (is_loopback(host) ? "loopback" : host) + ' ' +
+                  std::to_string(address.port()));
 }
 
 Hash128 Verifier::source_of(const Origin& origin) const {

@@ -17,6 +17,7 @@
 #include "subscription/credentials.h"
 #include "subscription/hash.h"
 #include "subscription/options.h"
+#include "subscription/own_sockets.h"
 #include "subscription/public_keys.h"
 #include "subscription/replay.h"
 #include "subscription/sni_files.h"
@@ -32,12 +33,14 @@ struct Origin {
 // Decides whether a decoded announcement counts. Control thread only.
 //
 // The order, the cheap questions first: the address and the SNI paths as text;
+// is the address a socket of the router's own (own_sockets.h);
 // is the address one of the configuration's nodes' (only who needs no signature
 // may announce such a one); then, unless the sender needs no signature: is there one, its stamp, was it
-// seen before (replay.h), its source's budget (budget.h), the key's file
+// seen before (replay.h), its node's or its source's budget (budget.h), the key's file
 // (public_keys.h), the key holder's budget, whose address it is
 // (address_owners.h), room to remember it, the signature itself; at last the
-// files that credentials_check and the SNI paths point at.
+// files that credentials_check and the SNI paths point at, and, where a uid of
+// credentials_check is all that is known of the owner, whose address it is.
 //
 // Three calls make the whole of it:
 //   check()   may this packet count? Remembers nothing of it.
@@ -59,10 +62,13 @@ class Verifier {
     bool duplicate = false;
     // Whose key verified it; none for trusted and unsigned packets.
     Hash128 owner;
+    // Whose the node's address is from now on, where that can be told.
+    Hash128 holder;
     // What commit() needs.
     ReplayMemory::Packet packet;
     Hash128 address;
     Hash128 source;
+    bool node_pays = false;        // its own share (budget.h), not its source's
     std::int64_t charged_us = 0;
     // What it says of certificates, open; views the announcement.
     SniSource sni;
@@ -89,25 +95,42 @@ class Verifier {
   [[nodiscard]] Hash128 source_of(const Origin& origin) const;
   [[nodiscard]] static std::string source_name(const Origin& origin);
 
-  // Whether allow_addresses holds `address`: nodes', and those that an
-  // acknowledgement is sent to.
-  [[nodiscard]] bool address_allowed(const Address& address) const;
+  // A socket that this router listens on: no node is there, whoever says so.
+  void add_own_socket(const Address& address);
+  [[nodiscard]] bool is_own_socket(const Address& address) {
+    return own_sockets_.holds(address);
+  }
+  // Whether allow_addresses holds `address`, and it is none of the router's own:
+  // nodes', and those that an acknowledgement is sent to.
+  [[nodiscard]] bool address_allowed(const Address& address);
 
  private:
   using Verdict = std::optional<Rejection>;  // empty: nothing against it
 
-  [[nodiscard]] Verdict judge_text(const Announcement& announcement) const;
+  [[nodiscard]] Verdict judge_text(const Announcement& announcement);
+  [[nodiscard]] bool is_listed(const Address& address) const;
   [[nodiscard]] bool is_static(const Announcement& announcement) const;
   [[nodiscard]] bool skips_signature(
       const std::optional<Credentials>& sender) const;
   [[nodiscard]] Verdict check_signed(const Announcement& announcement,
                                      const Origin& origin, Accepted& accepted);
+  [[nodiscard]] bool may_cost(const Origin& origin, Accepted& accepted);
+  void charge_check(const Accepted& accepted);
+  void settle(const Accepted& accepted);
   [[nodiscard]] Verdict judge_stamp(const Announcement& announcement,
                                     Accepted& accepted) const;
   [[nodiscard]] Verdict check_signature(const Announcement& announcement,
                                         Accepted& accepted);
   [[nodiscard]] Verdict judge_owner(const Announcement& announcement,
                                     const Accepted& accepted);
+  [[nodiscard]] bool tells_owners() const {
+    return replay_ != nullptr || !options_.credentials_check.empty();
+  }
+  [[nodiscard]] Verdict judge_holder(const Announcement& announcement,
+                                     const Origin& origin, bool operators_own,
+                                     Accepted& accepted) const;
+  void note_address(const Accepted& accepted);
+  void forget(const Hash128& node);
   [[nodiscard]] Verdict check_files(const Announcement& announcement,
                                     const Origin& origin,
                                     Accepted& accepted) const;
@@ -120,7 +143,9 @@ class Verifier {
   const Options& options_;
   const Clock& clock_;
   KeyedHash hash_;
+  OwnSockets own_sockets_;
   AddressOwners owners_;
+  Hash128 operator_;                       // the owner that skip_uids are
   // The addresses of the configuration's nodes.
   std::unordered_set<Hash128, Hash128::Hasher> static_addresses_;
   CheckBudget budget_;

@@ -180,13 +180,14 @@ class Router:
     """A fealty-router on free ports of the loopback, ready once the constructor returns.
 
     `changes` replaces whole top-level keys of the configuration, but for dicts, whose
-    entries are replaced one by one; None for a key leaves it out.
+    entries are replaced one by one; None for a key leaves it out. `more_admin` are admin
+    listeners besides the own one.
     """
 
     attempts_max = 3  # a port may be taken between our look and the router's bind
 
-    def __init__(self, scene, **changes):
-        self.scene = scene
+    def __init__(self, scene, *, more_admin=(), **changes):
+        self.scene, self._more_admin = scene, more_admin
         self._barriers = 0
         for _ in range(self.attempts_max):
             self.config_path = scene.directory / f"router-{len(scene.processes)}.yaml"
@@ -210,7 +211,7 @@ class Router:
                             {"address": udp}],
                 "tolerance": "30s"},
             "timeouts": {"drain": "10s"},
-            "admin": [f"127.0.0.1:{self.admin_port}"]}
+            "admin": [f"127.0.0.1:{self.admin_port}", *self._more_admin]}
         for key, value in changes.items():
             if isinstance(value, dict):
                 config[key] = {**config.get(key, {}), **value}

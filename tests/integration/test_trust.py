@@ -40,7 +40,7 @@ def rejected(router, reason):
 
 def refusal(router, packet, key_pair):
     """The reason for which `packet` was refused; None where it was not."""
-    reasons = ("replayed", "stale", "over-budget", "address-taken", "bad-signature", "no-key",
+    reasons = ("address-not-allowed", "replayed", "stale", "over-budget", "address-taken", "bad-signature", "no-key",
                "bad-key", "duplicate-field", "truncated", "not-subscription", "malformed",
                "after-signature", "bad-number", "unsigned")
     before = {reason: rejected(router, reason) for reason in reasons}
@@ -203,3 +203,68 @@ def test_forgeries_use_up_the_forgers_budget_only(strict, mine, key_pair, other_
     packets.send(fresh, strict.subscribe)
     harness.wait_until(lambda: [node["weight"] for node in strict.nodes(MINE)] == [7],
                        "the customer's next announcement counts")
+
+
+def test_the_routers_own_sockets_cannot_be_announced(scene):
+    """Neither the admin listener nor a listener or a server, however they are written."""
+    router = harness.Router(scene)
+    link = scene.directory / "link.sock"
+    link.symlink_to(router.subscribe)
+    own = [f"{host}:{port}" for port in (router.admin_port, router.port)
+           for host in ("127.0.0.1", "0.0.0.0", "", "[::ffff:127.0.0.1]")]
+    own += [router.subscribe, str(link)]
+    for address in own:
+        before = rejected(router, "address-not-allowed")
+        router.deliver(packets.subscription("evil.test", address, proto="http"))
+        assert rejected(router, "address-not-allowed") == before + 1, address
+    assert router.nodes("evil.test") == []
+    assert router.get(host="evil.test").status == 404
+
+
+def test_a_link_to_the_admin_socket_made_after_the_announcement_leads_nowhere(scene):
+    """The admin listener does not answer the router itself."""
+    admin_socket, path = scene.directory / "admin.sock", scene.directory / "node.sock"
+    router = harness.Router(scene, more_admin=[f"unix:{admin_socket}"], limits={"hold": "0s"})
+    router.deliver(packets.subscription("evil.test", str(path), proto="http"))
+    router.wait_known("evil.test")
+    path.symlink_to(admin_socket)
+    assert router.get(host="evil.test").status in (502, 503)
+
+
+def test_no_link_leads_a_node_out_of_its_prefix(scene):
+    """Neither one that is there when it is announced, nor one that is made afterwards."""
+    inside, outside = scene.subdirectory("inside"), scene.subdirectory("outside")
+    own, other = nodes.Node(scene, "own"), nodes.Node(scene, "other")
+    os.rename(own.address, inside / "own.sock")
+    os.rename(other.address, outside / "other.sock")
+    router = harness.Router(scene, limits={"hold": "0s"},
+                            subscription={"allow_addresses": [f"unix:{inside}/", "127.0.0.1"]})
+    path = inside / "node.sock"
+    path.symlink_to(outside / "other.sock")
+    router.deliver(packets.subscription("app.test", str(path)))
+    assert rejected(router, "address-not-allowed") == 1
+    path.unlink()
+    path.symlink_to("own.sock")
+    router.deliver(packets.subscription("app.test", str(path)))
+    router.wait_answering("app.test", ["own"])
+    path.unlink()
+    path.symlink_to(outside / "other.sock")
+    assert router.get().status == 503
+
+
+def test_a_flood_does_not_keep_live_nodes_of_its_source_from_being_refreshed(
+        strict, mine, key_pair, other_key_pair):
+    """Forger and customer speak UDP from the loopback: one source."""
+    forged = packets.subscription("nobody.test", "127.0.0.1:9", sign_with=other_key_pair.private)
+
+    def flood():
+        for _ in range(2000):
+            packets.send(forged, strict.subscribe_udp)
+        return rejected(strict, "over-budget") > 0
+    harness.wait_until(flood, "the source is over its budget")
+    stamp = int(time.time()) + 1
+    flood()
+    packets.send(packets.subscription(MINE, mine.address, sign_with=key_pair.private, unix=stamp,
+                                      weight=7), strict.subscribe_udp)
+    harness.wait_until(lambda: [node["weight"] for node in strict.nodes(MINE)] == [7],
+                       "the refresh counted")

@@ -101,6 +101,41 @@ TEST_F(BudgetTest, AllFailedChecksTogetherAreBounded) {
   EXPECT_EQ(checks, 10'000);
 }
 
+TEST_F(BudgetTest, LiveNodesShareIsUsedUpByItsOwnPacketsOnly) {
+  const Hash128 mine{2, 1};
+  const Hash128 yours{2, 2};
+  fail_all(source(1));
+  int checks = 0;
+  for (; budget_.node_may(mine) && checks < 100'000; ++checks) {
+    budget_.charge_node(mine, 25);
+  }
+  EXPECT_EQ(checks, 12);
+  EXPECT_TRUE(budget_.node_may(yours));
+  clock_.now_ms += 100;
+  EXPECT_TRUE(budget_.node_may(mine));
+}
+
+TEST_F(BudgetTest, AcceptedRefreshesCostTheirNodeNothing) {
+  const Hash128 node{2, 1};
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(budget_.node_may(node)) << i;
+    budget_.charge_node(node, 25);
+    budget_.settle_node(node, source(1), kOwner, 25);
+  }
+}
+
+TEST_F(BudgetTest, FailedChecksOfAllLiveNodesAreBounded) {
+  int checks = 0;
+  for (std::uint64_t i = 0; i < 100'000; ++i) {
+    if (!budget_.node_may({2, i})) continue;
+    budget_.charge_node({2, i}, 25);
+    ++checks;
+  }
+  EXPECT_EQ(checks, 4000);
+  EXPECT_LE(budget_.node_count(), CheckBudget::kNodesMax);
+  EXPECT_TRUE(budget_.source_may(source(1))) << "then the source's counts";
+}
+
 TEST(BucketSet, LongestUnusedGivesWay) {
   BucketSet set(100, 2);
   set.at({1, 1}, 0).take(100);

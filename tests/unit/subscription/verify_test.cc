@@ -380,6 +380,24 @@ TEST_F(VerifyTest, AnyAddressIsJudgedAsTheLoopbackThatItLeadsTo) {
   EXPECT_EQ(address_outcome("[::ffff:0.0.0.0]:3031"), "address-not-allowed");
 }
 
+TEST_F(VerifyTest, RoutersOwnSocketsAreNobodysNodes) {
+  options_.sign_check->skip_uids = {33};
+  options_.allow_addresses.networks = {*Network::parse("0.0.0.0/0")};
+  verifier_->add_own_socket(*Address::parse("0.0.0.0:8080"));
+  verifier_->add_own_socket(*Address::parse("/run/fealty/admin.sock"));
+  const auto announced = [&](const char* address) {
+    return outcome(test::encode(plain_pairs("evil.test", address)),
+                   Credentials{1, 33, 33});
+  };
+  for (const char* const own : {"127.0.0.1:8080", "127.0.0.2:8080", ":8080",
+                                "/run/fealty/admin.sock"}) {
+    EXPECT_EQ(announced(own), "address-not-allowed") << own;
+    EXPECT_FALSE(verifier_->address_allowed(*Address::parse(own))) << own;
+  }
+  EXPECT_EQ(announced("127.0.0.1:8081"), "accepted");
+  EXPECT_EQ(announced("/run/fealty/other.sock"), "accepted");
+}
+
 TEST_F(VerifyTest, PathThatIsNotPlainIsRefused) {
   options_.sign_check.reset();
   for (const char* path : {"/run/../etc/x", "/run/..", "/run//x", "/run/./x",
@@ -407,6 +425,39 @@ TEST_F(VerifyTest, PathPrefixIsWholeComponents) {
   EXPECT_EQ(address_outcome("/run/x"), "address-not-allowed");
   options_.allow_addresses.unix_prefixes = {""};
   EXPECT_EQ(address_outcome("/run/x"), "address-not-allowed");
+}
+
+TEST_F(VerifyTest, PathThatALinkLeadsOutOfItsPrefixIsRefused) {
+  options_.sign_check.reset();
+  TempDir root;
+  for (const char* const name : {"/in", "/in/b", "/out"}) {
+    std::filesystem::create_directory(root.path() + name);
+  }
+  write_file(root / "out/adm.sock", "");
+  write_file(root / "in/b/app.sock", "");
+  const auto link = [&](const std::string& to, const char* name) {
+    std::filesystem::create_symlink(to, root / name);
+  };
+  link(root / "out/adm.sock", "in/b/absolute.sock");
+  link("../../out/adm.sock", "in/b/climbing.sock");
+  link("../../out", "in/b/dir");
+  link("../../out/absent.sock", "in/b/dangling.sock");
+  link("app.sock", "in/b/own.sock");
+  link("absent.sock", "in/b/later.sock");
+  options_.allow_addresses.unix_prefixes = {root / "in/"};
+  for (const char* const name : {"absolute.sock", "climbing.sock",
+                                 "dir/adm.sock", "dangling.sock"}) {
+    EXPECT_EQ(address_outcome(root / "in/b/" + name), "address-not-allowed")
+        << name;
+  }
+  for (const char* const name :
+       {"app.sock", "own.sock", "later.sock", "absent.sock"}) {
+    EXPECT_EQ(address_outcome(root / "in/b/" + name), "accepted") << name;
+  }
+  options_.allow_addresses.unix_prefixes.push_back(root / "out");
+  EXPECT_EQ(address_outcome(root / "in/b/dir/adm.sock"), "address-not-allowed");
+  options_.allow_addresses.unix_prefixes = {"/"};
+  EXPECT_EQ(address_outcome(root / "in/b/absolute.sock"), "accepted");
 }
 
 TEST_F(VerifyTest, MoreKeysThanAreKeptAllCount) {
@@ -563,6 +614,39 @@ TEST_F(VerifyTest, SourceThatForgesLosesItsBudgetAndNobodyElses) {
   EXPECT_EQ(taken(signed_packet(1), forger), "accepted");
 }
 
+TEST_F(VerifyTest, LiveNodesAreRefreshedWhateverElseTheirSourceSends) {
+  const auto packet = [&](const char* key, const char* address,
+                          std::int64_t offset_s) {
+    return customer_.packet(plain_pairs(key, address), kNow_s + offset_s);
+  };
+  const auto forged = [&](const char* key, const char* address) {
+    std::string bytes = packet(key, address, 9);
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);
+    return bytes;
+  };
+  const auto flood = [&](const std::string& bytes) {
+    int checks = 0;
+    for (; taken(bytes) != "over-budget" && checks < 10'000; ++checks) continue;
+    return checks;
+  };
+  for (const char* const key : {"a.test", "b.test", "c.test"}) {
+    give_key(key, customer_);
+  }
+  from_ = *Address::parse("127.0.0.1:1");
+  EXPECT_EQ(taken(packet("a.test", "/run/a", 0)), "accepted");
+  EXPECT_EQ(taken(packet("b.test", "/run/b", 0)), "accepted");
+  EXPECT_LT(flood(forged("unknown.test", "/run/x")), 2000);
+  EXPECT_LT(flood(forged("b.test", "/run/elsewhere")), 2000);
+  EXPECT_EQ(taken(packet("b.test", "/run/b", 1)), "accepted");
+  EXPECT_LT(flood(forged("a.test", "/run/a")), 20) << "its own share";
+  EXPECT_EQ(taken(packet("b.test", "/run/b", 2)), "accepted");
+  EXPECT_EQ(taken(packet("a.test", "/run/a", 2)), "over-budget");
+  EXPECT_EQ(taken(packet("c.test", "/run/c", 2)), "over-budget")
+      << "not known yet";
+  verifier_->on_node_left("b.test", *Address::parse("/run/b"));
+  EXPECT_EQ(taken(packet("b.test", "/run/b", 3)), "over-budget") << "it left";
+}
+
 TEST_F(VerifyTest, SourcesAreUidsThenNetworksThenPaths) {
   give_key("example.com", customer_);
   std::string forged = signed_packet(1);
@@ -637,7 +721,9 @@ TEST_F(VerifyTest, NodeIsUnderAnAddressOfNobodyElses) {
   EXPECT_EQ(take(customer_, "example.com", "127.0.0.1:80"), "accepted");
   EXPECT_EQ(take(customer_, "mine.example.com", "127.0.0.1:80"), "accepted");
   for (const char* address :
-       {"127.0.0.1:80", ":80", "0.0.0.0:80", "[::ffff:127.0.0.1]:80"}) {
+       {"127.0.0.1:80", ":80", "0.0.0.0:80", "[::ffff:127.0.0.1]:80",
+        "127.0.0.2:80", "127.255.0.9:80", "[::1]:80", "[::]:80",
+        "[::ffff:127.9.0.1]:80", "[::ffff:0.0.0.0]:80"}) {
     EXPECT_EQ(take(other, "other.example.com", address), "address-taken")
         << address;
   }
@@ -657,6 +743,29 @@ TEST_F(VerifyTest, NodeKeepsItsAddressWhenItsKeyIsRotated) {
   EXPECT_EQ(taken(rotated.packet(plain_pairs("example.com", kSocket),
                                  kNow_s + 1)),
             "accepted");
+}
+
+TEST_F(VerifyTest, AddressOfTheOperatorsNodeIsNoCustomers) {
+  options_.sign_check->skip_uids = {33};
+  give_key("example.com", customer_);
+  give_key("mine.example.com", customer_);
+  const Credentials trusted{1, 33, 33};
+  const auto plain = [&](const char* key, const char* address) {
+    return taken(test::encode(plain_pairs(key, address)), trusted);
+  };
+  const auto his = [&](const char* key, const char* address) {
+    return taken(customer_.packet(plain_pairs(key, address),
+                                  ++clock_.now_unix_s));
+  };
+  EXPECT_EQ(plain("platform.test", "127.0.0.1:80"), "accepted");
+  EXPECT_EQ(his("example.com", "127.0.0.1:80"), "address-taken");
+  EXPECT_EQ(his("example.com", ":81"), "accepted");
+  EXPECT_EQ(plain("platform.test", "127.0.0.1:81"), "accepted")
+      << "who is trusted is not asked";
+  EXPECT_EQ(plain("example.com", ":81"), "accepted");
+  EXPECT_EQ(his("mine.example.com", ":81"), "accepted") << "it is still his";
+  verifier_->on_node_left("platform.test", *Address::parse("127.0.0.1:80"));
+  EXPECT_EQ(his("example.com", "127.0.0.1:80"), "accepted");
 }
 
 TEST_F(VerifyTest, UnsubscribeOfAnothersAddressTouchesOnlyItsOwnNode) {
@@ -807,6 +916,28 @@ TEST_F(CredentialsTest, TrustedUidIsAskedToo) {
   options_.sign_check->skip_uids = {me_.uid + 1};
   EXPECT_EQ(outcome_as("example.com", Credentials{1, me_.uid + 1, me_.gid}),
             "not-owner");
+}
+
+TEST_F(CredentialsTest, AddressBelongsToTheUidThatAnnouncedItFirst) {
+  if (::getuid() != 0) GTEST_SKIP() << "gives a file away";
+  const Credentials other{1, 1234, 1234};
+  write_file(owners_ / "mine.example.com", "");
+  write_file(owners_ / "other.example.com", "");
+  ASSERT_EQ(::chown((owners_ / "other.example.com").c_str(), 1234, 1234), 0);
+  const auto take = [&](const char* key, const Credentials& sender,
+                        std::uint8_t modifier2 = 0) {
+    return taken(test::encode(plain_pairs(key, kSocket), modifier2), sender);
+  };
+  EXPECT_EQ(take("example.com", me_), "accepted");
+  EXPECT_EQ(take("example.com", me_), "accepted") << "a refresh";
+  EXPECT_EQ(take("mine.example.com", me_), "accepted");
+  EXPECT_EQ(take("other.example.com", other), "address-taken");
+  EXPECT_EQ(take("other.example.com", other, 1), "accepted") << "it leaves";
+  EXPECT_EQ(take("example.com", me_, 1), "accepted");
+  EXPECT_EQ(take("other.example.com", other), "address-taken");
+  verifier_->on_node_left("mine.example.com", *Address::parse(kSocket));
+  EXPECT_EQ(take("other.example.com", other), "accepted");
+  EXPECT_EQ(take("example.com", me_), "address-taken");
 }
 
 TEST_F(CredentialsTest, SignatureIsNeededAsWell) {
