@@ -196,12 +196,7 @@ TEST_F(ServerLinkTest, OnceIsOneRoundAndNoRetry) {
 
 // That nobody listens is known a moment after sending.
 TEST_F(ServerLinkTest, OnceOverUdpHearsThatNobodyListens) {
-  std::string address;
-  {
-    const test::Bound gone(SOCK_DGRAM);
-    address = gone.at.to_string();
-  }
-  open_link(address);
+  open_link(test::Bound(SOCK_DGRAM).at);  // closed by now
   testing::internal::CaptureStderr();
   link_->send_once(SubscriptionCommand::kSubscribe);
   EXPECT_TRUE(until([&] { return link_->quiet(); }));
