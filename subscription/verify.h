@@ -32,15 +32,16 @@ struct Origin {
 
 // Decides whether a decoded announcement counts. Control thread only.
 //
-// The order, the cheap questions first: the address and the SNI paths as text;
-// is the address a socket of the router's own (own_sockets.h);
-// is the address one of the configuration's nodes' (only who needs no signature
-// may announce such a one); then, unless the sender needs no signature: is there one, its stamp, was it
-// seen before (replay.h), its node's or its source's budget (budget.h), the key's file
-// (public_keys.h), the key holder's budget, whose address it is
-// (address_owners.h), room to remember it, the signature itself; at last the
-// files that credentials_check and the SNI paths point at, and, where a uid of
-// credentials_check is all that is known of the owner, whose address it is.
+// The order, the cheap questions first: the address (allow_addresses, and is it
+// a socket of the router's own, own_sockets.h) and the SNI paths as text; is the
+// address one of the configuration's nodes' (only who needs no signature may
+// announce such a one); then, unless the sender needs no signature: is there
+// one, its stamp, was it seen before (replay.h), its node's or its source's
+// budget (budget.h), the key's file (public_keys.h), the key holder's budget,
+// whose address it is (address_owners.h), room to remember it, the signature
+// itself; at last the files that credentials_check and the SNI paths point at,
+// and, where a uid of credentials_check is all that is known of the owner, whose
+// address it is.
 //
 // Three calls make the whole of it:
 //   check()   may this packet count? Remembers nothing of it.
