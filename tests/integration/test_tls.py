@@ -74,6 +74,7 @@ def deploy(home, line, more=""):
                f"wsgi-file = {harness.APPS}/hello.py\nenv = VASSAL_NAME=app\n"
                f"env = VASSAL_BEGUN={home.home}/begun\ndisable-logging = true\n{line}\n{more}")
     home.router.wait_for_nodes(DOMAIN, 1, seconds=30)
+    home.router.wait_known(DOMAIN)
 
 
 def variables(answer):
@@ -294,6 +295,7 @@ def test_old_versions_and_foreign_protocols_are_refused(router):
 def test_bodies_of_any_size_go_both_ways(scene, router, size):
     vassals.Vassal(scene, router, "app", key=DOMAIN)
     router.wait_for_nodes(DOMAIN, 1, seconds=20)
+    router.wait_known(DOMAIN)
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     with router.tls(DOMAIN, seconds=30) as client:
         for _ in range(2):
@@ -326,6 +328,7 @@ def test_http_nodes_are_told_of_tls(scene, files):
 def test_forged_variables_never_reach_the_application(scene, router):
     vassals.Vassal(scene, router, "app", key=DOMAIN)
     router.wait_for_nodes(DOMAIN, 1, seconds=20)
+    router.wait_known(DOMAIN)
     forged = [("HTTPS", "on"), ("HTTPS_DN", "/CN=root"), ("HTTPS-DN", "/CN=root"),
               ("X-Client-DN", "/CN=root"), ("Https-Cc", "x")]
     seen = json.loads(router.get("/vars", host=DOMAIN, headers=forged).body)

@@ -45,7 +45,8 @@ class AdminTest : public testing::Test {
       : admin_(loop_, [this](const Admin::Request& request) {
           return answer(request);
         }) {
-    EXPECT_TRUE(admin_.bind({test::address_of(temp_ / "admin")}));
+    EXPECT_TRUE(admin_.bind({test::address_of("127.0.0.1:0"),
+                             test::address_of(temp_ / "admin")}));
     admin_.start();
   }
   Admin::Answer answer(const Admin::Request& request) {
@@ -55,7 +56,7 @@ class AdminTest : public testing::Test {
             std::string(request.path) + "|" + std::string(request.query)};
   }
   test::Peer connect() {
-    return test::Peer(test::connect_to(test::address_of(temp_ / "admin")));
+    return test::Peer(test::connect_to(admin_.bound().front()));
   }
   // Turns the loop until the answer has ended.
   std::string answer_of(test::Peer& peer) {
@@ -76,6 +77,14 @@ class AdminTest : public testing::Test {
   int asked_ = 0;
   Admin admin_;
 };
+
+// A link to the socket, announced as a node, would have a worker come.
+TEST_F(AdminTest, OwnProcessIsNotAnsweredOnAUnixSocket) {
+  test::Peer peer(test::connect_to(test::address_of(temp_ / "admin")));
+  peer.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(answer_of(peer), "");
+  EXPECT_EQ(asked_, 0);
+}
 
 TEST_F(AdminTest, GetIsAnsweredAndTheConnectionEnds) {
   EXPECT_EQ(ask("GET /metrics?a=b HTTP/1.1\r\nHost: x\r\n\r\n"),
