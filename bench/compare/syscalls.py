@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from dataclasses import replace
 
 from measure import LoadProcess
 from processes import process_tree
@@ -32,7 +33,7 @@ def count_syscalls(case, peer, setting):
     handle, path = tempfile.mkstemp(dir=setting.directory)
     os.close(handle)
     load = PerfAround(case.load, process_tree(setting.children[peer.name].pid), path)
-    with LoadProcess(load, peer.url(case), setting.options.seconds, setting.options) as running:
+    with LoadProcess(replace(case, load=load), peer, setting.options.seconds, setting.options) as running:
         seen = running.result()
     with open(path, encoding="ascii") as file:
         counts = parse_counts(file)
