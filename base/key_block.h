@@ -62,28 +62,33 @@ class KeyBlock {
                 count * sizeof(std::uintptr_t));
   }
 
-  // The first place whose tag is not below `tag`; size() if there is none.
-  [[nodiscard]] std::size_t lower_bound(std::uint16_t tag) const {
-    std::size_t at = expected_place(tag, count_);
+  // The first place whose tag is not below `tag`; size() if there is none. This
+  // and what follows are told the size(): who knows it from elsewhere spares
+  // the read of it.
+  [[nodiscard]] std::size_t lower_bound(std::uint16_t tag,
+                                        std::size_t count) const {
+    std::size_t at = expected_place(tag, count);
     while (at > 0 && tag_at(at - 1) >= tag) --at;
-    while (at < count_ && tag_at(at) < tag) ++at;
+    while (at < count && tag_at(at) < tag) ++at;
     return at;
   }
   // The place of what has this tag and satisfies `is_it`; size() if nothing.
   template <typename IsIt>
-  [[nodiscard]] std::size_t find(std::uint16_t tag, const IsIt& is_it) const {
-    for (std::size_t at = lower_bound(tag);
-         at < count_ && tag_at(at) == tag; ++at) {
+  [[nodiscard]] std::size_t find(std::uint16_t tag, std::size_t count,
+                                 const IsIt& is_it) const {
+    for (std::size_t at = lower_bound(tag, count);
+         at < count && tag_at(at) == tag; ++at) {
       if (is_it(*(*this)[at])) return at;
     }
-    return count_;
+    return count;
   }
-  // Begins to fetch what find(tag) will look at, as far as can be known of a
-  // block that was not read yet: the header, and where the tag stands if it
-  // holds `count_guess` keys.
-  void prefetch(std::uint16_t tag, std::size_t count_guess) const {
-    __builtin_prefetch(this);
-    __builtin_prefetch(words() + expected_place(tag, count_guess));
+  // Begins to fetch what find() will most likely look at: the places around
+  // where the tag ought to stand, one line or two.
+  void prefetch(std::uint16_t tag, std::size_t count) const {
+    const auto* const at = reinterpret_cast<const char*>(
+        words() + expected_place(tag, count));
+    __builtin_prefetch(at - kOff);
+    __builtin_prefetch(at + kOff);
   }
 
   [[nodiscard]] RefCount& refs() const { return refs_; }
@@ -97,6 +102,9 @@ class KeyBlock {
   static constexpr int kPointerBits = 48;
   static constexpr std::uintptr_t kPointerMask =
       (std::uintptr_t{1} << kPointerBits) - 1;
+
+  // How far from there most of them stand, in bytes.
+  static constexpr std::ptrdiff_t kOff = 32;
 
   static std::size_t bytes_for(std::size_t count) {
     return sizeof(KeyBlock) + count * sizeof(std::uintptr_t);

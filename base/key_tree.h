@@ -29,9 +29,9 @@ class Shard : private KeyBlock<const T> {
                                                Ref<const T> item) {
     const std::uint16_t tag = tag_of(hash);
     const std::size_t count = from == nullptr ? 0 : from->size();
-    std::size_t at = from == nullptr ? 0 : from->place_of(key, hash);
+    std::size_t at = from == nullptr ? 0 : from->place_of(key, hash, count);
     const std::size_t taken = at == count ? 0 : 1;
-    if (taken == 0 && from != nullptr) at = from->lower_bound(tag);
+    if (taken == 0 && from != nullptr) at = from->lower_bound(tag, count);
     const std::size_t put = item == nullptr ? 0 : 1;
     if (taken == 0 && put == 0) return from;
     if (count - taken + put == 0) return {};
@@ -47,13 +47,17 @@ class Shard : private KeyBlock<const T> {
   }
 
   [[nodiscard]] const T* find(std::string_view key, std::uint64_t hash) const {
-    const std::size_t at = place_of(key, hash);
-    return at == Block::size() ? nullptr : (*this)[at];
+    return find(key, hash, size());
   }
-  // Begins to fetch what find() of this hash will read, if there are some
-  // `count_guess` items in the shard.
-  void prefetch(std::uint64_t hash, std::size_t count_guess) const {
-    Block::prefetch(tag_of(hash), count_guess);
+  // For who knows size(), as the way here does: a read less.
+  [[nodiscard]] const T* find(std::string_view key, std::uint64_t hash,
+                              std::size_t count) const {
+    const std::size_t at = place_of(key, hash, count);
+    return at == count ? nullptr : (*this)[at];
+  }
+  // Begins to fetch what find() of this hash will read.
+  void prefetch(std::uint64_t hash, std::size_t count) const {
+    Block::prefetch(tag_of(hash), count);
   }
   using Block::size;
   using Block::operator[];
@@ -70,9 +74,9 @@ class Shard : private KeyBlock<const T> {
   explicit Shard(std::uint32_t count) : Block(count) {}
   ~Shard() = default;
 
-  [[nodiscard]] std::size_t place_of(std::string_view key,
-                                     std::uint64_t hash) const {
-    return Block::find(tag_of(hash), [&](const T& item) {
+  [[nodiscard]] std::size_t place_of(std::string_view key, std::uint64_t hash,
+                                     std::size_t count) const {
+    return Block::find(tag_of(hash), count, [&](const T& item) {
       // A short key ends in the item's second cache line.
       __builtin_prefetch(reinterpret_cast<const char*>(&item) + 64);
       return item.key() == key;
@@ -110,8 +114,10 @@ class KeyTree {
 
   [[nodiscard]] const T* find(std::string_view key) const {
     const std::uint64_t hash = hash_key(key);
-    const Shard<T>* const its = prefetched(hash);
-    return its == nullptr ? nullptr : its->find(key, hash);
+    const Place its = place(shard_of(hash));
+    if (its.shard == nullptr) return nullptr;
+    its.shard->prefetch(hash, its.size);
+    return its.shard->find(key, hash, its.size);
   }
   // What is under ".rest" of `host`, from the most to the least specific, at
   // most Steps; null: nothing is. All hashes first: their shards then come from
@@ -121,7 +127,7 @@ class KeyTree {
     struct Step {
       std::string_view key;
       std::uint64_t hash = 0;
-      const Shard<T>* shard = nullptr;
+      Place place;
     };
     std::array<Step, Steps> steps;
     std::size_t count = 0;
@@ -130,11 +136,14 @@ class KeyTree {
       Step& next = steps[count++];
       next.key = host.substr(dot);
       next.hash = hash_key(next.key);
-      next.shard = prefetched(next.hash);
+      next.place = place(shard_of(next.hash));
+      if (next.place.shard == nullptr) continue;
+      next.place.shard->prefetch(next.hash, next.place.size);
     }
     for (const Step& each : std::span(steps).first(count)) {
-      if (each.shard == nullptr) continue;
-      if (const T* const item = each.shard->find(each.key, each.hash)) {
+      if (each.place.shard == nullptr) continue;
+      if (const T* const item =
+              each.place.shard->find(each.key, each.hash, each.place.size)) {
         return item;
       }
     }
@@ -142,10 +151,7 @@ class KeyTree {
   }
   // The shard of this index; null: it would be empty.
   [[nodiscard]] const Shard<T>* shard(std::size_t index) const {
-    const Middle* const middle = root_[step(index, 0)].get();
-    if (middle == nullptr) return nullptr;
-    const Low* const low = middle->children[step(index, 1)].get();
-    return low == nullptr ? nullptr : low->children[step(index, 2)].get();
+    return place(index).shard;
   }
   [[nodiscard]] std::size_t count() const { return count_; }
 
@@ -155,30 +161,38 @@ class KeyTree {
   static_assert(3 * kStepBits == kShardBits);
 
   // One step of the way to a shard.
-  template <typename Child>
+  template <typename Self, typename Child>
   struct Branch {
     std::array<Ref<const Child>, kChildren> children;
-
-    void acquire() const { refs.add(); }
-    void release() const {
-      if (refs.drop()) delete this;
-    }
     RefCount refs;
+
     Branch() = default;
     Branch(const Branch& other) : children(other.children) {}
     Branch& operator=(const Branch&) = delete;
+    void acquire() const { refs.add(); }
+    void release() const {
+      if (refs.drop()) delete static_cast<const Self*>(this);
+    }
   };
-  using Low = Branch<Shard<T>>;
-  using Middle = Branch<Low>;
+  struct Low : Branch<Low, Shard<T>> {
+    std::array<std::uint32_t, kChildren> sizes{};  // of the shards
+  };
+  struct Middle : Branch<Middle, Low> {};
+  struct Place {
+    const Shard<T>* shard = nullptr;
+    std::size_t size = 0;
+  };
 
   static constexpr std::size_t step(std::size_t shard, std::size_t which) {
     return (shard >> ((2 - which) * kStepBits)) & (kChildren - 1);
   }
-  // The shard of this hash, which is being fetched; null: it is empty.
-  [[nodiscard]] const Shard<T>* prefetched(std::uint64_t hash) const {
-    const Shard<T>* const its = shard(shard_of(hash));
-    if (its != nullptr) its->prefetch(hash, count_ >> kShardBits);
-    return its;
+  [[nodiscard]] Place place(std::size_t index) const {
+    const Middle* const middle = root_[step(index, 0)].get();
+    if (middle == nullptr) return {};
+    const Low* const low = middle->children[step(index, 1)].get();
+    if (low == nullptr) return {};
+    const std::size_t last = step(index, 2);
+    return {low->children[last].get(), low->sizes[last]};
   }
   // `child` as something that only this writer holds: itself, if that is so
   // already, or a copy.
@@ -196,9 +210,11 @@ class KeyTree {
     Middle& middle = own(root_[step(index, 0)]);
     Low& low = own(middle.children[step(index, 1)]);
     Ref<const Shard<T>>& shard = low.children[step(index, 2)];
-    count_ -= shard == nullptr ? 0 : shard->size();
+    std::uint32_t& size = low.sizes[step(index, 2)];
     shard = Shard<T>::edited(std::move(shard), hash, key, std::move(item));
-    count_ += shard == nullptr ? 0 : shard->size();
+    count_ -= size;
+    size = shard == nullptr ? 0 : static_cast<std::uint32_t>(shard->size());
+    count_ += size;
   }
 
   std::array<Ref<const Middle>, kChildren> root_;

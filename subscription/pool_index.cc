@@ -44,9 +44,11 @@ PoolIndex::~PoolIndex() {
 PoolRecord* PoolIndex::find(std::string_view key, std::uint64_t hash) const {
   const Block* const block = blocks_[shard_of(hash)];
   if (block == nullptr) return nullptr;
+  const std::size_t count = block->size();
   const std::size_t at = block->find(
-      tag_of(hash), [&](const PoolRecord& pool) { return pool.key() == key; });
-  return at == block->size() ? nullptr : (*block)[at];
+      tag_of(hash), count,
+      [&](const PoolRecord& pool) { return pool.key() == key; });
+  return at == count ? nullptr : (*block)[at];
 }
 
 // In rounds: each fetches what the one before made known, for all keys.
@@ -60,7 +62,7 @@ void PoolIndex::prefetch(std::span<const std::uint64_t> hashes) const {
   for (std::size_t i = 0; i < hashes.size(); ++i) {
     const Block* const block = blocks_[shard_of(hashes[i])];
     if (block == nullptr) continue;
-    const std::size_t at = block->lower_bound(tag_of(hashes[i]));
+    const std::size_t at = block->lower_bound(tag_of(hashes[i]), block->size());
     if (at == block->size()) continue;
     pools[i] = (*block)[at];
     __builtin_prefetch(pools[i]);
@@ -76,7 +78,7 @@ PoolRecord& PoolIndex::add(std::string_view key, std::uint64_t hash) {
   Block*& block = blocks_[shard_of(hash)];
   const std::size_t count = block == nullptr ? 0 : block->size();
   const std::size_t at =
-      block == nullptr ? 0 : block->lower_bound(tag_of(hash));
+      block == nullptr ? 0 : block->lower_bound(tag_of(hash), count);
   auto* const pool = new PoolRecord;
   pool->latest = Pool::make({.key = key});
   Block* const larger = Block::make(count + 1);
@@ -96,7 +98,8 @@ void PoolIndex::remove(PoolRecord& pool) {
   Block*& block = blocks_[shard_of(hash)];
   const std::size_t count = block->size();
   const std::size_t at = block->find(
-      tag_of(hash), [&](const PoolRecord& its) { return &its == &pool; });
+      tag_of(hash), count,
+      [&](const PoolRecord& its) { return &its == &pool; });
   FEALTY_CHECK(at < count);
   Block* smaller = nullptr;
   if (count > 1) {
