@@ -63,6 +63,16 @@ class DeadlineQueue {
   [[nodiscard]] Deadline* front() const { return first_; }
   [[nodiscard]] bool empty() const { return first_ == nullptr; }
   [[nodiscard]] std::int64_t duration_ms() const { return duration_ms_; }
+  // Another duration, for those that wait already too: so the order of arming
+  // stays the order in which they pass.
+  void set_duration(std::int64_t duration_ms) {
+    const std::int64_t longer_ms = duration_ms - duration_ms_;
+    duration_ms_ = duration_ms;
+    if (longer_ms == 0) return;
+    for (Deadline* at = first_; at != nullptr; at = at->next_) {
+      at->at_ms_ += longer_ms;
+    }
+  }
 
  private:
   friend class Deadline;

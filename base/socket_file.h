@@ -29,7 +29,12 @@ class SocketFile {
   SocketFile(SocketFile&& other) noexcept
       : path_(std::exchange(other.path_, {})), device_(other.device_),
         inode_(other.inode_) {}
-  SocketFile& operator=(SocketFile&&) = delete;
+  SocketFile& operator=(SocketFile&& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(device_, other.device_);
+    std::swap(inode_, other.inode_);
+    return *this;
+  }
   ~SocketFile() {
     struct stat status {};
     if (!path_.empty() && ::lstat(path_.c_str(), &status) == 0 &&

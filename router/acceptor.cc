@@ -6,30 +6,25 @@
 #include <cstring>
 #include <utility>
 
-#include "router/listen.h"
-
 namespace fealty::router {
 
-Acceptor::Acceptor(WorkerContext& context, UniqueFd socket, Listener listener,
+Acceptor::Acceptor(WorkerContext& context, WorkerListener socket,
                    OnConnection on_connection)
     : context_(context), socket_(std::move(socket)),
-      listener_(std::move(listener)),
       on_connection_(std::move(on_connection)) {
-  const Address address = bound_address(socket_.get());
-  if (address.is_ip()) listener_.server_port = std::to_string(address.port());
   io_.bind<&Acceptor::on_readable>(context.loop, this);
   pause_timer_.bind<&Acceptor::on_pause_over>(context.loop, this);
 }
 
-void Acceptor::start() { io_.start(socket_.get(), EV_READ); }
+void Acceptor::start() { io_.start(socket_.fd, EV_READ); }
 
 void Acceptor::stop() {
-  if (!socket_.valid()) return;
+  if (socket_.bound == nullptr) return;
   while (accept_one()) {
   }
   io_.stop();
   pause_timer_.stop();
-  socket_.reset();
+  socket_ = {};
 }
 
 void Acceptor::on_readable(int) {
@@ -48,20 +43,20 @@ void Acceptor::pause() {
 bool Acceptor::accept_one() {
   const std::size_t now =
       context_.shared.connections.fetch_add(1, std::memory_order_relaxed);
-  if (now >= context_.options.limits.connections) {
+  if (now >= context_.options().limits.connections) {
     context_.shared.connections.fetch_sub(1, std::memory_order_relaxed);
     pause();
     return false;
   }
   sockaddr_storage peer{};
   socklen_t bytes = sizeof peer;
-  UniqueFd fd(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer),
+  UniqueFd fd(::accept4(socket_.fd, reinterpret_cast<sockaddr*>(&peer),
                         &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (fd.valid()) {
     on_connection_(std::move(fd),
                    Address::from_sockaddr(reinterpret_cast<sockaddr*>(&peer),
                                           bytes),
-                   listener_);
+                   socket_.listener);
     return true;
   }
   const int error = errno;

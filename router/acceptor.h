@@ -1,7 +1,7 @@
 #pragma once
 
 #include <functional>
-#include <string>
+#include <utility>
 
 #include "base/address.h"
 #include "base/fd.h"
@@ -16,18 +16,24 @@ namespace fealty::router {
 // moment where descriptors have run out. One thread: its worker's.
 class Acceptor {
  public:
-  // Given the connection, the peer, and what the listener says of both, which
-  // lives as long as the acceptor.
+  // Given the connection, the peer, and what the listener says of both.
   using OnConnection =
-      std::function<void(UniqueFd, const Address&, const Listener&)>;
+      std::function<void(UniqueFd, const Address&, const ListenerPtr&)>;
 
-  // `listener` without its port, which is asked of the socket.
-  Acceptor(WorkerContext& context, UniqueFd socket, Listener listener,
+  Acceptor(WorkerContext& context, WorkerListener socket,
            OnConnection on_connection);
 
   void start();
-  // Takes what is queued already, then closes the listener.
+  // Takes what is queued already, and then lets go of the socket.
   void stop();
+
+  [[nodiscard]] bool is_on(const WorkerListener& other) const {
+    return socket_.bound == other.bound && socket_.fd == other.fd;
+  }
+  // What the next connections are accepted under.
+  void set_listener(ListenerPtr listener) {
+    socket_.listener = std::move(listener);
+  }
 
  private:
   static constexpr int kPerTurn = 64;
@@ -40,8 +46,7 @@ class Acceptor {
   [[nodiscard]] bool accept_one();
 
   WorkerContext& context_;
-  UniqueFd socket_;
-  Listener listener_;
+  WorkerListener socket_;
   OnConnection on_connection_;
   IoWatcher io_;
   TimerWatcher pause_timer_;

@@ -29,19 +29,33 @@ bool is_own(int fd) {
 
 class Admin::Listener {
  public:
-  Listener(Admin& admin, UniqueFd fd) : admin_(admin), fd_(std::move(fd)) {
+  Listener(Admin& admin, const Address& address, UniqueFd fd)
+      : address_(address), file_(address), admin_(admin), fd_(std::move(fd)) {
     io_.bind<&Listener::on_readable>(admin.loop_, this);
     pause_.bind<&Listener::on_pause_over>(admin.loop_, this);
   }
-  void start() { io_.start(fd_.get(), EV_READ); }
+  void start() {
+    if (!io_.active()) io_.start(fd_.get(), EV_READ);
+  }
+  void stop() {
+    while (accept_one()) {
+    }
+    io_.stop();
+    pause_.stop();
+  }
+  [[nodiscard]] const Address& address() const { return address_; }
+  [[nodiscard]] int fd() const { return fd_.get(); }
 
  private:
-  void on_readable(int) {
+  bool accept_one() {
     UniqueFd fd(::accept4(fd_.get(), nullptr, nullptr,
                           SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (fd.valid()) {
-      admin_.on_connection(std::move(fd));
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+    if (!fd.valid()) return false;
+    admin_.on_connection(std::move(fd));
+    return true;
+  }
+  void on_readable(int) {
+    if (!accept_one() && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
       io_.want(0);
       pause_.start(kPauseMs);
     }
@@ -50,6 +64,8 @@ class Admin::Listener {
 
   static constexpr std::int64_t kPauseMs = 100;
 
+  Address address_;                // as it was asked for
+  SocketFile file_;
   Admin& admin_;
   UniqueFd fd_;
   IoWatcher io_;
@@ -179,19 +195,47 @@ Admin::Admin(Loop& loop, Handler handler)
 
 Admin::~Admin() = default;
 
-Status Admin::bind(const std::vector<Address>& addresses) {
+Result<Admin::Listeners> Admin::prepare(
+    const std::vector<Address>& addresses) {
+  Listeners listeners;
   for (const Address& address : addresses) {
+    const auto known = std::find_if(
+        listeners_.begin(), listeners_.end(), [&](const auto& listener) {
+          return listener->address().to_string() == address.to_string();
+        });
+    if (known != listeners_.end()) {
+      listeners.push_back(*known);
+      continue;
+    }
     auto fd = listen_on(address, {});
     if (!fd) return fd.error();
-    bound_.push_back(bound_address(fd->get()));
-    socket_files_.emplace_back(address);
-    listeners_.push_back(std::make_unique<Listener>(*this, std::move(*fd)));
+    listeners.push_back(
+        std::make_shared<Listener>(*this, address, *std::move(fd)));
   }
-  return Ok{};
+  return listeners;
+}
+
+void Admin::adopt(Listeners listeners) {
+  const Listeners before = std::exchange(listeners_, std::move(listeners));
+  for (const auto& listener : before) {
+    const bool stays = std::find(listeners_.begin(), listeners_.end(),
+                                 listener) != listeners_.end();
+    if (!stays && started_) listener->stop();
+  }
+  if (started_) start();
 }
 
 void Admin::start() {
+  started_ = true;
   for (const auto& listener : listeners_) listener->start();
+}
+
+std::vector<Address> Admin::bound(const Listeners& listeners) {
+  std::vector<Address> addresses;
+  for (const auto& listener : listeners) {
+    addresses.push_back(bound_address(listener->fd()));
+  }
+  return addresses;
 }
 
 void Admin::on_connection(UniqueFd fd) {

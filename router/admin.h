@@ -48,23 +48,28 @@ class Admin {
   Admin(const Admin&) = delete;
   Admin& operator=(const Admin&) = delete;
 
-  // Before privileges are dropped.
-  [[nodiscard]] Status bind(const std::vector<Address>& addresses);
+  class Listener;
+  using Listeners = std::vector<std::shared_ptr<Listener>>;
+  // Binds the addresses that are not bound already; changes nothing else. The
+  // first time before privileges are dropped.
+  [[nodiscard]] Result<Listeners> prepare(
+      const std::vector<Address>& addresses);
+  // Listens on these, and on these only, once it was started. What waits to be
+  // accepted elsewhere is still accepted.
+  void adopt(Listeners listeners);
   void start();
-  // Where it listens: port 0 has become one.
-  [[nodiscard]] const std::vector<Address>& bound() const { return bound_; }
+  // Where `listeners` are bound: port 0 has become one.
+  [[nodiscard]] static std::vector<Address> bound(const Listeners& listeners);
 
  private:
-  class Listener;
   class Connection;
 
   void on_connection(UniqueFd fd);
   void remove(Connection& connection);
   Loop& loop_;
   Handler handler_;
-  std::vector<Address> bound_;
-  std::vector<SocketFile> socket_files_;
-  std::vector<std::unique_ptr<Listener>> listeners_;
+  bool started_ = false;
+  Listeners listeners_;
   std::vector<std::unique_ptr<Connection>> connections_;
   http::RequestHead head_;         // of the request being looked at
 };

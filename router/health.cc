@@ -148,9 +148,10 @@ class HealthChecker::Probe {
 
 HealthChecker::HealthChecker(Loop& loop, const Clock& clock,
                              const subscription::Table& table,
-                             const HealthCheck& options,
+                             HealthCheck options,
                              std::vector<std::string> path_prefixes)
-    : loop_(loop), clock_(clock), table_(table), options_(options),
+    : loop_(loop), clock_(clock), table_(table),
+      options_(std::move(options)),
       path_prefixes_(std::move(path_prefixes)) {
   tick_.bind<&HealthChecker::on_tick>(loop, this);
 }

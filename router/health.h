@@ -39,13 +39,19 @@ class HealthChecker {
   static constexpr std::int64_t kTick_ms = 50;
   static constexpr unsigned kLinesMost = 50;
 
-  // All must outlive it.
+  // The first three must outlive it.
   HealthChecker(Loop& loop, const Clock& clock,
-                const subscription::Table& table, const HealthCheck& options,
+                const subscription::Table& table, HealthCheck options,
                 std::vector<std::string> path_prefixes = {});
   ~HealthChecker();
   HealthChecker(const HealthChecker&) = delete;
   HealthChecker& operator=(const HealthChecker&) = delete;
+
+  // It asks as these say.
+  [[nodiscard]] bool is_of(const HealthCheck& options,
+                           const std::vector<std::string>& prefixes) const {
+    return options_ == options && path_prefixes_ == prefixes;
+  }
 
   void start();
   void stop();
@@ -78,7 +84,7 @@ class HealthChecker {
   Loop& loop_;
   const Clock& clock_;
   const subscription::Table& table_;
-  const HealthCheck& options_;
+  const HealthCheck options_;
   const std::vector<std::string> path_prefixes_;  // node_connect.h
   TimerWatcher tick_;
   std::int64_t round_began_ms_ = 0;

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/check.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "subscription/key.h"
@@ -62,37 +63,85 @@ Result<FileText> read_file(const std::string& path) {
 
 }  // namespace
 
-Identities::Identities(Loop& loop, const Clock& clock,
-                       const sni::Options& options)
+Identities::Identities(Loop& loop, const Clock& clock)
     : clock_(clock),
-      options_(options),
       store_(clock),
-      tickets_(options.tickets.rotate_s, clock.unix_s()) {
+      tickets_(options_.tickets.rotate_s, clock.unix_s()) {
   change_timer_.bind<&Identities::flush>(loop, this);
   tick_.bind<&Identities::on_tick>(loop, this);
 }
 
-Status Identities::load() {
-  if (!options_.client_crl_file.empty()) {
-    auto crl = read_file(options_.client_crl_file);
-    if (!crl) return Error{"tls.client_crl: " + crl.error().message};
-    client_crl_ = std::move(crl->text);
+// What was read as root, and cannot be read again as `user`, stays.
+Result<Identities::Loaded> Identities::read(const sni::Options& options) const {
+  Loaded loaded;
+  loaded.options = options;
+  if (!options.client_crl_file.empty()) {
+    auto crl = read_file(options.client_crl_file);
+    const bool known = options.client_crl_file == options_.client_crl_file;
+    if (!crl && !known) {
+      return Error{"tls.client_crl: " + crl.error().message};
+    }
+    if (!crl) {
+      log::error("tls.client_crl: {}: what was read before stays",
+                 crl.error().message);
+    }
+    loaded.client_crl = crl ? std::move(crl->text) : client_crl_;
   }
-  if (options_.tickets.keys_file.empty()) return Ok{};
-  const auto keys = read_file(options_.tickets.keys_file);
+  const std::string& path = options.tickets.keys_file;
+  if (path.empty()) return loaded;
+  const auto keys = read_file(path);
+  if (!keys && path == options_.tickets.keys_file) {
+    log::error("tls.ticket_keys: {}: what was read before stays",
+               keys.error().message);
+    return loaded;
+  }
   if (!keys) return Error{"tls.ticket_keys: " + keys.error().message};
   const auto* const bytes =
       reinterpret_cast<const unsigned char*>(keys->text.data());
-  if (!tickets_.set({bytes, keys->text.size()}, clock_.unix_s())) {
-    return Error{"tls.ticket_keys: " + options_.tickets.keys_file +
+  if (!sni::TicketKeyRing::may_set({bytes, keys->text.size()})) {
+    return Error{"tls.ticket_keys: " + path +
                  " is not one to three records of 80 bytes, such as "
                  "`openssl rand 80` makes one"};
   }
-  return Ok{};
+  loaded.ticket_keys = sni::SecretBytes(keys->text.size());
+  for (const char byte : keys->text) {
+    FEALTY_CHECK(loaded.ticket_keys.push(static_cast<unsigned char>(byte)));
+  }
+  return loaded;
+}
+
+bool Identities::adopt(Loaded loaded) {
+  const bool rules_changed =
+      loaded.client_crl != client_crl_ ||
+      loaded.options.client_depth != options_.client_depth;
+  options_ = std::move(loaded.options);
+  client_crl_ = std::move(loaded.client_crl);
+  tickets_.set_rotation(options_.tickets.rotate_s);
+  bool new_keys = false;
+  if (options_.tickets.keys_file.empty()) {
+    tickets_.make_own();
+  } else if (!loaded.ticket_keys.empty()) {
+    new_keys = tickets_.set(loaded.ticket_keys.span(), clock_.unix_s());
+  }
+  if (new_keys && publish_) publish_({published_, tickets_.current()});
+  return rules_changed;
 }
 
 Result<std::shared_ptr<const sni::Context>> Identities::context_for(
-    const sni::DefaultIdentity& identity) {
+    const sni::DefaultIdentity& identity, const Loaded& loaded,
+    const sni::Context* current) {
+  auto made = default_identity(identity, loaded);
+  if (!made && current == nullptr) return made.error();
+  if (!made) {
+    log::error("{}: the certificate that was read before stays",
+               made.error().message);
+    made = sni::IdentityRef::share(&current->fallback());
+  }
+  return sni::Context::make(loaded.options, *std::move(made));
+}
+
+Result<sni::IdentityRef> Identities::default_identity(
+    const sni::DefaultIdentity& identity, const Loaded& loaded) {
   const auto chain = read_file(identity.certificate);
   if (!chain) return Error{"certificate: " + chain.error().message};
   const auto key = read_file(identity.key);
@@ -106,15 +155,13 @@ Result<std::shared_ptr<const sni::Context>> Identities::context_for(
     if (!read) return Error{"client_ca: " + read.error().message};
     ca = *std::move(read);
     pem.client_ca = ca.text;
-    pem.client_crl = client_crl_;
-    pem.client_depth = static_cast<int>(options_.client_depth);
+    pem.client_crl = loaded.client_crl;
+    pem.client_depth = static_cast<int>(loaded.options.client_depth);
   }
   auto made = store_.make_default("", pem);
-  if (!made) {
-    return Error{identity.certificate + " and " + identity.key + ": " +
-                 std::string(sni::text_of(made.error()))};
-  }
-  return sni::Context::make(options_, *std::move(made));
+  if (made) return *std::move(made);
+  return Error{identity.certificate + " and " + identity.key + ": " +
+               std::string(sni::text_of(made.error()))};
 }
 
 void Identities::start(Publish publish, OnExpiry on_expiry) {

@@ -33,16 +33,28 @@ class Identities {
   // Each identity that comes within the alarm's days of its end, once a day.
   using OnExpiry = std::function<void(const sni::ExpiryScan::Entry& entry)>;
 
-  Identities(Loop& loop, const Clock& clock, const sni::Options& options);
+  Identities(Loop& loop, const Clock& clock);
   Identities(const Identities&) = delete;
   Identities& operator=(const Identities&) = delete;
 
-  // The files of options() that count for all. To be called before privileges
-  // are dropped; as context_for() is.
-  [[nodiscard]] Status load();
-  // The settings of a listener, with the identity for unknown names.
+  // The options with the bytes of their files: what is to be in use next.
+  struct Loaded {
+    sni::Options options;
+    std::string client_crl;
+    sni::SecretBytes ticket_keys;        // empty: none from outside
+  };
+  // Reads; changes nothing. The first time before privileges are dropped, as
+  // context_for() is.
+  [[nodiscard]] Result<Loaded> read(const sni::Options& options) const;
+  // The settings of a listener, with the identity for unknown names. Where the
+  // files are those of `current` and are bad by now, or closed to us, its
+  // identity stays, with an error in the log.
   [[nodiscard]] Result<std::shared_ptr<const sni::Context>> context_for(
-      const sni::DefaultIdentity& identity);
+      const sni::DefaultIdentity& identity, const Loaded& loaded,
+      const sni::Context* current);
+  // True: what clients are judged by has changed, for announced identities at
+  // the next announcements, if their material is read again.
+  bool adopt(Loaded loaded);
 
   // Workers are told from now on, and at once.
   void start(Publish publish, OnExpiry on_expiry);
@@ -70,12 +82,14 @@ class Identities {
   // A walk over all names takes half a minute.
   static constexpr std::size_t kShardsPerTick = 1'024;
 
+  [[nodiscard]] Result<sni::IdentityRef> default_identity(
+      const sni::DefaultIdentity& identity, const Loaded& loaded);
   void on_change();
   void on_tick();
   void tell_expiry();
 
   const Clock& clock_;
-  const sni::Options& options_;
+  sni::Options options_;
   sni::Store store_;
   sni::TicketKeyRing tickets_;
   sni::SnapshotPtr published_ = std::make_shared<const sni::Snapshot>();

@@ -2,16 +2,20 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "base/address.h"
+#include "base/fd.h"
+#include "base/socket_file.h"
 #include "sni/context.h"
 
 namespace fealty::router {
 
-// What the connections of a listening socket have in common. Immutable; the
-// sessions point at their acceptor's.
+// What the connections of a listening socket have in common. Immutable: a reload
+// makes another, and a connection keeps the one that it was accepted under.
 struct Listener {
-  std::string server_port;         // "" of a Unix socket: the request says
-  std::shared_ptr<const sni::Context> tls;     // null: plain HTTP
+  std::string server_port{};       // "" of a Unix socket: the request says
+  std::shared_ptr<const sni::Context> tls{};   // null: plain HTTP
   bool redirect_to_https = false;
 
   [[nodiscard]] bool is_tls() const { return tls != nullptr; }
@@ -20,6 +24,26 @@ struct Listener {
   }
   static constexpr std::uint16_t kHttpPort = 80;
   static constexpr std::uint16_t kHttpsPort = 443;
+};
+using ListenerPtr = std::shared_ptr<const Listener>;
+
+// A configured address, bound: whoever holds it keeps it open, whatever becomes
+// of the configuration. TCP has a socket a worker (SO_REUSEPORT), and the kernel
+// spreads the connections; a Unix or an inherited socket is one, which all
+// workers accept from.
+struct BoundSocket {
+  Address address;                 // with its port
+  std::vector<UniqueFd> fds;
+  bool shared = false;             // fds has one, for all
+  SocketFile file;
+};
+using BoundSocketPtr = std::shared_ptr<const BoundSocket>;
+
+// One of its sockets, as a worker accepts from it.
+struct WorkerListener {
+  BoundSocketPtr bound;
+  int fd = -1;                     // one of bound->fds
+  ListenerPtr listener;
 };
 
 }  // namespace fealty::router

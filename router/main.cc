@@ -6,7 +6,9 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "base/log.h"
 #include "base/version.h"
@@ -45,7 +47,8 @@ void define(CLI::App& app, CommandLine& line) {
   app.set_version_flag("--version",
                        "fealty-router " + std::string(kVersion));
   app.footer(
-      "SIGTERM and SIGINT drain and end, a second one ends at once.\n"
+      "SIGHUP reloads the configuration. SIGTERM and SIGINT drain and end, a\n"
+      "second one ends at once.\n"
       "conf/router.yaml is a commented sample of the configuration.");
 }
 
@@ -62,8 +65,24 @@ bool knows_user(const std::string& user) {
          ::getpwnam(user.c_str()) != nullptr;
 }
 
-int run(const conf::RouterConfig& config) {
-  router::Router router(config.router, config.subscription);
+// What the file says now; broken, it is said in the log.
+std::optional<router::Configuration> reload(const std::string& path) {
+  // Who is not root becomes nobody else, and needs no such user.
+  auto loaded = conf::load_router_config(
+      path, ::geteuid() == 0 ? knows_user : nullptr);
+  if (loaded) {
+    auto& config = loaded->config;
+    return router::Configuration{std::move(config.router),
+                                 std::move(config.subscription)};
+  }
+  for (const auto& problem : loaded.error()) log::error("{}", problem);
+  return std::nullopt;
+}
+
+int run(conf::RouterConfig config, const std::string& path) {
+  router::Router router(
+      {std::move(config.router), std::move(config.subscription)},
+      [&path] { return reload(path); });
   Status ready = router.bind();
   if (ready) ready = router.drop_privileges();
   if (!ready) {
@@ -91,7 +110,7 @@ int main(int argc, char** argv) {
 
   // Who is not root becomes nobody else, and needs no such user.
   const bool asks_for_user = line.check || ::geteuid() == 0;
-  const auto loaded = conf::load_router_config(
+  auto loaded = conf::load_router_config(
       line.config, asks_for_user ? knows_user : nullptr);
   if (!loaded) {
     for (const auto& problem : loaded.error()) {
@@ -104,5 +123,5 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (line.check) return 0;
-  return run(loaded->config);
+  return run(std::move(loaded->config), line.config);
 }

@@ -100,6 +100,11 @@ class NodePool {
   void drop(const subscription::NodeRuntime& node);
   // Closes those that have idled too long.
   void expire(std::int64_t now_ms);
+  // For what idles already too, but for how many do.
+  void set_limits(const NodePoolLimits& limits) {
+    limits_ = limits;
+    idle_queue_.set_duration(limits.idle_ms);
+  }
   // Gives a descriptor back where the process has run out of them. False:
   // none idles.
   bool drop_oldest();

@@ -71,6 +71,8 @@ struct HealthCheck {
   std::int64_t timeout_ms = 2'000;       // at most interval_ms
   unsigned fall = 2;                     // failures in a row that make it ill
   unsigned rise = 1;                     // successes that make it well again
+
+  bool operator==(const HealthCheck&) const = default;
 };
 
 // What can stand in a request's line: a path with an optional query.

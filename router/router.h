@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -9,10 +10,10 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/result.h"
-#include "base/socket_file.h"
 #include "router/admin.h"
 #include "router/health.h"
 #include "router/identities.h"
+#include "router/listeners.h"
 #include "router/options.h"
 #include "router/spawner.h"
 #include "router/worker.h"
@@ -20,16 +21,32 @@
 
 namespace fealty::router {
 
+// All that a router is told from outside.
+struct Configuration {
+  Options router;
+  subscription::Options subscription;
+};
+
 // The whole program but its command line: the control thread (the one that
 // calls run()) with subscriptions, admin and signals, and the workers.
 //
 //   bind() → drop_privileges() → run()
 //
+// A configuration comes into use in two steps, the first one and each that a
+// SIGHUP brings: prepare() binds and reads whatever it needs and changes
+// nothing, so that one which does not work leaves all as it was; adopt() makes
+// it the one in use and cannot fail. What is the same in both stays untouched:
+// sockets with what waits in them, connections, announced nodes, ticket keys.
+//
 // SIGTERM and SIGINT drain: no new connections, /healthz says 503, what runs
 // may finish within timeouts.drain; a second one ends at once.
 class Router {
  public:
-  Router(const Options& options, const subscription::Options& subscription);
+  // What the configuration is now; nothing where it is broken, which is then
+  // said in the log.
+  using Load = std::function<std::optional<Configuration>()>;
+
+  Router(Configuration configuration, Load load);
   ~Router();
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
@@ -42,43 +59,66 @@ class Router {
   [[nodiscard]] int run();
 
  private:
-  [[nodiscard]] Status load_sticky_secret();
-  [[nodiscard]] Status bind_listener(const ListenerOptions& listener);
-  [[nodiscard]] Status bind_admin();
-  void note_bound(const Listener& listener, const Address& address);
-  void note_https(const Listener& listener, const Address& address);
-  static void yield_to_workers();
+  // --- a configuration comes into use (router_reload.cc)
+  struct Plan {
+    Configuration configuration;
+    Listeners::Set listeners;
+    Admin::Listeners admin;
+    Identities::Loaded tls;
+    subscription::Server::Plan subscription;
+    StickyCookie sticky;
+  };
+  [[nodiscard]] Result<Plan> prepare(Configuration configuration);
+  [[nodiscard]] Result<StickyCookie> sticky_for(const Options& options) const;
+  void adopt(Plan plan);
+  void adopt_health_check(const std::optional<HealthCheck>& check);
+  [[nodiscard]] WorkerSetup setup_of(unsigned worker) const;
+  void take_certificates();
+  void reload();
+  void keep_what_cannot_change(Options& options) const;
+  void on_reloaded();
+
+  // --- the admin listener's pages (router_admin.cc)
   [[nodiscard]] Admin::Answer on_admin(const Admin::Request& request);
   [[nodiscard]] Admin::Answer show(const Admin::Request& request) const;
   [[nodiscard]] Admin::Answer drain(std::string_view query, bool drained);
+
+  // --- life (router.cc)
+  void watch_signals();
+  void start_workers();
+  static void yield_to_workers();
   void publish(std::shared_ptr<const subscription::Snapshot> snapshot);
-  void take_certificates();
   void on_worker_progress();
   void on_expiry(const sni::ExpiryScan::Entry& entry);
   void on_sleepers();
   void on_end_signal(int signal);
+  void on_reload_signal(int signal);
   void on_other_signal(int signal);
   void begin_drain();
   void on_drain_deadline();
 
-  const Options& options_;
+  Options options_;                // in use; its parts refer to it
+  const Load load_;
   SystemClock clock_;
   Loop loop_;
   SharedState shared_;
   Spawner spawner_;
   std::vector<subscription::PoolRef> sleepers_;
+  Listeners listeners_;
   Identities identities_;
   subscription::Server subscriptions_;
   std::shared_ptr<const subscription::Snapshot> published_;
   std::optional<HealthChecker> health_;
   Admin admin_;
+  SettingsPtr settings_;           // the workers'
+  std::uint64_t setup_version_ = 0;
   AsyncWatcher progress_;
   TimerWatcher drain_timer_;
   std::vector<std::unique_ptr<SignalWatcher>> signals_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
-  std::vector<SocketFile> socket_files_;
-  bool has_https_port_ = false;
+  bool running_ = false;
+  bool reloading_ = false;         // until all workers go by the new settings
   bool draining_ = false;
 };
 

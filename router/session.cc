@@ -38,10 +38,10 @@ Session& Session::of(Deadline& deadline) {
 }
 
 void Session::open(UniqueFd fd, const Address& peer,
-                   const Listener& listener) {
+                   ListenerPtr listener) {
   FEALTY_CHECK(state_ == State::kClosed);
   client_ = Stream(std::move(fd));
-  listener_ = &listener;
+  listener_ = std::move(listener);
   plain_on_tls_ = few_first_bytes_ = false;
   remote_addr_bytes_ = copy_text(remote_addr_, peer.host());
   remote_port_bytes_ =
@@ -54,7 +54,7 @@ void Session::open(UniqueFd fd, const Address& peer,
   Counters::add(context_.counters.accepted);
   Counters::add(context_.counters.active);
   client_io_.start(client_.fd(), EV_READ);
-  if (listener.is_tls()) {
+  if (listener_->is_tls()) {
     begin_handshake();
     return;
   }
@@ -255,10 +255,10 @@ void Session::process_input() {
     if (step == http::HeadScanner::Step::kBad) {
       fail(400, "Malformed request head.");
     } else if (step == http::HeadScanner::Step::kComplete &&
-               scanner_.head_bytes() <= context_.options.limits.head_bytes) {
+               scanner_.head_bytes() <= context_.options().limits.head_bytes) {
       begin_request({in_.data(), scanner_.head_bytes()});
     } else if (step == http::HeadScanner::Step::kComplete ||
-               in_.size() > context_.options.limits.head_bytes) {
+               in_.size() > context_.options().limits.head_bytes) {
       fail(431, "The request's head is too large (limits.head_bytes).");
     } else {
       break;  // more must come
@@ -302,7 +302,7 @@ void Session::begin_request(std::string_view bytes) {
   }
   if (!may_come(head, host)) return;
   const auto [pool, bad_path] =
-      find_route(*context_.snapshot, context_.options.routes, host, head.path,
+      find_route(*context_.snapshot, context_.options().routes, host, head.path,
                  listener_->default_port(), context_.heading());
   if (bad_path) {
     fail(400, "Malformed escape in the request's path.");
@@ -313,13 +313,13 @@ void Session::begin_request(std::string_view bytes) {
     return;
   }
   if (!may_reach(head, host, *pool)) return;
-  if (body_left_ > context_.options.limits.body_bytes) {
+  if (body_left_ > context_.options().limits.body_bytes) {
     fail(413, "The request's body is too large (limits.body_bytes).");
     return;
   }
   pool_ = subscription::PoolRef::share(pool);
   if (pool->algorithm() == subscription::Algorithm::kSticky) {
-    choice_.sticky = context_.shared.sticky.read(head, pool->key());
+    choice_.sticky = context_.settings->sticky.read(head, pool->key());
   }
   idempotent_ = head.is_idempotent();
   websocket_ = head.asks_for_websocket();
@@ -618,6 +618,7 @@ void Session::close() {
   client_io_.stop();
   client_.close();
   tls_.close();
+  listener_.reset();
   client_certificate_.reset();
   deadline_.disarm();
   forget_request();

@@ -77,8 +77,8 @@ class Session final : private NodeUser {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Takes over an accepted connection. `listener` outlives it.
-  void open(UniqueFd fd, const Address& peer, const Listener& listener);
+  // Takes over an accepted connection.
+  void open(UniqueFd fd, const Address& peer, ListenerPtr listener);
   // Ends it at once, whatever it does.
   void abort();
   // Ends it if it waits for a request of which nothing has come.
@@ -294,7 +294,7 @@ class Session final : private NodeUser {
   Buffer in_;                        // read from the client, not yet used
   Buffer out_;                       // for the client, not yet taken
   http::HeadScanner scanner_;
-  const Listener* listener_ = nullptr;
+  ListenerPtr listener_;             // that it was accepted under
   sni::Connection tls_;              // open on a TLS listener
   struct ClientCertificate {
     std::string subject;

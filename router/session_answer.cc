@@ -163,7 +163,7 @@ std::string_view Session::sticky_field(std::span<char> out) const {
   const std::uint64_t token = subscription::sticky_token(*node_);
   if (token == choice_.sticky) return {};
   const std::size_t bytes =
-      context_.shared.sticky.write(token, pool_->key(), is_secure(), out);
+      context_.settings->sticky.write(token, pool_->key(), is_secure(), out);
   return {out.data(), bytes};
 }
 

@@ -87,7 +87,7 @@ Encoded Session::encode_into(const http::RequestHead& head,
       {remote_addr_, remote_addr_bytes_},
       {remote_port_, remote_port_bytes_},
       server_port(host),
-      &context_.options.extra_variables,
+      &context_.options().extra_variables,
       is_secure()};
   if (client_certificate_ != nullptr) {
     connection.client_subject = client_certificate_->subject;

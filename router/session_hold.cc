@@ -18,7 +18,7 @@ bool Session::may_hold(std::int64_t now_ms) {
 bool Session::take_hold_place() {
   auto& held = context_.shared.held;
   if (held.fetch_add(1, std::memory_order_relaxed) >=
-      context_.options.limits.held_requests) {
+      context_.options().limits.held_requests) {
     held.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
@@ -29,12 +29,12 @@ bool Session::take_hold_place() {
 
 // From the first wait on, whatever was tried in between.
 std::int64_t Session::hold_limit_ms() const {
-  return spawning_ ? context_.options.timeouts.spawn_ms
-                   : context_.options.limits.hold_ms;
+  return spawning_ ? context_.options().timeouts.spawn_ms
+                   : context_.options().limits.hold_ms;
 }
 
 bool Session::wakes_vassal() const {
-  return context_.options.emperor && !pool_->vassal_to_wake().empty();
+  return context_.options().emperor && !pool_->vassal_to_wake().empty();
 }
 
 // Every node may be tried again then. Whoever sleeps is asked for each time:

@@ -25,7 +25,7 @@ void Session::connect() {
   state_ = State::kConnect;
   const std::int64_t now_ms = coarse_monotonic_ms();
   if (connect_until_ms_ == 0) {
-    connect_until_ms_ = now_ms + context_.options.timeouts.connect_ms;
+    connect_until_ms_ = now_ms + context_.options().timeouts.connect_ms;
   }
   while (!tried_.full() && connect_timeouts_ < kConnectTimeoutsMost) {
     const subscription::Node* node = std::exchange(again_, nullptr);
@@ -95,7 +95,7 @@ Session::Attempt Session::open_connection(const subscription::Node& node) {
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
   const int error = connect_node(fd.get(), address,
-                                 context_.options.node_path_prefixes);
+                                 context_.options().node_path_prefixes);
   if (error == EAGAIN) {  // Unix: the node's backlog is full
     backlog_full_ = true;
     return Attempt::kNext;

@@ -133,7 +133,7 @@ bool Session::know_client() {
   if (!subject) return false;
   auto known = std::make_unique<ClientCertificate>();
   known->subject = *std::move(subject);
-  if (context_.options.client_certificate_variables) {
+  if (context_.options().client_certificate_variables) {
     known->pem = sni::pem_of(certificate);
     known->der = sni::der_of(certificate);
   }
@@ -198,7 +198,7 @@ bool Session::obeys(const http::RequestHead& head, const http::Host& host,
       !identity->policy()->demands()) {
     return true;
   }
-  switch (context_.options.plain_http_for_client_auth) {
+  switch (context_.options().plain_http_for_client_auth) {
     case PlainHttp::kServe:
       return true;
     case PlainHttp::kRedirect:
@@ -218,7 +218,7 @@ void Session::redirect_to_https(const http::RequestHead& head,
   std::string authority(host.host());
   const std::string_view port = listener_->is_tls()
                                     ? std::string_view(listener_->server_port)
-                                    : context_.shared.https_port;
+                                    : context_.settings->https_port;
   if (!port.empty() && port != std::to_string(Listener::kHttpsPort)) {
     authority.append(":").append(port);
   }

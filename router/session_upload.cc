@@ -93,7 +93,7 @@ bool Session::add_chunk_to_packet() {
 void Session::begin_chunked_body(bool expects_continue) {
   state_ = State::kCollectBody;
   store_ = std::make_unique<BodyStore>(
-      context_.options.temp_dir, context_.options.limits.body_memory_bytes);
+      context_.options().temp_dir, context_.options().limits.body_memory_bytes);
   context_.client_deadline.arm(deadline_, coarse_monotonic_ms());
   if (!in_.empty()) {
     decode_collected();
@@ -126,7 +126,7 @@ bool Session::decode_body(std::size_t most,
     fail(400, "Malformed chunked body.");
     return false;
   }
-  if (decoded.data_bytes > context_.options.limits.body_bytes - before) {
+  if (decoded.data_bytes > context_.options().limits.body_bytes - before) {
     fail(413, "The request's body is too large (limits.body_bytes).");
     return false;
   }
@@ -139,7 +139,7 @@ void Session::decode_collected() {
   if (!decode_body(in_.size(), decoded, store_->size())) return;
   if (!store_->append({in_.data(), decoded.data_bytes})) {
     log::error("cannot keep a request's body in {}: {}; see temp_dir",
-               context_.options.temp_dir, std::strerror(errno));
+               context_.options().temp_dir, std::strerror(errno));
     fail(500, "The request's body could not be stored.");
     return;
   }

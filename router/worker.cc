@@ -19,10 +19,12 @@ std::uint64_t random_start() {
 
 }  // namespace
 
-Worker::Worker(const Options& options, SharedState& shared,
+Worker::Worker(WorkerSetup setup, SharedState& shared,
                std::function<void()> on_progress)
-    : context_(options, shared, random_start()),
+    : context_(setup.settings, shared, random_start()),
       on_progress_(std::move(on_progress)) {
+  setups_.open<&Worker::on_setup>(context_.loop, this);
+  setups_.post(std::move(setup));
   snapshots_.open<&Worker::on_snapshot>(context_.loop, this);
   tls_states_.open<&Worker::on_tls_state>(context_.loop, this);
   wake_.start<&Worker::on_wake>(context_.loop, this);
@@ -35,22 +37,51 @@ Worker::~Worker() {
   for (const auto& session : sessions_) session->abort();
 }
 
-void Worker::add_listener(UniqueFd socket, Listener listener) {
-  acceptors_.push_back(std::make_unique<Acceptor>(
-      context_, std::move(socket), std::move(listener),
-      [this](UniqueFd fd, const Address& peer, const Listener& its) {
-        on_connection(std::move(fd), peer, its);
-      }));
-}
-
 void Worker::run() {
   on_snapshot();  // the first request is to find what is there already
-  for (const auto& acceptor : acceptors_) acceptor->start();
+  on_setup();
   context_.loop.run();
 }
 
+void Worker::on_setup() {
+  auto setup = setups_.take();
+  if (!setup) return;
+  on_tls_state();  // it may be about the same change
+  context_.adopt(std::move(setup->settings));
+  if (!context_.draining) listen(setup->listeners);
+  adopted_setup_.store(setup->version, std::memory_order_release);
+  on_progress_();
+}
+
+void Worker::listen(const std::vector<WorkerListener>& listeners) {
+  const auto acceptor_on = [&](const WorkerListener& wanted) {
+    return std::find_if(
+        acceptors_.begin(), acceptors_.end(),
+        [&](const auto& acceptor) { return acceptor->is_on(wanted); });
+  };
+  std::erase_if(acceptors_, [&](const auto& acceptor) {
+    const bool stays = std::any_of(
+        listeners.begin(), listeners.end(),
+        [&](const auto& wanted) { return acceptor->is_on(wanted); });
+    if (!stays) acceptor->stop();
+    return !stays;
+  });
+  for (const WorkerListener& wanted : listeners) {
+    if (const auto known = acceptor_on(wanted); known != acceptors_.end()) {
+      (*known)->set_listener(wanted.listener);
+      continue;
+    }
+    acceptors_.push_back(std::make_unique<Acceptor>(
+        context_, wanted,
+        [this](UniqueFd fd, const Address& peer, const ListenerPtr& listener) {
+          on_connection(std::move(fd), peer, listener);
+        }));
+    acceptors_.back()->start();
+  }
+}
+
 void Worker::on_connection(UniqueFd fd, const Address& peer,
-                           const Listener& listener) {
+                           const ListenerPtr& listener) {
   if (free_sessions_.empty()) {
     sessions_.push_back(std::make_unique<Session>(context_, *this));
     free_sessions_.push_back(sessions_.back().get());

@@ -16,22 +16,32 @@
 
 namespace fealty::router {
 
+// What a worker runs with; a reload makes another.
+struct WorkerSetup {
+  SettingsPtr settings;
+  std::vector<WorkerListener> listeners;
+  std::uint64_t version = 1;             // rises with each
+};
+
 // One thread of the data plane: a loop, its listeners, its sessions. The
-// control thread makes it, gives it listeners, and calls run() on a thread of
-// its own; publish(), drain() and stop() may then be called from the control
-// thread, counters() and adopted_version() read from it.
+// control thread makes it and calls run() on a thread of its own; set_up(),
+// publish(), drain() and stop() may then be called from the control thread,
+// counters() and adopted_version() read from it.
 class Worker final : public SessionOwner {
  public:
-  // `on_progress` is called on the worker's thread when a snapshot was adopted
-  // or the drain has ended; it must only wake somebody.
-  Worker(const Options& options, SharedState& shared,
+  // `on_progress` is called on the worker's thread when a setup or a snapshot was
+  // adopted or the drain has ended; it must only wake somebody.
+  Worker(WorkerSetup setup, SharedState& shared,
          std::function<void()> on_progress);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  void add_listener(UniqueFd socket, Listener listener);
   void run();
+
+  // Another setup, the whole of it: listeners that it has no more are let go,
+  // after what is in their queues; the others stay as they are.
+  void set_up(WorkerSetup setup) { setups_.post(std::move(setup)); }
 
   void publish(std::shared_ptr<const subscription::Snapshot> snapshot) {
     snapshots_.post(std::move(snapshot));
@@ -57,6 +67,9 @@ class Worker final : public SessionOwner {
   [[nodiscard]] std::uint64_t adopted_version() const {
     return adopted_version_.load(std::memory_order_acquire);
   }
+  [[nodiscard]] std::uint64_t adopted_setup() const {
+    return adopted_setup_.load(std::memory_order_acquire);
+  }
   [[nodiscard]] bool drained() const {
     return drained_.load(std::memory_order_acquire);
   }
@@ -67,7 +80,9 @@ class Worker final : public SessionOwner {
   static constexpr std::int64_t kTickMs = 100;
 
   void on_connection(UniqueFd fd, const Address& peer,
-                     const Listener& listener);
+                     const ListenerPtr& listener);
+  void on_setup();
+  void listen(const std::vector<WorkerListener>& listeners);
   void on_session_closed(Session& session) override;
   void on_snapshot();
   void on_tls_state();
@@ -81,6 +96,7 @@ class Worker final : public SessionOwner {
 
   WorkerContext context_;
   std::function<void()> on_progress_;
+  Mailbox<WorkerSetup> setups_;
   Mailbox<std::shared_ptr<const subscription::Snapshot>> snapshots_;
   Mailbox<TlsState> tls_states_;
   AsyncWatcher wake_;
@@ -90,6 +106,7 @@ class Worker final : public SessionOwner {
   std::vector<std::unique_ptr<Session>> sessions_;
   std::vector<Session*> free_sessions_;
   std::atomic<std::uint64_t> adopted_version_{0};
+  std::atomic<std::uint64_t> adopted_setup_{0};
   std::atomic<bool> drain_asked_{false};
   std::atomic<bool> stop_asked_{false};
   std::atomic<bool> drained_{false};

@@ -57,6 +57,15 @@ struct Counters {
   }
 };
 
+// What the workers go by besides routes and identities. Immutable: a reload
+// makes another, which each worker adopts between two turns of its loop.
+struct Settings {
+  Options options;
+  std::string https_port = "443";  // where redirects lead to
+  StickyCookie sticky{kStickyCookie, StickyCookie::random_secret()};
+};
+using SettingsPtr = std::shared_ptr<const Settings>;
+
 // What the control thread hands the workers for their handshakes.
 struct TlsState {
   sni::SnapshotPtr identities;
@@ -70,26 +79,32 @@ struct SharedState {
   // Pools whose vassal is to be woken: for the control thread. A request that
   // finds it full asks again while it waits.
   Inbox<subscription::PoolRef, 256> sleepers;
-  // Not changed while workers run.
-  std::string https_port = "443";  // where redirects lead to
-  StickyCookie sticky{kStickyCookie, StickyCookie::random_secret()};
 };
 
 // Everything of a worker's that its sessions use: the loop, memory that is
 // reused from one event to the next, the deadlines, the routes. One thread.
 struct WorkerContext {
-  WorkerContext(const Options& opts, SharedState& shared_state,
+  WorkerContext(SettingsPtr its_settings, SharedState& shared_state,
                 std::uint64_t first_request_id)
-      : options(opts), shared(shared_state),
-        handshake_deadline(opts.timeouts.handshake_ms),
-        head_deadline(opts.timeouts.head_ms),
-        keepalive_deadline(opts.timeouts.keepalive_ms),
-        client_deadline(opts.timeouts.client_ms),
-        connect_deadline(opts.timeouts.connect_ms),
-        node_deadline(opts.timeouts.node_ms),
-        linger_deadline(kLingerMs), retry_deadline(kRetryMs),
-        hold_deadline(kHoldRetryMs),
-        next_request_id(first_request_id) {}
+      : settings(std::move(its_settings)), shared(shared_state),
+        next_request_id(first_request_id) {
+    adopt(settings);
+  }
+  // Between two turns of the loop. What waits already waits for as long as is
+  // set now.
+  void adopt(SettingsPtr others) {
+    settings = std::move(others);
+    const Timeouts& timeouts = options().timeouts;
+    handshake_deadline.set_duration(timeouts.handshake_ms);
+    head_deadline.set_duration(timeouts.head_ms);
+    keepalive_deadline.set_duration(timeouts.keepalive_ms);
+    client_deadline.set_duration(timeouts.client_ms);
+    connect_deadline.set_duration(timeouts.connect_ms);
+    node_deadline.set_duration(timeouts.node_ms);
+    node_pool.set_limits({timeouts.node_idle_ms, timeouts.node_age_ms,
+                          options().limits.node_idle_connections});
+  }
+  [[nodiscard]] const Options& options() const { return settings->options; }
 
   // How long a closed connection is still read, so that what the client sends
   // does not reset the answer away (RFC 9112 section 9.6).
@@ -104,27 +119,24 @@ struct WorkerContext {
   // One read of either side.
   static constexpr std::size_t kReadBytes = 64 * 1024;
 
-  const Options& options;
+  SettingsPtr settings;            // never null
   SharedState& shared;
   Loop loop;
   Poller nodes{loop};              // the connections to nodes
-  NodePool node_pool{nodes,
-                     {options.timeouts.node_idle_ms,
-                      options.timeouts.node_age_ms,
-                      options.limits.node_idle_connections}};
+  NodePool node_pool{nodes, {}};
   BufferPool buffers;
   std::shared_ptr<const subscription::Snapshot> snapshot =
       std::make_shared<const subscription::Snapshot>();
 
-  DeadlineQueue handshake_deadline;
-  DeadlineQueue head_deadline;
-  DeadlineQueue keepalive_deadline;
-  DeadlineQueue client_deadline;
-  DeadlineQueue connect_deadline;
-  DeadlineQueue node_deadline;
-  DeadlineQueue linger_deadline;
-  DeadlineQueue retry_deadline;    // waits for room in a node's backlog
-  DeadlineQueue hold_deadline;     // waits for a node to come
+  DeadlineQueue handshake_deadline{0};  // these are set by adopt()
+  DeadlineQueue head_deadline{0};
+  DeadlineQueue keepalive_deadline{0};
+  DeadlineQueue client_deadline{0};
+  DeadlineQueue connect_deadline{0};
+  DeadlineQueue node_deadline{0};
+  DeadlineQueue linger_deadline{kLingerMs};
+  DeadlineQueue retry_deadline{kRetryMs};    // waits for room in a backlog
+  DeadlineQueue hold_deadline{kHoldRetryMs};  // waits for a node to come
 
   // Used within one callback only.
   std::unique_ptr<char[]> read_scratch{new char[kReadBytes]};

@@ -39,6 +39,8 @@ struct DefaultIdentity {
   std::string certificate;
   std::string key;
   std::string client_ca;
+
+  bool operator==(const DefaultIdentity&) const = default;
 };
 
 }  // namespace fealty::sni

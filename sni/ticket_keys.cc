@@ -137,6 +137,10 @@ bool TicketKeyRing::rotate_if_due(std::int64_t now_s) {
   return true;
 }
 
+bool TicketKeyRing::may_set(std::span<const unsigned char> records) {
+  return keys_from(records).has_value();
+}
+
 bool TicketKeyRing::set(std::span<const unsigned char> records,
                         std::int64_t now_s) {
   auto keys = keys_from(records);

@@ -70,6 +70,10 @@ class TicketKeyRing {
   // the right form and other than those in place. What was there still opens,
   // as far as there is room.
   bool set(std::span<const unsigned char> records, std::int64_t now_s);
+  [[nodiscard]] static bool may_set(std::span<const unsigned char> records);
+  // No keys come from outside any more: new ones are made in time.
+  void make_own() { from_outside_ = false; }
+  void set_rotation(std::int64_t rotate_s) { rotate_s_ = rotate_s; }
 
   // For a successor (reload, upgrade) whose clients are to come back: all of
   // the ring. restore() is false, and changes nothing, where the bytes are none

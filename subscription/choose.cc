@@ -15,11 +15,12 @@ constexpr std::int64_t kRampFirst = kWhole / 10;
 // How much of its share the node gets by now.
 std::int64_t ramp(const PoolRuntime& pool, const Node& node,
                   std::int64_t now_ms) {
-  if (pool.slow_start_ms == 0) return kWhole;
+  const std::int64_t whole_after_ms = pool.slow_start_ms.load(kRelaxed);
+  if (whole_after_ms == 0) return kWhole;
   const std::int64_t since = node.runtime->eligible_since_ms.load(kRelaxed);
   const std::int64_t passed = now_ms - since;
-  if (since == 0 || passed >= pool.slow_start_ms) return kWhole;
-  return std::max(kRampFirst, passed * kWhole / pool.slow_start_ms);
+  if (since == 0 || passed >= whole_after_ms) return kWhole;
+  return std::max(kRampFirst, passed * kWhole / whole_after_ms);
 }
 
 // One request's question to one pool.

@@ -40,6 +40,12 @@ Materials::Outcome Materials::take(std::string_view key, Source& source,
   return before == *problem ? Outcome::kStillRefused : Outcome::kRefused;
 }
 
+void Materials::read_again() {
+  for (auto& [key, sources] : keys_) {
+    for (Source& source : sources) source.settled = false;
+  }
+}
+
 Materials::Source& Materials::source_of(std::string_view key,
                                         const Hash128& name) {
   auto at = keys_.find(key);

@@ -46,6 +46,9 @@ class Materials {
   // Without it nothing is read.
   void set_deliver(Deliver deliver) { deliver_ = std::move(deliver); }
 
+  // The next announcement of each source is read whatever it says.
+  void read_again();
+
   enum class Outcome : std::uint8_t {
     kNothing,      // no material, or nobody serves it
     kUnchanged,

@@ -160,6 +160,7 @@ struct NodeRecord final : NodeRuntime {
   bool on_demand : 1 = false;            // sleeps again when it goes
   bool permanent : 1 = false;            // from the configuration: never expires
   bool drained : 1 = false;              // an operator wants no request to it
+  bool announced : 1 = false;            // though it is permanent
 
  private:
   friend class NodeRuntime;

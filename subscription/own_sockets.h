@@ -35,6 +35,12 @@ class OwnSockets {
  public:
   explicit OwnSockets(const Clock& clock) : clock_(clock) {}
 
+  // Forgets those that were added.
+  void clear() {
+    tcp_.clear();
+    paths_.clear();
+    files_.clear();
+  }
   // As it is bound, with its port, and its file there.
   void add(const Address& address);
   [[nodiscard]] bool holds(const Address& address);

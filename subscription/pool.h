@@ -20,7 +20,7 @@ struct alignas(64) PoolRuntime {
   std::atomic<std::uint64_t> cursor{0};
   std::atomic<std::uint64_t> hits{0};
   // How long a node's share grows for after it joined or came back; 0: off.
-  std::int64_t slow_start_ms = 0;
+  std::atomic<std::int64_t> slow_start_ms{0};
 
   void acquire() const { refs_.add(); }
   void release() const {

@@ -57,6 +57,11 @@ class ReplayMemory {
   ReplayMemory(const Clock& clock, std::int64_t tolerance_s,
                std::size_t capacity = kCapacity);
 
+  // What is remembered already is kept for as long as the new one says.
+  void set_tolerance(std::int64_t tolerance_s) {
+    kept_ms_ = (2 * tolerance_s + 1) * 1000;
+  }
+
   // A content that came as an unsubscribe is kNew as a subscribe while its
   // stamp is within kRestart_s of now: an unsubscribe signs the next second,
   // and a vassal that is back within it signs the same bytes.

@@ -78,8 +78,16 @@ class Resubscriber::Target {
   explicit Target(const Address& address)
       : address_(address), name_(address.to_string()), log_(kLogInterval_ms) {}
 
+  [[nodiscard]] bool serves(const Address& address,
+                            const Options& options) const {
+    return address_.to_string() == address.to_string() &&
+           own_.to_string() == options.own_address.to_string() &&
+           from_ == from_text(options);
+  }
+
   Status open(const Options& options) {
     own_ = options.own_address;
+    from_ = from_text(options);
     const bool reached_by_family =
         address_.is_unix() || own_.is_unix() || !is_any(own_) ||
         own_.family() == address_.family();
@@ -137,6 +145,9 @@ class Resubscriber::Target {
   [[nodiscard]] TargetCount count() const { return {name_, sent_, dropped_}; }
 
  private:
+  static std::string from_text(const Options& options) {
+    return options.resubscribe_bind ? options.resubscribe_bind->to_string() : "";
+  }
   // A listener on every address has the one from which the target is reached.
   [[nodiscard]] Address find_own() const {
     if (own_.is_unix() || !is_any(own_)) return own_;
@@ -160,6 +171,7 @@ class Resubscriber::Target {
   std::string name_;
   Address own_;            // as configured: may stand for every address
   Address known_;          // of no family: to be found
+  std::string from_;       // what it is bound to
   UniqueFd fd_;
   log::Limiter log_;
   std::uint64_t sent_ = 0;
@@ -167,22 +179,41 @@ class Resubscriber::Target {
 };
 
 Resubscriber::Resubscriber(const Options& options, const Clock& clock)
-    : options_(options), clock_(clock), name_(random_name()) {
-  if (options.resubscribe.empty()) return;
-  for (const Address& address : options.resubscribe) {
-    targets_.push_back(std::make_unique<Target>(address));
-  }
-  slots_.resize(kSlots);
-  buffer_.resize(wire::kUwsgiPacketBytesMax);
-}
+    : options_(options), clock_(clock), name_(random_name()) {}
 
 Resubscriber::~Resubscriber() = default;
 
-Status Resubscriber::open() {
-  for (const auto& target : targets_) {
-    if (Status opened = target->open(options_); !opened) return opened;
+Result<Resubscriber::Targets> Resubscriber::prepare(
+    const Options& options) const {
+  Targets targets;
+  for (const Address& address : options.resubscribe) {
+    const auto known = std::find_if(
+        targets_.begin(), targets_.end(),
+        [&](const auto& target) { return target->serves(address, options); });
+    if (known != targets_.end()) {
+      targets.push_back(*known);
+      continue;
+    }
+    targets.push_back(std::make_shared<Target>(address));
+    if (Status opened = targets.back()->open(options); !opened) {
+      return opened.error();
+    }
   }
+  return targets;
+}
+
+Status Resubscriber::open() {
+  auto targets = prepare(options_);
+  if (!targets) return targets.error();
+  adopt(*std::move(targets));
   return Ok{};
+}
+
+void Resubscriber::adopt(Targets targets) {
+  targets_ = std::move(targets);
+  if (!enabled()) return;
+  slots_.resize(kSlots);
+  buffer_.resize(wire::kUwsgiPacketBytesMax);
 }
 
 // The names are of one length and no two overlap, but for chance.

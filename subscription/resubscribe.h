@@ -47,7 +47,14 @@ class Resubscriber {
   Resubscriber(const Resubscriber&) = delete;
   Resubscriber& operator=(const Resubscriber&) = delete;
 
-  // The sockets, or why not. Before privileges are dropped.
+  class Target;
+  using Targets = std::vector<std::shared_ptr<Target>>;
+  // The sockets for `options`, those that are open already among them, or why
+  // not. The first time before privileges are dropped.
+  [[nodiscard]] Result<Targets> prepare(const Options& options) const;
+  // They are in use from now on.
+  void adopt(Targets targets);
+  // Both, for the options as they are.
   [[nodiscard]] Status open();
 
   [[nodiscard]] bool enabled() const { return !targets_.empty(); }
@@ -70,7 +77,6 @@ class Resubscriber {
   [[nodiscard]] std::uint64_t held_back() const { return held_back_; }
 
  private:
-  class Target;
   struct Slot {
     std::uint64_t key = 0;
     std::int64_t until_ms = 0;
@@ -85,7 +91,7 @@ class Resubscriber {
   const Options& options_;
   const Clock& clock_;
   std::string name_;                       // of this run, in `via`
-  std::vector<std::unique_ptr<Target>> targets_;
+  Targets targets_;
   std::vector<Slot> slots_;
   std::vector<char> buffer_;               // of one packet
   std::uint64_t held_back_ = 0;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <limits>
+#include <unordered_map>
 #include <utility>
 
 #include "base/socket_file.h"
@@ -22,7 +23,29 @@ constexpr std::int64_t kExpiryIntervalMin_ms = 10;
 constexpr std::int64_t kExpiryIntervalMax_ms = 1000;
 // What a customer is charged for reading new certificates of his.
 constexpr std::int64_t kMaterial_us = 1000;
+// Of a socket that is to be closed; each is kBatch * kBatchesPerTurn datagrams.
+constexpr int kTurnsAtTheEnd = 64;
 constexpr auto kVersionOpen = std::numeric_limits<std::uint64_t>::max();
+
+Status check_room(const Options& options) {
+  std::unordered_map<std::string_view, std::size_t> of_key;
+  std::size_t count = 0;
+  for (const StaticNode& node : options.static_nodes) {
+    if (++count <= options.nodes_max && ++of_key[node.key] <= kPoolNodesMax) {
+      continue;
+    }
+    return Error{"static node " + node.address.to_string() + " of " +
+                 node.key + ": " +
+                 std::string(to_string(Rejection::kTableFull))};
+  }
+  return Ok{};
+}
+
+bool wants_credentials(const Options& options) {
+  return options.use_credentials || options.sign_check ||
+         !options.credentials_check.empty() ||
+         !options.allow_sni_paths.empty();
+}
 
 Error failed(const Address& address, std::string_view what, int error,
              std::string_view advice = "") {
@@ -218,8 +241,7 @@ struct Server::Batch {
 // One bound socket, and its file.
 class Server::Socket {
  public:
-  Socket(Server& server, Address address)
-      : server_(server), address_(address) {}
+  explicit Socket(Address address) : address_(address) {}
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
   ~Socket() { readable_.stop(); }
@@ -231,25 +253,39 @@ class Server::Socket {
     if (address_.family() == AF_INET6) {
       set_option(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
     }
-    with_credentials_ = address_.is_unix() && server_.wants_credentials();
-    if (with_credentials_ &&
-        !set_option(fd_.get(), SOL_SOCKET, SO_PASSCRED, 1)) {
-      return failed(address_, "cannot ask for the senders' credentials", errno);
-    }
     return is_path(address_) ? bind_path(mode) : bind_plain();
   }
 
-  void start() {
-    readable_.bind<&Socket::on_readable>(server_.loop_, this);
+  // What may change while it is open.
+  Status ask_for_credentials(bool wanted) {
+    if (!address_.is_unix() || wanted == with_credentials_) return Ok{};
+    if (!set_option(fd_.get(), SOL_SOCKET, SO_PASSCRED, wanted ? 1 : 0)) {
+      return failed(address_, "cannot ask for the senders' credentials", errno);
+    }
+    with_credentials_ = wanted;
+    return Ok{};
+  }
+  Status set_mode(std::optional<mode_t> mode) {
+    if (!mode || !is_path(address_) ||
+        ::chmod(address_.unix_path().c_str(), *mode) == 0) {
+      return Ok{};
+    }
+    return failed(address_, "cannot set the mode", errno);
+  }
+
+  void start(Server& server) {
+    server_ = &server;
+    readable_.bind<&Socket::on_readable>(server.loop_, this);
     readable_.start(fd_.get(), EV_READ);
   }
   void stop() { readable_.stop(); }
 
   [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] const Address& address() const { return address_; }
   [[nodiscard]] bool with_credentials() const { return with_credentials_; }
 
  private:
-  void on_readable(int) { static_cast<void>(server_.read_socket(*this)); }
+  void on_readable(int) { static_cast<void>(server_->read_socket(*this)); }
 
   Status bind_plain() {
     if (bind_to(fd_.get(), address_)) return Ok{};
@@ -272,14 +308,10 @@ class Server::Socket {
 
   Status own_file(std::optional<mode_t> mode) {
     file_.emplace(address_);
-    // What the umask took away.
-    if (mode && ::chmod(address_.unix_path().c_str(), *mode) != 0) {
-      return failed(address_, "cannot set the mode", errno);
-    }
-    return Ok{};
+    return set_mode(mode);  // what the umask took away
   }
 
-  Server& server_;
+  Server* server_ = nullptr;           // once it is read
   Address address_;
   UniqueFd fd_;
   IoWatcher readable_;
@@ -287,15 +319,15 @@ class Server::Socket {
   std::optional<SocketFile> file_;
 };
 
-Server::Server(Loop& loop, const Clock& clock, const Options& options)
+Server::Server(Loop& loop, const Clock& clock, Options options)
     : loop_(loop),
       clock_(clock),
-      options_(options),
-      verifier_(options, clock),
-      table_(clock, options),
+      options_(std::move(options)),
+      verifier_(options_, clock),
+      table_(clock, options_),
       census_(table_, clock),
       materials_(clock),
-      resubscriber_(options, clock),
+      resubscriber_(options_, clock),
       batch_(std::make_unique<Batch>()),
       reject_log_(static_cast<std::size_t>(Rejection::kCount),
                   log::Limiter(kRejectLogInterval_ms)) {
@@ -306,21 +338,105 @@ Server::Server(Loop& loop, const Clock& clock, const Options& options)
 
 Server::~Server() = default;
 
-bool Server::wants_credentials() const {
-  return options_.use_credentials || options_.sign_check ||
-         !options_.credentials_check.empty() ||
-         !options_.allow_sni_paths.empty();
+Status Server::bind(std::vector<Address> own_sockets) {
+  auto plan = prepare(options_, std::move(own_sockets));
+  if (!plan) return plan.error();
+  adopt(*std::move(plan));
+  return Ok{};
 }
 
-Status Server::bind() {
-  if (Status opened = resubscriber_.open(); !opened) return opened;
-  for (const ServerSocket& wanted : options_.servers) {
-    auto socket = std::make_unique<Socket>(*this, wanted.address);
-    if (auto bound = socket->open(wanted.mode); !bound) return bound;
-    sockets_.push_back(std::move(socket));
-    if (wanted.address.is_unix()) add_own_socket(wanted.address);
+Result<Server::Plan> Server::prepare(Options options,
+                                     std::vector<Address> own_sockets) const {
+  Plan plan;
+  plan.options_ = std::move(options);
+  plan.own_sockets_ = std::move(own_sockets);
+  for (const ServerSocket& wanted : plan.options_.servers) {
+    if (!wanted.address.is_unix()) continue;
+    plan.own_sockets_.push_back(wanted.address);
   }
-  return add_static_nodes();
+  auto targets = resubscriber_.prepare(plan.options_);
+  if (!targets) return targets.error();
+  plan.targets_ = *std::move(targets);
+  for (const ServerSocket& wanted : plan.options_.servers) {
+    auto socket = socket_for(wanted);
+    if (!socket) return socket.error();
+    plan.sockets_.push_back(*std::move(socket));
+  }
+  OwnSockets own(clock_);
+  for (const Address& address : plan.own_sockets_) own.add(address);
+  if (Status room = check_room(plan.options_); !room) return room.error();
+  for (const StaticNode& node : plan.options_.static_nodes) {
+    if (!own.holds(node.address)) continue;
+    return Error{"static node " + node.address.to_string() + " of " +
+                 node.key + " is a socket of this router's own; name the "
+                 "application's"};
+  }
+  return plan;
+}
+
+Result<std::shared_ptr<Server::Socket>> Server::socket_for(
+    const ServerSocket& wanted) const {
+  for (const auto& socket : sockets_) {
+    if (socket->address().to_string() != wanted.address.to_string()) continue;
+    return socket;
+  }
+  auto socket = std::make_shared<Socket>(wanted.address);
+  if (auto bound = socket->open(wanted.mode); !bound) return bound.error();
+  return socket;
+}
+
+void Server::adopt(Plan plan) {
+  const std::vector<StaticNode> before =
+      std::exchange(options_, std::move(plan.options_)).static_nodes;
+  verifier_.reconfigure(plan.own_sockets_);
+  table_.reconfigure(options_);
+  resubscriber_.adopt(std::move(plan.targets_));
+  adopt_static_nodes(before);
+  adopt_sockets(std::move(plan.sockets_));
+  if (reads_) start_expiry();
+  if (table_.dirty()) schedule_publish();
+}
+
+void Server::adopt_sockets(Sockets sockets) {
+  const Sockets before = std::exchange(sockets_, std::move(sockets));
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    Status set = sockets_[i]->set_mode(options_.servers[i].mode);
+    if (set) {
+      set = sockets_[i]->ask_for_credentials(wants_credentials(options_));
+    }
+    if (!set) log::error("{}", set.error().message);
+  }
+  const auto holds = [](const Sockets& all, const auto& socket) {
+    return std::find(all.begin(), all.end(), socket) != all.end();
+  };
+  for (const auto& socket : before) {
+    if (holds(sockets_, socket)) continue;
+    for (int i = 0; i < kTurnsAtTheEnd && !read_socket(*socket); ++i) {
+    }
+    socket->stop();
+  }
+  if (!reads_) return;
+  for (const auto& socket : sockets_) {
+    if (!holds(before, socket)) socket->start(*this);
+  }
+}
+
+void Server::adopt_static_nodes(const std::vector<StaticNode>& before) {
+  const auto& now = options_.static_nodes;
+  for (const StaticNode& old : before) {
+    const bool stays =
+        std::any_of(now.begin(), now.end(), [&](const StaticNode& node) {
+          return node.key == old.key &&
+                 node.address.to_string() == old.address.to_string();
+        });
+    if (!stays) table_.drop_permanent(old.key, old.address);
+  }
+  for (const StaticNode& node : now) {
+    const auto change = table_.apply_permanent(announcement_of(node));
+    if (change) continue;
+    log::error("static node {} of {}: {}", node.address.to_string(), node.key,
+               to_string(change.error()));
+  }
 }
 
 void Server::set_hooks(Hooks hooks) {
@@ -328,32 +444,23 @@ void Server::set_hooks(Hooks hooks) {
   pool_gone_ = std::move(hooks.on_pool_gone);
 }
 
-Status Server::add_static_nodes() {
-  for (const StaticNode& node : options_.static_nodes) {
-    if (verifier_.is_own_socket(node.address)) {
-      return Error{"static node " + node.address.to_string() + " of " +
-                   node.key + " is a socket of this router's own; name the "
-                   "application's"};
-    }
-    const auto change = table_.apply_permanent(announcement_of(node));
-    if (change) continue;
-    return Error{"static node " + node.address.to_string() + " of " +
-                 node.key + ": " + std::string(to_string(change.error()))};
-  }
-  return Ok{};
-}
-
 void Server::start(Publish publish) {
   publish_ = std::move(publish);
-  for (const auto& socket : sockets_) socket->start();
+  reads_ = true;
+  for (const auto& socket : sockets_) socket->start(*this);
+  start_expiry();
+  on_publish();  // what the configuration names is served from the start
+}
+
+void Server::start_expiry() {
   expiry_interval_ms_ = std::clamp(options_.tolerance_ms / 4,
                                    kExpiryIntervalMin_ms,
                                    kExpiryIntervalMax_ms);
   expiry_timer_.start(expiry_interval_ms_, expiry_interval_ms_);
-  on_publish();  // what the configuration names is served from the start
 }
 
 void Server::stop() {
+  reads_ = false;
   for (const auto& socket : sockets_) socket->stop();
   expiry_timer_.stop();
   publish_timer_.stop();

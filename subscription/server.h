@@ -39,7 +39,6 @@ namespace fealty::subscription {
 // kAcksMax acknowledgements that wait; kChangeLinesMax log lines a second for
 // nodes that come and go, one a second and reason for refused packets.
 //
-// The options must outlive the server.
 class Server {
  public:
   using Publish = std::function<void(std::shared_ptr<const Snapshot>)>;
@@ -54,7 +53,7 @@ class Server {
     Table::OnPoolGone on_pool_gone;
   };
 
-  Server(Loop& loop, const Clock& clock, const Options& options);
+  Server(Loop& loop, const Clock& clock, Options options);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -62,18 +61,24 @@ class Server {
   // Before start().
   void set_hooks(Hooks hooks);
 
-  // Another socket that this router listens on, once it is bound: no node may be
-  // there, announced or of the configuration's. Before bind(), which adds the
-  // Unix sockets of the options by itself. (Nothing of TCP leads to its UDP
-  // sockets.)
-  void add_own_socket(const Address& address) {
-    verifier_.add_own_socket(address);
-  }
-
-  // Takes the configuration's nodes in, and binds every socket of the options.
-  // To be called once, before privileges are dropped. A stale socket file is replaced, a live one or another kind of
-  // file is an error.
-  [[nodiscard]] Status bind();
+  // What prepare() made ready: options and their sockets.
+  class Plan;
+  // Binds the sockets of `options` that are not bound already; changes nothing
+  // else, and nothing at all where it fails. A stale socket file is replaced, a
+  // live one or another kind of file is an error. `own_sockets` are where this
+  // router listens besides: no node may be there, announced or of the
+  // configuration's. (Nothing of TCP leads to its UDP sockets.) The first time
+  // before privileges are dropped.
+  [[nodiscard]] Result<Plan> prepare(Options options,
+                                     std::vector<Address> own_sockets) const;
+  // The plan's options count from now on. Nodes that were announced stay, with
+  // all that is known of them; those of the configuration come and go; sockets
+  // that are not wanted any more are closed once what waits in them was read.
+  void adopt(Plan plan);
+  // Both, for the options as they are.
+  [[nodiscard]] Status bind(std::vector<Address> own_sockets = {});
+  // The certificates of all announcements are read again, at the next of each.
+  void read_materials_again() { materials_.read_again(); }
   // Starts to read; `publish` is called on this thread, and at once where
   // there are nodes already. Without one the table is kept, but nothing is
   // handed out and nothing acknowledged.
@@ -114,6 +119,7 @@ class Server {
 
  private:
   class Socket;
+  using Sockets = std::vector<std::shared_ptr<Socket>>;
   struct Batch;
   struct PendingAck {
     std::uint64_t version;
@@ -121,8 +127,11 @@ class Server {
     std::string text;
   };
 
-  [[nodiscard]] Status add_static_nodes();
-  [[nodiscard]] bool wants_credentials() const;
+  [[nodiscard]] Result<std::shared_ptr<Socket>> socket_for(
+      const ServerSocket& wanted) const;
+  void adopt_sockets(Sockets sockets);
+  void adopt_static_nodes(const std::vector<StaticNode>& before);
+  void start_expiry();
   // One turn of `socket`; false where nothing was there.
   bool read_batch(Socket& socket);
   // False where more may be waiting than a turn may read.
@@ -152,7 +161,7 @@ class Server {
 
   Loop& loop_;
   const Clock& clock_;
-  const Options& options_;
+  Options options_;                             // the parts refer to it
   Verifier verifier_;
   Table table_;
   NodeCensus census_;
@@ -161,7 +170,8 @@ class Server {
   Table::OnPoolGone pool_gone_;
   Publish publish_;
   std::unique_ptr<Batch> batch_;                // one for all sockets
-  std::vector<std::unique_ptr<Socket>> sockets_;
+  Sockets sockets_;
+  bool reads_ = false;
   TimerWatcher expiry_timer_;
   TimerWatcher publish_timer_;
   std::vector<PendingAck> acks_;                // by rising version
@@ -171,6 +181,15 @@ class Server {
   std::int64_t expiry_turns_held_ = 0;
   std::vector<log::Limiter> reject_log_;        // one a reason
   log::LineBudget change_log_{kChangeLinesMax - 1};
+};
+
+class Server::Plan {
+ private:
+  friend class Server;
+  Options options_;
+  std::vector<Address> own_sockets_;
+  Sockets sockets_;
+  Resubscriber::Targets targets_;
 };
 
 }  // namespace fealty::subscription

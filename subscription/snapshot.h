@@ -26,8 +26,8 @@ class Snapshot {
   Snapshot(bool dotsplit, std::uint64_t version)
       : dotsplit_(dotsplit), version_(version) {}
   // A copy with another version, to be edited before it is published.
-  Snapshot(const Snapshot& from, std::uint64_t version)
-      : tree_(from.tree_), dotsplit_(from.dotsplit_), version_(version) {}
+  Snapshot(const Snapshot& from, bool dotsplit, std::uint64_t version)
+      : tree_(from.tree_), dotsplit_(dotsplit), version_(version) {}
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
 

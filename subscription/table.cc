@@ -92,6 +92,7 @@ Table::Table(const Clock& clock, const Options& options)
       hold_ms_(options.hold_ms),
       slow_start_ms_(options.slow_start_ms),
       algorithm_(options.algorithm),
+      dotsplit_(options.dotsplit),
       nodes_max_(options.nodes_max),
       paused_from_ms_(kLongAgo_ms),
       paused_until_ms_(kLongAgo_ms) {}
@@ -135,18 +136,60 @@ Result<Change, Rejection> Table::apply(
 
 Result<Change, Rejection> Table::apply_permanent(
     const Announcement& announcement) {
+  const NodeRecord* const known =
+      find_at(announcement.key, announcement.address);
+  const bool announced =
+      known != nullptr && (known->announced || !known->permanent);
   const auto change = apply(announcement, std::nullopt);
   if (!change) return change;
-  PoolRecord* const pool =
-      index_.find(announcement.key, hash_key(announcement.key));
   NodeRecord* const node =
-      pool == nullptr ? nullptr
-                      : index_.find_node(*pool, announcement.address);
-  if (node != nullptr && !node->permanent) {
+      find_at(announcement.key, announcement.address);
+  if (node == nullptr) return change;
+  node->announced = announced;
+  if (!node->permanent) {
     forget(*node);
     node->permanent = true;
   }
   return change;
+}
+
+NodeRecord* Table::find_at(std::string_view key,
+                           const Address& address) const {
+  PoolRecord* const pool = index_.find(key, hash_key(key));
+  return pool == nullptr ? nullptr : index_.find_node(*pool, address);
+}
+
+void Table::drop_permanent(std::string_view key, const Address& address) {
+  NodeRecord* const node = find_at(key, address);
+  if (node == nullptr || !node->permanent) return;
+  node->permanent = false;
+  const std::int64_t silent_ms = clock_.monotonic_ms() - node->last_seen_ms;
+  if (node->announced && silent_ms <= tolerance_ms_) {
+    heard(*node);
+  } else {
+    leave(*node, false);
+  }
+}
+
+void Table::reconfigure(const Options& options) {
+  tolerance_ms_ = options.tolerance_ms;
+  hold_ms_ = options.hold_ms;
+  nodes_max_ = options.nodes_max;
+  if (std::exchange(dotsplit_, options.dotsplit) != options.dotsplit) {
+    unpublished_ = stale_ = true;
+  }
+  const bool ramps = std::exchange(slow_start_ms_, options.slow_start_ms) !=
+                     options.slow_start_ms;
+  const Algorithm before = std::exchange(algorithm_, options.algorithm);
+  if (!ramps && before == algorithm_) return;
+  index_.for_each([&](PoolRecord& pool) {
+    if (PoolRuntime* const runtime = pool.latest->runtime()) {
+      runtime->slow_start_ms.store(slow_start_ms_, kRelaxed);
+    }
+    if (pool.algorithm != before || before == algorithm_) return;
+    pool.algorithm = algorithm_;
+    mark(pool);
+  });
 }
 
 // The node that the announcement is about; null: it is new.
@@ -231,7 +274,11 @@ Change Table::unsubscribe(const Announcement& announcement, PoolRecord* pool) {
       has_address(announcement)
           ? index_.find_node(*pool, announcement.address)
           : PoolIndex::find_sleeping(*pool, announcement.vassal);
-  if (node == nullptr || node->permanent) return Change::kNone;
+  if (node == nullptr) return Change::kNone;
+  if (node->permanent) {
+    node->announced = false;
+    return Change::kNone;
+  }
   leave(*node, announcement.inactive);
   return Change::kRemoved;
 }
@@ -304,6 +351,7 @@ Change Table::refresh(const Announcement& announcement,
                       const std::optional<Credentials>& sender,
                       NodeRecord& node) {
   touch(node, announcement, sender);
+  node.announced = true;
   if (node.on_announced(node.last_seen_ms)) say_back(node);
   heard(node);
   if (same_route(node, announcement)) return Change::kRefreshed;
@@ -469,13 +517,13 @@ void Table::mark(PoolRecord& pool) {
 }
 
 std::shared_ptr<const Snapshot> Table::build() {
-  if (!dirty_.empty()) fold();
+  if (!dirty_.empty() || stale_) fold();
   unpublished_ = false;
   return last_;
 }
 
 void Table::fold() {
-  auto next = std::make_shared<Snapshot>(*last_, last_->version() + 1);
+  auto next = std::make_shared<Snapshot>(*last_, dotsplit_, last_->version() + 1);
   for (PoolRecord* const pool : dirty_) {
     pool->dirty = false;
     if (pool->nodes == 0 && pool->holds == 0) {
@@ -489,6 +537,7 @@ void Table::fold() {
     next->put(pool->latest);
   }
   dirty_.clear();
+  stale_ = false;
   last_ = std::move(next);
 }
 

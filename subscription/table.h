@@ -77,6 +77,13 @@ class Table {
   [[nodiscard]] Result<Change, Rejection> apply_permanent(
       const Announcement& announcement);
 
+  // It is no node of the configuration's any more. Where it was announced since,
+  // it stays until its announcements end.
+  void drop_permanent(std::string_view key, const Address& address);
+  // Other options from now on, for what is there already too. (The algorithm,
+  // where a pool has that of before: who names it names it again.)
+  void reconfigure(const Options& options);
+
   // Begins to fetch what apply() will look at for keys of these hashes, of all
   // of them side by side: a million keys are in no cache, and one after the
   // other they would wait for memory.
@@ -179,6 +186,8 @@ class Table {
   [[nodiscard]] std::int64_t eligible_since(const PoolRecord& pool) const;
   void heard(NodeRecord& node);          // to the end of the order of silence
   void forget(NodeRecord& node);         // out of it
+  [[nodiscard]] NodeRecord* find_at(std::string_view key,
+                                    const Address& address) const;
   [[nodiscard]] NodeRecord* find_named(const PoolRecord& pool,
                                        std::string_view name) const;
   void mark(PoolRecord& pool);
@@ -200,10 +209,12 @@ class Table {
   std::int64_t hold_ms_;
   std::int64_t slow_start_ms_;
   Algorithm algorithm_;
+  bool dotsplit_;
   std::size_t nodes_max_;
   std::size_t node_count_ = 0;
   std::size_t pool_count_ = 0;
   bool unpublished_ = false;
+  bool stale_ = false;                   // the last snapshot, though no pool is
   std::int64_t paused_from_ms_;
   std::int64_t paused_until_ms_;
 };

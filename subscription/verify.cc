@@ -48,18 +48,39 @@ Verifier::Verifier(const Options& options, const Clock& clock,
                    std::size_t keys_cached, std::size_t replay_capacity)
     : options_(options),
       clock_(clock),
+      keys_cached_(keys_cached),
+      replay_capacity_(replay_capacity),
       own_sockets_(clock),
       budget_(options.check_shares, clock),
       sni_files_(options) {
   operator_ = hash_.of("operator");
-  for (const StaticNode& node : options.static_nodes) {
+  read_options();
+}
+
+void Verifier::reconfigure(const std::vector<Address>& own_sockets) {
+  own_sockets_.clear();
+  for (const Address& address : own_sockets) own_sockets_.add(address);
+  read_options();
+}
+
+void Verifier::read_options() {
+  static_addresses_.clear();
+  for (const StaticNode& node : options_.static_nodes) {
     static_addresses_.insert(address_id(node.address));
   }
-  if (!options.sign_check) return;
-  keys_ = std::make_unique<PublicKeys>(options.sign_check->keys,
-                                       options.sign_check->digest, keys_cached);
-  replay_ = std::make_unique<ReplayMemory>(
-      clock, options.sign_check->tolerance_s, replay_capacity);
+  if (!options_.sign_check) {
+    keys_.reset();
+    replay_.reset();
+    return;
+  }
+  const SignCheck& check = *options_.sign_check;
+  keys_ = std::make_unique<PublicKeys>(check.keys, check.digest, keys_cached_);
+  if (replay_ != nullptr) {
+    replay_->set_tolerance(check.tolerance_s);
+  } else {
+    replay_ = std::make_unique<ReplayMemory>(clock_, check.tolerance_s,
+                                             replay_capacity_);
+  }
 }
 
 void Verifier::add_own_socket(const Address& address) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <vector>
 
 #include "base/address.h"
 #include "base/clock.h"
@@ -78,6 +79,9 @@ class Verifier {
   Verifier(const Options& options, const Clock& clock,
            std::size_t keys_cached = kKeysCached,
            std::size_t replay_capacity = ReplayMemory::kCapacity);
+  // The options have changed. What was accepted under those of before, and what
+  // is remembered against replays, stays.
+  void reconfigure(const std::vector<Address>& own_sockets);
   Verifier(const Verifier&) = delete;
   Verifier& operator=(const Verifier&) = delete;
 
@@ -141,8 +145,12 @@ class Verifier {
                                 std::string_view vassal) const;
   [[nodiscard]] Hash128 address_id(const Address& address) const;
 
+  void read_options();
+
   const Options& options_;
   const Clock& clock_;
+  const std::size_t keys_cached_;
+  const std::size_t replay_capacity_;
   KeyedHash hash_;
   OwnSockets own_sockets_;
   AddressOwners owners_;

@@ -212,17 +212,30 @@ class Router:
                 "tolerance": "30s"},
             "timeouts": {"drain": "10s"},
             "admin": [f"127.0.0.1:{self.admin_port}", *self._more_admin]}
+        self.config = config
+        self.change(**changes)
+
+    def change(self, **changes):
+        """Writes the configuration with other values, as the constructor takes them."""
         for key, value in changes.items():
             if isinstance(value, dict):
-                config[key] = {**config.get(key, {}), **value}
+                self.config[key] = {**(self.config.get(key) or {}), **value}
             else:
-                config[key] = value
-        given = {key: value for key, value in config.items() if value is not None}
+                self.config[key] = value
+        given = {key: value for key, value in self.config.items() if value is not None}
         self.config_path.write_text(yaml_text(given) + "\n")
 
-    def start(self):
+    def reload(self, said="the configuration was reloaded", **changes):
+        """SIGHUP with these changes, until the log says how it went."""
+        self.change(**changes)
+        before = self.process.log().count(said)
+        self.process.signal(signal.SIGHUP)
+        wait_until(lambda: self.process.log().count(said) > before, f"the log says: {said}")
+
+    def start(self, env=None):
         """Starts it, or starts it again after its end, with the same configuration."""
-        self.process = self.scene.spawn("router", [ROUTER, "--config", self.config_path])
+        self.process = self.scene.spawn("router", [ROUTER, "--config", self.config_path],
+                                        env=env)
         self.process.ends_by_sigterm = True
 
     def _came_up(self):

@@ -53,14 +53,13 @@ class Router(harness.Router):
     def _write(self, changes):
         self.tls_port = harness.free_port()
         self.redirect_port = harness.free_port()
-        super()._write({**changes, "listeners": None})
-        listeners = [
+        super()._write(changes)
+        self.change(listeners=[
             {"address": f"127.0.0.1:{self.port}", "protocol": "http"},
             {"address": f"127.0.0.1:{self.tls_port}", "protocol": "https", **self._identity,
              **self._https},
-            {"address": f"127.0.0.1:{self.redirect_port}", "redirect_to_https": True}]
-        with self.config_path.open("a") as config:
-            config.write(harness.yaml_text({"listeners": listeners}) + "\n")
+            {"address": f"127.0.0.1:{self.redirect_port}", "redirect_to_https": True},
+            *self._listeners])
 
     def announce(self, node, key, identity=None, ca=None, good=True, **fields):
         """Announces `node` (or an address), with paths or with PEM text (bytes), and waits

@@ -102,5 +102,20 @@ TEST(DeadlineQueue, RandomStepsMatchAList) {
   }
 }
 
+TEST(DeadlineQueue, AnotherDurationCountsForThoseThatWaitAndKeepsTheirOrder) {
+  DeadlineQueue queue(500);
+  Deadline first;
+  Deadline second;
+  queue.arm(first, 1000);
+  queue.set_duration(10);
+  queue.arm(second, 1020);
+  EXPECT_EQ(queue.pop_passed(1009), nullptr);
+  EXPECT_EQ(queue.pop_passed(1010), &first);
+  EXPECT_EQ(queue.pop_passed(1029), nullptr);
+  queue.set_duration(100);
+  EXPECT_EQ(queue.pop_passed(1119), nullptr);
+  EXPECT_EQ(queue.pop_passed(1120), &second);
+}
+
 }  // namespace
 }  // namespace fealty

@@ -45,8 +45,8 @@ class AdminTest : public testing::Test {
       : admin_(loop_, [this](const Admin::Request& request) {
           return answer(request);
         }) {
-    EXPECT_TRUE(admin_.bind({test::address_of("127.0.0.1:0"),
-                             test::address_of(temp_ / "admin")}));
+    listen({test::address_of("127.0.0.1:0"),
+            test::address_of(temp_ / "admin")});
     admin_.start();
   }
   Admin::Answer answer(const Admin::Request& request) {
@@ -56,7 +56,13 @@ class AdminTest : public testing::Test {
             std::string(request.path) + "|" + std::string(request.query)};
   }
   test::Peer connect() {
-    return test::Peer(test::connect_to(admin_.bound().front()));
+    return test::Peer(test::connect_to(bound_.front()));
+  }
+  void listen(const std::vector<Address>& addresses) {
+    auto listeners = admin_.prepare(addresses);
+    ASSERT_TRUE(listeners);
+    bound_ = Admin::bound(*listeners);
+    admin_.adopt(*std::move(listeners));
   }
   // Turns the loop until the answer has ended.
   std::string answer_of(test::Peer& peer) {
@@ -75,6 +81,7 @@ class AdminTest : public testing::Test {
   test::TempDir temp_;
   Loop loop_;
   int asked_ = 0;
+  std::vector<Address> bound_;
   Admin admin_;
 };
 

@@ -46,7 +46,8 @@ class SessionTest : public testing::Test, public SessionOwner {
   // Options may be changed until the first call of this or of client().
   WorkerContext& context() {
     if (context_ == nullptr) {
-      context_ = std::make_unique<WorkerContext>(options_, shared_, 1);
+      context_ = std::make_unique<WorkerContext>(
+          std::make_shared<const Settings>(Settings{options_}), shared_, 1);
       context_->retry_timer.bind<&SessionTest::on_retry_timer>(context_->loop,
                                                                this);
       context_->hold_timer.bind<&SessionTest::on_retry_timer>(context_->loop,
@@ -83,7 +84,8 @@ class SessionTest : public testing::Test, public SessionOwner {
                            test::address_of(address), listener_);
     return test::Peer(std::move(ends.second));
   }
-  Listener listener_{"8080", nullptr, false};
+  ListenerPtr listener_ =
+      std::make_shared<const Listener>(Listener{"8080", nullptr, false});
   [[nodiscard]] Session& session() { return *sessions_.back(); }
   // The only session waits for its next request.
   [[nodiscard]] bool idle() {

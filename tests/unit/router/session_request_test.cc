@@ -473,7 +473,8 @@ TEST_F(SessionRequest, SessionIsUsedAgainAfterItClosed) {
   ASSERT_TRUE(session().closed());
   auto ends = test::unix_pair();
   shared_.connections.fetch_add(1);
-  const Listener other{"81", nullptr, false};
+  const auto other =
+      std::make_shared<const Listener>(Listener{"81", nullptr, false});
   session().open(std::move(ends.first), test::address_of("192.0.2.8:1"), other);
   test::Peer peer(std::move(ends.second));
   peer.send(kGet);

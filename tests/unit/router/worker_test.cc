@@ -31,13 +31,27 @@ class WorkerTest : public testing::Test {
 
   // Options may be changed before.
   void make_worker() {
-    worker_ = std::make_unique<Worker>(options_, shared_, [this] {
+    listening_ = listen();
+    address_ = listening_->bound->address;
+    worker_ = std::make_unique<Worker>(setup({*listening_}), shared_, [this] {
       progress_.fetch_add(1);
     });
-    auto listener = listen_on(test::address_of("127.0.0.1:0"), {});
-    ASSERT_TRUE(listener);
-    address_ = bound_address(listener.value().get());
-    worker_->add_listener(std::move(*listener), {});
+  }
+  static WorkerListener listen() {
+    auto fd = listen_on(test::address_of("127.0.0.1:0"), {});
+    EXPECT_TRUE(fd);
+    auto bound = std::make_shared<BoundSocket>();
+    bound->address = bound_address(fd->get());
+    bound->fds.push_back(*std::move(fd));
+    const auto port = std::to_string(bound->address.port());
+    const int number = bound->fds.front().get();
+    return {std::move(bound), number,
+            std::make_shared<const Listener>(Listener{port, nullptr, false})};
+  }
+  WorkerSetup setup(std::vector<WorkerListener> listeners,
+                    std::uint64_t version = 1) {
+    return {std::make_shared<const Settings>(Settings{options_}),
+            std::move(listeners), version};
   }
   void run() {
     if (worker_ == nullptr) make_worker();
@@ -49,6 +63,11 @@ class WorkerTest : public testing::Test {
     thread_.join();
     worker_.reset();
     EXPECT_EQ(shared_.connections.load(), 0U);
+  }
+  // As the control thread does: what it keeps open would go on taking.
+  void drain() {
+    listening_.reset();
+    worker_->drain();
   }
   void publish(const std::vector<test::RouteNode>& nodes,
                std::uint64_t version = 1) {
@@ -67,6 +86,7 @@ class WorkerTest : public testing::Test {
   Options options_;
   SharedState shared_;
   Address address_;
+  std::optional<WorkerListener> listening_;
   std::atomic<int> progress_{0};
   std::unique_ptr<Worker> worker_;
   std::thread thread_;
@@ -315,11 +335,9 @@ TEST_F(WorkerTest, ManyClientsAtOnceAreAllServed) {
 TEST_F(WorkerTest, TwoWorkersShareTheRound) {
   run();
   SharedState shared;
-  Worker second(options_, shared, [] {});
-  auto listener = listen_on(test::address_of("127.0.0.1:0"), {});
-  ASSERT_TRUE(listener);
-  const Address second_address = bound_address(listener.value().get());
-  second.add_listener(std::move(*listener), {});
+  const WorkerListener listener = listen();
+  const Address second_address = listener.bound->address;
+  Worker second(setup({listener}), shared, [] {});
   std::thread second_thread([&] { second.run(); });
 
   BusyNode nodes[] = {BusyNode(temp_ / "1"), BusyNode(temp_ / "2"),
@@ -345,11 +363,57 @@ TEST_F(WorkerTest, TwoWorkersShareTheRound) {
   second_thread.join();
 }
 
+// -------------------------------------------------------------------- reload
+
+TEST_F(WorkerTest, AnotherSetupChangesListenersAndLeavesConnections) {
+  run();
+  auto kept = connect();
+  kept.send(kGet);
+  ASSERT_TRUE(kept.wait_for("404 Not Found"));
+  kept.take();
+  const WorkerListener other = listen();
+  const Address before = address_;
+  worker_->set_up(setup({other}, 2));
+  ASSERT_TRUE(test::eventually([&] { return worker_->adopted_setup() == 2; }));
+  listening_.reset();
+  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(::connect(fd.get(), before.data(), before.length()), -1);
+  test::Peer fresh(test::connect_to(other.bound->address));
+  for (test::Peer* peer : {&kept, &fresh}) {
+    peer->send(kGet);
+    EXPECT_TRUE(peer->wait_for("404 Not Found"));
+  }
+}
+
+// Connections that wait in the queue of a listener which goes.
+TEST_F(WorkerTest, QueueOfAListenerThatGoesIsServed) {
+  make_worker();
+  auto client = connect();
+  client.send(kGet);
+  worker_->set_up(setup({*listening_}, 1));
+  run();
+  ASSERT_TRUE(client.wait_for("404 Not Found"));
+  auto late = connect();
+  late.send(kGet);
+  worker_->set_up(setup({}, 2));
+  EXPECT_TRUE(late.wait_for("404 Not Found"));
+}
+
+TEST_F(WorkerTest, AnotherSetupsTimeoutsCountForThoseThatWait) {
+  run();
+  auto slow = connect();
+  slow.send("GET /");
+  ASSERT_TRUE(test::eventually([&] { return active() == 1; }));
+  options_.timeouts.head_ms = 50;
+  worker_->set_up(setup({*listening_}, 2));
+  EXPECT_TRUE(slow.wait_for("408 Request Timeout"));
+}
+
 // --------------------------------------------------------------------- drain
 
 TEST_F(WorkerTest, DrainWithoutConnectionsIsOverAtOnce) {
   run();
-  worker_->drain();
+  drain();
   EXPECT_TRUE(test::eventually([&] { return worker_->drained(); }));
   EXPECT_GT(progress_.load(), 0);
 }
@@ -364,7 +428,7 @@ TEST_F(WorkerTest, DrainFinishesWhatRunsAndSaysThatItCloses) {
   connection.wait_for_request();
   auto idle = connect();
   ASSERT_TRUE(test::eventually([&] { return active() == 2; }));
-  worker_->drain();
+  drain();
   EXPECT_TRUE(idle.wait_for_end());
   EXPECT_FALSE(worker_->drained());
   connection.answer(kOk);
@@ -378,7 +442,7 @@ TEST_F(WorkerTest, DrainFinishesWhatRunsAndSaysThatItCloses) {
 
 TEST_F(WorkerTest, DrainRefusesNewConnections) {
   run();
-  worker_->drain();
+  drain();
   ASSERT_TRUE(test::eventually([&] { return worker_->drained(); }));
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   EXPECT_EQ(::connect(fd.get(), address_.data(), address_.length()), -1);
@@ -393,7 +457,7 @@ TEST_F(WorkerTest, PipelinedRequestsAfterTheOneThatRunsAreNotBegun) {
   client.send(std::string(kGet) + std::string(kGet));
   auto connection = node.wait_for_connection();
   connection.wait_for_request();
-  worker_->drain();
+  drain();
   ASSERT_TRUE(test::eventually([&] {
     const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     return ::connect(fd.get(), address_.data(), address_.length()) != 0;
@@ -412,7 +476,7 @@ TEST_F(WorkerTest, QueuedConnectionsAreStillServed) {
       {test::make_pool("example.com", {test::make_node(node.address())})}));
   auto client = connect();
   client.send(kGet);
-  worker_->drain();
+  drain();
   run();
   auto connection = node.wait_for_connection();
   connection.wait_for_request();

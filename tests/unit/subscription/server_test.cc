@@ -1008,5 +1008,52 @@ TEST_F(ServerTest, StoppedServerReadsAgainWhenStarted) {
   EXPECT_THAT(routed("example.com"), ElementsAre("/run/1", "/run/2"));
 }
 
+// ----------------------------------------------------- another configuration
+
+TEST_F(ServerTest, WhatWaitsInASocketThatGoesIsReadAndTheFileGoes) {
+  serve();
+  subscribe("example.com", "/run/1");
+  Options next = options_;
+  next.servers = {{address_of(dir_ / "other"), std::nullopt}};
+  auto plan = server_->prepare(next, {});
+  ASSERT_TRUE(plan);
+  server_->adopt(*std::move(plan));
+  EXPECT_EQ(server_->counters().packets, 1U);
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  options_ = next;
+  subscribe("example.com", "/run/2");
+  ASSERT_TRUE(run_until_packets(2));
+  EXPECT_EQ(server_->table().node_count(), 2U);
+}
+
+TEST_F(ServerTest, PlanThatFailsChangesNothing) {
+  serve();
+  Options next = options_;
+  next.tolerance_ms = 1;
+  next.servers.push_back({address_of(dir_ / "other"), std::nullopt});
+  next.servers.push_back({address_of(dir_ / "no/such/folder"), std::nullopt});
+  EXPECT_FALSE(server_->prepare(next, {}));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "other"));
+  EXPECT_EQ(server_->options().tolerance_ms, options_.tolerance_ms);
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(1));
+}
+
+TEST_F(ServerTest, RulesOfAnotherConfigurationCountFromTheNextPacket) {
+  serve();
+  subscribe("example.com", "/run/1");
+  ASSERT_TRUE(run_until_published(1));
+  Options next = options_;
+  next.sign_check = SignCheck{};
+  next.sign_check->keys = dir_.path();
+  auto plan = server_->prepare(next, {});
+  ASSERT_TRUE(plan);
+  server_->adopt(*std::move(plan));
+  subscribe("example.com", "/run/2");
+  ASSERT_TRUE(run_until_packets(2));
+  EXPECT_EQ(server_->counters().accepted, 1U);
+  EXPECT_EQ(server_->table().node_count(), 1U);
+}
+
 }  // namespace
 }  // namespace fealty::subscription

@@ -310,5 +310,68 @@ TEST_F(TableTest, PoolTakesNoMoreNodesThanItMay) {
   EXPECT_EQ(routed("k").size(), kPoolNodesMax);
 }
 
+// ----------------------------------------------------- another configuration
+
+TEST_F(TableTest, NodeOfTheConfigurationsLeavesWithIt) {
+  const Announcement node = announce("k", "/run/1");
+  ASSERT_TRUE(table_.apply_permanent(node));
+  ASSERT_TRUE(table_.apply_permanent(node));  // as every reload does
+  clock_.now_ms += 10 * kTolerance_ms;
+  table_.expire();
+  EXPECT_EQ(table_.node_count(), 1U);
+  table_.drop_permanent("k", node.address);
+  EXPECT_EQ(table_.node_count(), 0U);
+  EXPECT_TRUE(routed("k").empty());
+}
+
+TEST_F(TableTest, NodeOfTheConfigurationsStaysWhileItIsAnnounced) {
+  const Announcement node = announce("k", "/run/1");
+  ASSERT_TRUE(table_.apply_permanent(node));
+  ASSERT_TRUE(table_.apply(node, {}));
+  ASSERT_TRUE(table_.apply_permanent(node));
+  table_.drop_permanent("k", node.address);
+  EXPECT_EQ(table_.node_count(), 1U);
+  clock_.now_ms += kTolerance_ms + 1;
+  table_.expire();
+  EXPECT_EQ(table_.node_count(), 0U);
+}
+
+TEST_F(TableTest, NodeThatWasAnnouncedFirstStaysAnnounced) {
+  const Announcement node = announce("k", "/run/1");
+  ASSERT_TRUE(table_.apply(node, {}));
+  ASSERT_TRUE(table_.apply_permanent(node));
+  table_.drop_permanent("k", node.address);
+  EXPECT_EQ(table_.node_count(), 1U);
+  EXPECT_EQ(*table_.apply(announce("k", "/run/1", false), {}),
+            Change::kRemoved);
+}
+
+TEST_F(TableTest, AnotherToleranceCountsForThoseThatAreKnown) {
+  ASSERT_TRUE(table_.apply(announce("k", "/run/1"), {}));
+  Options options;
+  options.tolerance_ms = 2 * kTolerance_ms;
+  table_.reconfigure(options);
+  clock_.now_ms += kTolerance_ms + 1;
+  table_.expire();
+  EXPECT_EQ(table_.node_count(), 1U);
+  clock_.now_ms += kTolerance_ms;
+  table_.expire();
+  EXPECT_EQ(table_.node_count(), 0U);
+}
+
+TEST_F(TableTest, WildcardsAndTheAlgorithmChangeForAllPools) {
+  ASSERT_TRUE(table_.apply(announce(".example.com", "/run/1"), {}));
+  EXPECT_NE(table_.build()->find("a.example.com", ""), nullptr);
+  Options options;
+  options.dotsplit = false;
+  options.algorithm = Algorithm::kLrc;
+  table_.reconfigure(options);
+  ASSERT_TRUE(table_.dirty());
+  const auto snapshot = table_.build();
+  EXPECT_EQ(snapshot->find("a.example.com", ""), nullptr);
+  EXPECT_EQ(snapshot->find_exact(".example.com")->algorithm(),
+            Algorithm::kLrc);
+}
+
 }  // namespace
 }  // namespace fealty::subscription
