@@ -1,0 +1,601 @@
+#include "legion/election.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace fealty::legion {
+namespace {
+
+constexpr std::int64_t kNever = MemberView::kNever;
+// Packets of which we know when they went out: an echo of an older one says
+// nothing any more.
+constexpr std::size_t kSentKept = 256;
+// Members that left, of whom repeated packets are still known.
+constexpr std::size_t kGoneKept = 256;
+// Changes that follow one another closer than this travel in one packet.
+constexpr std::int64_t kGather_ms = 10;
+// uwsgi wire: so long may packets bear the same second and still count as a sign
+// of life; what is repeated later does not.
+constexpr std::int64_t kStampLife_ms = 1'000;
+// Parts of the announcements' interval: how often we announce while we miss
+// somebody's echo or wait for votes, and how soon we answer one who does.
+constexpr std::int64_t kHurryPart = 8;
+constexpr std::int64_t kAnswerPart = 32;
+
+bool is_better(const Vote& one, const Vote& other) {
+  if (one.valor != other.valor) return one.valor > other.valor;
+  return one.uuid > other.uuid;
+}
+
+}  // namespace
+
+Election::Election(const ElectionOptions& options, Wire wire,
+                   std::string legion, std::string host, std::uint64_t pid,
+                   const Uuid& uuid, std::int64_t now_ms)
+    : options_(options), wire_(wire), legion_(std::move(legion)),
+      host_(std::move(host)), pid_(pid), uuid_(uuid), started_ms_(now_ms) {
+  checksum_ = checksum_part(options_.valor, uuid_);
+}
+
+MemberView* Election::find(const Uuid& uuid) {
+  const auto found =
+      std::find_if(members_.begin(), members_.end(),
+                   [&](const auto& own) { return own.last.uuid == uuid; });
+  return found == members_.end() ? nullptr : &*found;
+}
+
+const MemberView* Election::find(const Uuid& uuid) const {
+  return const_cast<Election*>(this)->find(uuid);
+}
+
+void Election::advance(std::int64_t now_ms, std::int64_t wall_s) {
+  evaluate(now_ms, wall_s);
+  if (leaving_) return;
+  const std::int64_t since_ms = now_ms - last_sent_ms_;
+  const bool asked = asked_ && since_ms >= options_.freq_ms / kAnswerPart;
+  const bool hurry =
+      since_ms >= options_.freq_ms / kHurryPart && hurries(now_ms);
+  if ((dirty_ && since_ms >= kGather_ms) || asked || hurry ||
+      since_ms >= options_.freq_ms) {
+    act(Action::Kind::kSend);
+  }
+}
+
+// We miss somebody's packets or echo, or wait for votes.
+bool Election::hurries(std::int64_t now_ms) const {
+  if (role_ == Role::kFollower && vote_.uuid == uuid_ &&
+      links_ >= options_.quorum && wire_ == Wire::kSealed) {
+    return true;
+  }
+  const std::int64_t late_ms = options_.freq_ms + options_.freq_ms / 4;
+  return std::any_of(members_.begin(), members_.end(), [&](const auto& each) {
+    if (now_ms - each.heard_late_ms > late_ms) return true;
+    return wire_ == Wire::kSealed && each.echo_ms != kNever &&
+           now_ms - each.echo_ms > late_ms;
+  });
+}
+
+std::int64_t Election::next_wake_ms(std::int64_t now_ms) const {
+  std::int64_t wake_ms = last_sent_ms_ + options_.freq_ms;
+  const auto at = [&](std::int64_t ms) {
+    if (ms >= now_ms) wake_ms = std::min(wake_ms, ms);
+  };
+  if (dirty_) at(std::max(now_ms, last_sent_ms_ + kGather_ms));
+  if (asked_) at(std::max(now_ms, last_sent_ms_ + options_.freq_ms / kAnswerPart));
+  if (hurries(now_ms)) {
+    at(std::max(now_ms, last_sent_ms_ + options_.freq_ms / kHurryPart));
+  }
+  const std::int64_t late_ms = options_.freq_ms + options_.freq_ms / 4 + 1;
+  for (const MemberView& each : members_) {
+    at(each.heard_late_ms + late_ms);
+    at(each.echo_ms + late_ms);
+    at(each.heard_ms + options_.tolerance_ms);
+    at(each.echo_ms + options_.tolerance_ms);
+    if (role_ == Role::kLord) at(each.lease_ms);
+    if (each.alone) at(each.alone_since_ms + options_.tolerance_ms);
+  }
+  at(promise_.until_ms);
+  at(suspended_until_ms_);
+  at(started_ms_ + options_.tolerance_ms);
+  at(started_ms_ + 2 * options_.freq_ms);
+  return std::max(wake_ms, now_ms);
+}
+
+// What we knew before is newer, or it is a life that ended.
+bool Election::is_replayed(const Announce& announce, const MemberView* known,
+                           std::int64_t now_ms) const {
+  const bool sealed = wire_ == Wire::kSealed;
+  if (known != nullptr) {
+    if (sealed) return announce.sequence <= known->last.sequence;
+    return announce.unix_s < known->last.unix_s ||
+           (announce.unix_s == known->last.unix_s &&
+            now_ms - known->stamp_since_ms > kStampLife_ms);
+  }
+  return std::any_of(gone_.begin(), gone_.end(), [&](const Gone& each) {
+    if (each.uuid != announce.uuid) return false;
+    return sealed ? announce.sequence <= each.sequence
+                  : announce.unix_s <= each.unix_s;
+  });
+}
+
+Election::Verdict Election::on_announce(const Announce& announce,
+                                        std::string_view from,
+                                        std::int64_t now_ms,
+                                        std::int64_t arrived_ms,
+                                        std::int64_t wall_s) {
+  // First of all what time has done meanwhile: a process that was stopped must
+  // not act as the Lord that it was.
+  advance(now_ms, wall_s);
+  if (announce.uuid == uuid_) return Verdict::kOwn;
+  if (wire_ == Wire::kUwsgi) {
+    const std::int64_t low = wall_s - options_.skew_tolerance_s;
+    const std::int64_t high = wall_s + options_.skew_tolerance_s;
+    if (announce.unix_s < low || announce.unix_s > high) return Verdict::kSkew;
+  }
+  MemberView* member = find(announce.uuid);
+  if (is_replayed(announce, member, now_ms)) return Verdict::kReplayed;
+  if (announce.dead) {
+    MemberView gone;
+    gone.last = announce;
+    if (member != nullptr) {
+      member->last = announce;
+      remove(static_cast<std::size_t>(member - members_.data()),
+             "announced its death");
+    } else {
+      remember_gone(gone);
+    }
+    if (promise_.uuid == announce.uuid) promise_ = {};
+    evaluate(now_ms, wall_s);
+    return Verdict::kTaken;
+  }
+  if (member == nullptr) {
+    if (members_.size() == kMembersMax) return Verdict::kFull;
+    member = &members_.emplace_back();
+    member->first_ms = now_ms;
+    dirty_ = true;
+  }
+  update(*member, announce, from, now_ms, arrived_ms);
+  if (announce.hurry) asked_ = true;
+  evaluate(now_ms, wall_s);
+  return Verdict::kTaken;
+}
+
+void Election::update(MemberView& member, const Announce& announce,
+                      std::string_view from, std::int64_t now_ms,
+                      std::int64_t arrived_ms) {
+  const bool was_lord = member.last.lord_since_s > 0;
+  if (announce.unix_s != member.last.unix_s) {
+    member.stamp_since_ms = now_ms;
+  }
+  member.last = announce;
+  member.from = from;
+  member.heard_ms = std::max(member.heard_ms, arrived_ms);
+  member.heard_late_ms = now_ms;
+  // It votes for another: whatever we promised to it, it does not count on.
+  if (promise_.uuid == announce.uuid && announce.vote.uuid != announce.uuid) {
+    promise_ = {};
+  }
+  const bool alone = announce.checksum ==
+                     checksum_part(announce.valor, announce.uuid);
+  if (alone && !member.alone) member.alone_since_ms = now_ms;
+  member.alone = alone;
+  if (wire_ == Wire::kSealed) {
+    update_echo(member);
+  } else {
+    member.lease_ms = announce.vote.uuid == uuid_
+                          ? member.heard_ms + lease_length_ms()
+                          : kNever;
+  }
+  if (was_lord && announce.lord_since_s == 0 && contested_) {
+    contested_ = false;
+    if (role_ == Role::kLord) act(Action::Kind::kContest);
+  }
+  if (announce.lord_since_s > 0 && role_ == Role::kLord) contested_ = true;
+}
+
+// Which of our packets it has, and so until when its vote for us holds.
+void Election::update_echo(MemberView& member) {
+  std::uint64_t echoed = 0;
+  for (const Heard& each : member.last.heard) {
+    if (each.uuid == uuid_) echoed = each.sequence;
+  }
+  const std::int64_t at_ms = sent_at(echoed);
+  if (at_ms != kNever) member.echo_ms = std::max(member.echo_ms, at_ms);
+  const bool for_us =
+      member.last.vote.uuid == uuid_ && echoed >= standing_since_;
+  member.lease_ms =
+      for_us && at_ms != kNever ? at_ms + lease_length_ms() : kNever;
+}
+
+std::int64_t Election::sent_at(std::uint64_t sequence) const {
+  const auto found =
+      std::lower_bound(sent_.begin(), sent_.end(), sequence,
+                       [](const Sent& own, std::uint64_t wanted) {
+                         return own.sequence < wanted;
+                       });
+  return found == sent_.end() || found->sequence != sequence ? kNever
+                                                             : found->at_ms;
+}
+
+std::int64_t Election::lease_length_ms() const {
+  const std::int64_t tolerance_ms = options_.tolerance_ms;
+  if (wire_ == Wire::kSealed) return tolerance_ms - tolerance_ms / 20;
+  return tolerance_ms - std::min(options_.freq_ms, tolerance_ms / 6);
+}
+
+// The process at this address was started anew: its former self is no voter
+// beside it. Only for those who have proved to be alive.
+void Election::replace_former_self(const MemberView& member) {
+  const Uuid uuid = member.last.uuid;
+  const std::string from = member.from;
+  for (std::size_t i = members_.size(); i-- > 0;) {
+    const MemberView& other = members_[i];
+    if (other.last.uuid == uuid || other.from != from) continue;
+    if (other.heard_late_ms > member.first_ms) continue;
+    remove(i, "was started anew");
+  }
+}
+
+void Election::remember_gone(const MemberView& member) {
+  std::erase_if(gone_, [&](const Gone& each) {
+    return each.uuid == member.last.uuid;
+  });
+  gone_.push_back({member.last.uuid, member.last.sequence, member.last.unix_s});
+  if (gone_.size() > kGoneKept) gone_.pop_front();
+}
+
+void Election::remove(std::size_t index, std::string_view why) {
+  MemberView& member = members_[index];
+  remember_gone(member);
+  if (member.announced) {
+    actions_.push_back(
+        {Action::Kind::kNodeLeft, std::move(member.last), why});
+  }
+  members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(index));
+  if (contested_) {
+    contested_ = false;
+    if (role_ == Role::kLord) act(Action::Kind::kContest);
+  }
+}
+
+void Election::evaluate(std::int64_t now_ms, std::int64_t wall_s) {
+  expire(now_ms);
+  count_members(now_ms);
+  if (role_ == Role::kLord) keep_or_step_down(now_ms);
+  vote_anew(now_ms);
+  maybe_become_lord(now_ms, wall_s);
+  note_join();
+}
+
+void Election::expire(std::int64_t now_ms) {
+  for (std::size_t i = members_.size(); i-- > 0;) {
+    if (now_ms - members_[i].heard_ms >= options_.tolerance_ms) {
+      remove(i, "was not heard");
+    }
+  }
+}
+
+void Election::count_members(std::int64_t now_ms) {
+  std::uint64_t sum = checksum_part(options_.valor, uuid_);
+  std::uint64_t links = 1;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    MemberView& each = members_[i];
+    each.counted =
+        wire_ == Wire::kSealed
+            ? now_ms - each.echo_ms < options_.tolerance_ms
+            : !each.alone ||
+                  now_ms - each.alone_since_ms < options_.tolerance_ms;
+    if (!each.counted) continue;
+    sum += checksum_part(each.last.valor, each.last.uuid);
+    ++links;
+    if (each.announced) continue;
+    each.announced = true;
+    actions_.push_back({Action::Kind::kNodeJoined, each.last, {}});
+  }
+  if (wire_ == Wire::kSealed) {
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      if (!members_[i].counted) continue;
+      const std::size_t before = members_.size();
+      replace_former_self(members_[i]);
+      if (members_.size() != before) return count_members(now_ms);
+    }
+  }
+  if (sum != checksum_ || links != links_) dirty_ = true;
+  checksum_ = sum;
+  links_ = links;
+}
+
+// Votes for us that hold at this time, our own included; at most one of an
+// address, since a process that was started anew may not vote twice.
+std::uint64_t Election::leased_votes(std::int64_t now_ms) const {
+  std::uint64_t votes = 1;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].lease_ms <= now_ms) continue;
+    bool first = true;
+    for (std::size_t j = 0; j < i && wire_ == Wire::kSealed; ++j) {
+      first = first && !(members_[j].lease_ms > now_ms &&
+                         members_[j].from == members_[i].from);
+    }
+    if (first) ++votes;
+  }
+  return votes;
+}
+
+std::int64_t Election::lease_until_ms() const {
+  if (options_.quorum <= 1) return INT64_MAX;
+  std::vector<std::int64_t> leases;
+  for (const MemberView& each : members_) leases.push_back(each.lease_ms);
+  const std::uint64_t needed = options_.quorum - 1;
+  if (leases.size() < needed) return kNever;
+  const auto nth = leases.begin() + static_cast<std::ptrdiff_t>(needed - 1);
+  std::nth_element(leases.begin(), nth, leases.end(), std::greater<>());
+  return *nth;
+}
+
+void Election::keep_or_step_down(std::int64_t now_ms) {
+  if (leaving_) return step_down("leaving the Legion");
+  if (suspended(now_ms)) return step_down("its hooks failed");
+  if (options_.valor == 0) return step_down("it is an arbiter now");
+  if (leased_votes(now_ms) < options_.quorum) return step_down("quorum lost");
+  const Vote vote = best(now_ms);
+  if (vote.uuid == uuid_) return;
+  const MemberView* const other = find(vote.uuid);
+  if (other != nullptr && is_ready(*other)) step_down("a better member is here");
+}
+
+void Election::step_down(std::string_view why) {
+  role_ = Role::kYielding;
+  lord_since_s_ = 0;
+  contested_ = false;
+  dirty_ = true;
+  act(Action::Kind::kUnlord, why);
+}
+
+// It sees the Legion as we do, and could be Lord if it were let.
+bool Election::is_ready(const MemberView& member) const {
+  return wire_ == Wire::kSealed ? member.last.links >= options_.quorum
+                                : member.last.checksum == checksum_;
+}
+
+bool Election::may_stand(std::int64_t now_ms) const {
+  if (options_.valor == 0 || leaving_ || suspended(now_ms)) return false;
+  if (wire_ == Wire::kUwsgi) return true;
+  return links_ >= options_.quorum && !is_newborn(now_ms);
+}
+
+// Sealed wire: our former life may have promised a vote that still counts.
+bool Election::is_newborn(std::int64_t now_ms) const {
+  return wire_ == Wire::kSealed && options_.quorum > 1 &&
+         now_ms - started_ms_ < options_.tolerance_ms;
+}
+
+// The best that may be Lord, ourselves included; nobody where there is none.
+Vote Election::best(std::int64_t now_ms) const {
+  Vote found;
+  if (may_stand(now_ms)) found = {options_.valor, uuid_};
+  for (const MemberView& each : members_) {
+    if (!each.counted || each.last.valor == 0) continue;
+    if (wire_ == Wire::kSealed && each.last.links < options_.quorum) continue;
+    const Vote vote{each.last.valor, each.last.uuid};
+    if (is_better(vote, found)) found = vote;
+  }
+  return found;
+}
+
+// Somebody who says that he is Lord, and to whom we may keep.
+const MemberView* Election::standing_lord() const {
+  const MemberView* found = nullptr;
+  for (const MemberView& each : members_) {
+    if (!each.counted || each.last.lord_since_s == 0 || each.last.valor == 0 ||
+        each.last.vote.uuid != each.last.uuid) {
+      continue;
+    }
+    if (wire_ == Wire::kSealed && each.last.links < options_.quorum) continue;
+    if (each.last.uuid == promise_.uuid) return &each;
+    if (found == nullptr ||
+        is_better({each.last.valor, each.last.uuid},
+                  {found->last.valor, found->last.uuid})) {
+      found = &each;
+    }
+  }
+  return found;
+}
+
+Vote Election::choose(std::int64_t now_ms) const {
+  if (role_ != Role::kFollower) return {options_.valor, uuid_};
+  if (leaving_) return {};
+  Vote wanted = best(now_ms);
+  const MemberView* const lord = standing_lord();
+  if (lord != nullptr) wanted = {lord->last.valor, lord->last.uuid};
+  // The others have a moment to be heard first.
+  const bool settled = now_ms - started_ms_ >= 2 * options_.freq_ms;
+  if (wanted.uuid == uuid_ && !settled) return {};
+  if (wire_ == Wire::kUwsgi) return wanted;
+  if (is_newborn(now_ms) && lord == nullptr) return {};
+  if (wanted.uuid != promise_.uuid && now_ms < promise_.until_ms) return {};
+  return wanted;
+}
+
+void Election::vote_anew(std::int64_t now_ms) {
+  const Vote vote = choose(now_ms);
+  if (vote == vote_) return;
+  if (vote_.uuid == uuid_ && vote.uuid != uuid_) {
+    // Whoever voted for us up to now is free once he hears this.
+    for (MemberView& each : members_) each.lease_ms = kNever;
+  }
+  if (vote.uuid == uuid_ && vote_.uuid != uuid_) {
+    standing_since_ = sequence_ + 1;
+    if (wire_ == Wire::kSealed) {
+      for (MemberView& each : members_) each.lease_ms = kNever;
+    } else {
+      for (MemberView& each : members_) {
+        if (each.last.vote.uuid == uuid_) {
+          each.lease_ms = each.heard_ms + lease_length_ms();
+        }
+      }
+    }
+  }
+  vote_ = vote;
+  dirty_ = true;
+}
+
+// uwsgi wire: every known member reports our checksum and our vote.
+bool Election::all_agree() const {
+  return !vote_.uuid.empty() &&
+         std::all_of(members_.begin(), members_.end(), [&](const auto& each) {
+           return !each.counted || (each.last.checksum == checksum_ &&
+                                    each.last.vote == vote_);
+         });
+}
+
+std::uint64_t Election::agreeing_votes() const {
+  if (vote_.uuid.empty()) return 0;
+  return 1 + static_cast<std::uint64_t>(std::count_if(
+                 members_.begin(), members_.end(), [&](const auto& each) {
+                   return each.counted && each.last.vote == vote_;
+                 }));
+}
+
+std::uint64_t Election::votes() const { return agreeing_votes(); }
+
+bool Election::has_quorum() const {
+  if (agreeing_votes() < options_.quorum) return false;
+  return wire_ == Wire::kSealed || role_ == Role::kLord || all_agree();
+}
+
+void Election::maybe_become_lord(std::int64_t now_ms, std::int64_t wall_s) {
+  if (role_ != Role::kFollower || vote_.uuid != uuid_) return;
+  if (!may_stand(now_ms) || leased_votes(now_ms) < options_.quorum) return;
+  if (wire_ == Wire::kUwsgi && !all_agree()) return;
+  role_ = Role::kLord;
+  lord_since_s_ = std::max<std::int64_t>(wall_s, 1);
+  dirty_ = true;
+  contested_ = std::any_of(members_.begin(), members_.end(), [](const auto& m) {
+    return m.last.lord_since_s > 0;
+  });
+  if (!joined_) note_join();
+  act(Action::Kind::kLord);
+}
+
+void Election::note_join() {
+  if (joined_ || !has_quorum()) return;
+  if (wire_ == Wire::kSealed && lord() == nullptr) return;
+  joined_ = true;
+  act(Action::Kind::kJoin);
+}
+
+const Uuid* Election::lord() const {
+  if (role_ == Role::kLord) return &uuid_;
+  if (vote_.uuid.empty() || vote_.uuid == uuid_) return nullptr;
+  const MemberView* const member = find(vote_.uuid);
+  return member != nullptr && member->last.lord_since_s > 0
+             ? &member->last.uuid
+             : nullptr;
+}
+
+void Election::on_lorded(bool ok, std::int64_t now_ms, std::int64_t wall_s) {
+  if (!ok && options_.death_on_lord_error_ms > 0 && role_ == Role::kLord) {
+    suspended_until_ms_ = now_ms + options_.death_on_lord_error_ms;
+  }
+  advance(now_ms, wall_s);
+}
+
+void Election::on_unlorded(std::int64_t now_ms, std::int64_t wall_s) {
+  FEALTY_CHECK(role_ == Role::kYielding);
+  role_ = Role::kFollower;
+  dirty_ = true;
+  advance(now_ms, wall_s);
+}
+
+void Election::reconfigure(const ElectionOptions& options, std::int64_t now_ms,
+                           std::int64_t wall_s) {
+  options_ = options;
+  dirty_ = true;
+  advance(now_ms, wall_s);
+}
+
+void Election::leave(std::int64_t now_ms, std::int64_t wall_s) {
+  leaving_ = true;
+  evaluate(now_ms, wall_s);
+}
+
+Announce Election::make_announce(std::int64_t now_ms, std::int64_t wall_s) {
+  Announce out;
+  out.legion = legion_;
+  out.valor = options_.valor;
+  out.unix_s = wall_s;
+  out.lord_since_s = lord_since_s_;
+  out.name = host_;
+  out.pid = pid_;
+  out.uuid = uuid_;
+  out.checksum = checksum_;
+  out.vote = vote_;
+  out.scroll = options_.scroll;
+  out.dead = role_ == Role::kFollower && (leaving_ || suspended(now_ms));
+  out.sequence = ++sequence_;
+  out.links = is_newborn(now_ms) ? 0 : links_;
+  out.hurry = hurries(now_ms);
+  for (const MemberView& each : members_) {
+    out.heard.push_back({each.last.uuid, each.last.sequence});
+  }
+  sent_.push_back({sequence_, now_ms});
+  if (sent_.size() > kSentKept) sent_.pop_front();
+  if (const MemberView* voted = find(vote_.uuid); voted != nullptr) {
+    promise_ = {vote_.uuid, voted->heard_late_ms + options_.tolerance_ms};
+  }
+  last_sent_ms_ = now_ms;
+  dirty_ = false;
+  asked_ = false;
+  return out;
+}
+
+std::string Election::why_no_quorum(std::int64_t now_ms) const {
+  if (has_quorum()) return {};
+  const std::string needed = std::to_string(options_.quorum);
+  if (suspended(now_ms)) return "this member is dead after a failed lord hook";
+  std::uint64_t counted = 1;
+  std::uint64_t disagree = 0;
+  for (const MemberView& each : members_) {
+    if (!each.counted) continue;
+    ++counted;
+    if (each.last.checksum != checksum_) ++disagree;
+  }
+  if (counted < options_.quorum) {
+    return "only " + std::to_string(counted) + " member(s) are here, " +
+           needed + " votes are needed";
+  }
+  if (vote_.uuid.empty()) {
+    return is_newborn(now_ms)
+               ? "this member has just started and listens first"
+               : "nobody here may be Lord, or a vote is still bound";
+  }
+  if (wire_ == Wire::kUwsgi && disagree > 0) {
+    return std::to_string(disagree) +
+           " member(s) do not see the Legion as this one does";
+  }
+  return "only " + std::to_string(agreeing_votes()) + " vote(s) for " +
+         std::string(vote_.uuid.text()) + ", " + needed + " are needed";
+}
+
+std::string_view to_string(Election::Verdict verdict) {
+  switch (verdict) {
+    case Election::Verdict::kTaken: return "taken";
+    case Election::Verdict::kOwn: return "own";
+    case Election::Verdict::kSkew: return "skew";
+    case Election::Verdict::kReplayed: return "replayed";
+    case Election::Verdict::kFull: return "full";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Role role) {
+  switch (role) {
+    case Role::kFollower: return "follower";
+    case Role::kLord: return "lord";
+    case Role::kYielding: return "yielding";
+  }
+  return "unknown";
+}
+
+}  // namespace fealty::legion
