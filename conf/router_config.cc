@@ -1,20 +1,13 @@
 #include "conf/router_config.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <utility>
 
-#include "base/fd.h"
 #include "conf/document.h"
+#include "conf/file.h"
 #include "conf/section.h"
 #include "conf/static_nodes.h"
 #include "conf/values.h"
@@ -620,33 +613,6 @@ class Reader {
   Loaded loaded_;
   std::map<std::string, Position> used_;
 };
-
-std::string folder_of(const std::string& file_name) {
-  std::error_code error;
-  auto path = std::filesystem::absolute(file_name, error);
-  if (error) path = "/";
-  return path.parent_path().string();
-}
-
-// The file's bytes, or why there are none. One byte more than is allowed is
-// enough to see that it is too large.
-Result<std::string> read_file(const std::string& path) {
-  const auto failed = [&](int code) {
-    return Error{path + ": cannot be read: " + std::strerror(code)};
-  };
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd.valid()) return failed(errno);
-  std::string text;
-  std::array<char, 16 * kKibi> chunk{};
-  while (text.size() <= kFileBytesMax) {
-    const ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return failed(errno);
-    if (got == 0) break;
-    text.append(chunk.data(), static_cast<std::size_t>(got));
-  }
-  return text;
-}
 
 }  // namespace
 

@@ -75,6 +75,7 @@ class Sim {
     std::unique_ptr<Election> election;
     std::uint64_t life = 0;             // starts; events of a former one are void
     bool paused = false;
+    bool leaving = false;
     bool arbiter = false;
     std::uint64_t valor = 0;
     std::int64_t offset_ms = 0;         // of its monotonic clock
@@ -141,6 +142,7 @@ class Sim {
     if (node.election) return;
     ++node.life;
     node.paused = false;
+    node.leaving = false;
     node.queued.clear();
     node.election = std::make_unique<Election>(
         options(node), wire_, "sim", "host", i, uuid_of(random_), clock(node));
@@ -374,6 +376,7 @@ class Sim {
     Node& node = nodes_[i];
     if (!node.election || node.paused) return;
     say("leave " + std::to_string(i));
+    node.leaving = true;
     node.election->leave(clock(node), wall(node));
     act(i);
     if (node.election && node.election->finished()) {
@@ -408,7 +411,7 @@ class Sim {
     for (const std::size_t i : calm_) {
       resume(i);
       start(i);
-      if (nodes_[i].election->finished() || nodes_[i].election->suspended(clock(nodes_[i]))) {
+      if (nodes_[i].leaving || nodes_[i].election->suspended(clock(nodes_[i]))) {
         drop(i);
         start(i);
       }
@@ -424,18 +427,30 @@ class Sim {
     }
     say("calm of" + who);
     ++result_.calms;
+    is_second_look_ = false;
+    lord_seen_ms_ = INT64_MIN / 2;
     calm_until_ms_ = now_ms_ + 2 * kTolerance_ms + 3 * kFreq_ms;
     at(calm_until_ms_ - 1, [this] { judge_calm(); });
   }
 
-  void judge_calm() {
-    for (const std::size_t i : calm_) {
+  // The Lord of the calm ones; on the sealed wire it may be somebody outside, by
+  // their votes.
+  bool has_lord() const {
+    return std::any_of(calm_.begin(), calm_.end(), [&](std::size_t i) {
       const auto& election = nodes_[i].election;
-      if (election && election->role() == Role::kLord) return;
-    }
-    // On the sealed wire somebody outside may be Lord of the quorum's votes.
-    for (const std::size_t i : calm_) {
-      if (wire_ == Wire::kSealed && nodes_[i].election->lord() != nullptr) return;
+      return election && (election->role() == Role::kLord ||
+                          (wire_ == Wire::kSealed && election->lord() != nullptr));
+    });
+  }
+
+  void judge_calm() {
+    if (has_lord()) return;
+    // One is just taking over from another: that may last for a moment.
+    if (!is_second_look_ && now_ms_ - lord_seen_ms_ < kTolerance_ms / 2) {
+      is_second_look_ = true;
+      calm_until_ms_ = now_ms_ + kTolerance_ms / 2;
+      at(calm_until_ms_ - 1, [this] { judge_calm(); });
+      return;
     }
     fail("a quorum was connected for two tolerances, and nobody is Lord: " +
          nodes_[*calm_.begin()].election->why_no_quorum(clock(nodes_[*calm_.begin()])));
@@ -443,6 +458,7 @@ class Sim {
 
   // Between two events nothing changes but that time ends leases.
   void watch_until(std::int64_t until_ms) {
+    if (now_ms_ < calm_until_ms_ && has_lord()) lord_seen_ms_ = now_ms_;
     int holders = 0;
     std::int64_t first_end = INT64_MAX;
     std::string who;
@@ -493,6 +509,8 @@ class Sim {
   std::vector<std::vector<bool>> cut_;            // [from][to]
   std::set<std::size_t> calm_;
   std::int64_t calm_until_ms_ = 0;
+  std::int64_t lord_seen_ms_ = 0;
+  bool is_second_look_ = false;
   std::int64_t now_ms_ = 0;
   std::uint64_t order_ = 0;
   std::priority_queue<Event> queue_;

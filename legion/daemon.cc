@@ -1,0 +1,274 @@
+#include "legion/daemon.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "legion/privileges.h"
+#include "legion/stats.h"
+
+namespace fealty::legion {
+namespace {
+
+constexpr std::size_t kSecretBytesMax = 4096;
+constexpr std::int64_t kStatusEvery_ms = 1'000;
+
+std::string host_name() {
+  std::array<char, kHostNameMax + 1> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+Result<std::string> read_secret(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  struct stat file {};
+  if (!fd.valid() || ::fstat(fd.get(), &file) != 0) {
+    return Error{"secret_file " + path + ": " + std::strerror(errno)};
+  }
+  if (S_ISREG(file.st_mode) && (file.st_mode & (S_IWOTH | S_IROTH)) != 0) {
+    return Error{"secret_file " + path +
+                 ": every user of this host may read or change it; chmod o-rw"};
+  }
+  std::array<char, kSecretBytesMax + 1> bytes;
+  const ssize_t got = ::read(fd.get(), bytes.data(), bytes.size());
+  if (got < 0) return Error{"secret_file " + path + ": " + std::strerror(errno)};
+  std::string secret(bytes.data(), static_cast<std::size_t>(got));
+  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) {
+    secret.pop_back();
+  }
+  if (secret.empty()) return Error{"secret_file " + path + ": it is empty"};
+  if (secret.size() > kSecretBytesMax) {
+    return Error{"secret_file " + path + ": it is longer than 4096 bytes"};
+  }
+  return secret;
+}
+
+// Whether a running member can take the new options without being made anew.
+bool is_same_member(const LegionOptions& one, const LegionOptions& other) {
+  return one.name == other.name &&
+         one.address.to_string() == other.address.to_string() &&
+         one.interface == other.interface && one.wire == other.wire &&
+         one.accept_weaker == other.accept_weaker &&
+         one.cipher == other.cipher && one.secret == other.secret &&
+         one.iv == other.iv &&
+         one.election.tolerance_ms == other.election.tolerance_ms;
+}
+
+}  // namespace
+
+Status load_secret(LegionOptions& options,
+                   const std::vector<LegionOptions>& known) {
+  if (options.secret_file.empty()) return Ok{};
+  auto secret = read_secret(options.secret_file);
+  if (secret) {
+    options.secret = *std::move(secret);
+    return Ok{};
+  }
+  const auto before =
+      std::find_if(known.begin(), known.end(), [&](const auto& each) {
+        return each.secret_file == options.secret_file;
+      });
+  if (before == known.end() || ::access(options.secret_file.c_str(), R_OK) == 0) {
+    return Error{"legion " + options.name + ": " + secret.error().message};
+  }
+  log::warning("{}: not readable as this user; the secret stays as it was",
+               options.secret_file);
+  options.secret = before->secret;
+  return Ok{};
+}
+
+Daemon::Daemon(Options options, Reload reload)
+    : options_(std::move(options)), reload_(std::move(reload)),
+      host_(host_name()),
+      admin_(loop_, [this](std::string_view path) { return on_admin(path); }) {
+  watchdog_.bind<&Daemon::on_watchdog>(loop_, this);
+  reap_.bind<&Daemon::on_reap>(loop_, this);
+}
+
+Daemon::~Daemon() = default;
+
+std::unique_ptr<Member> Daemon::make(const LegionOptions& options) {
+  return std::make_unique<Member>(loop_, clock_, options,
+                                  options_.alarm_command, host_);
+}
+
+Status Daemon::bind() {
+  for (LegionOptions& options : options_.legions) {
+    if (Status loaded = load_secret(options, {}); !loaded) return loaded;
+    auto member = make(options);
+    if (Status bound = member->bind(); !bound) {
+      return Error{"legion " + options.name + ": " + bound.error().message};
+    }
+    members_.push_back(std::move(member));
+  }
+  return admin_.bind(options_.admin);
+}
+
+Status Daemon::drop_privileges() {
+  return legion::drop_privileges(options_.user);
+}
+
+int Daemon::run() {
+  ::signal(SIGPIPE, SIG_IGN);
+  const auto watch = [this]<auto Method>(int signal) {
+    signals_.push_back(std::make_unique<SignalWatcher>());
+    signals_.back()->start<Method>(loop_, this, signal);
+  };
+  watch.operator()<&Daemon::on_end_signal>(SIGTERM);
+  watch.operator()<&Daemon::on_end_signal>(SIGINT);
+  watch.operator()<&Daemon::on_reload_signal>(SIGHUP);
+  watch.operator()<&Daemon::on_other_signal>(SIGUSR1);
+  for (const auto& member : members_) member->start();
+  admin_.start();
+  std::uint64_t watchdog_us = 0;
+  const bool watched = ::sd_watchdog_enabled(0, &watchdog_us) > 0;
+  const std::int64_t every_ms =
+      watched ? std::clamp<std::int64_t>(
+                    static_cast<std::int64_t>(watchdog_us / 2000), 1,
+                    kStatusEvery_ms)
+              : kStatusEvery_ms;
+  watchdog_.start(every_ms, every_ms);
+  log::info("fealty-legion {} ready: {} Legion(s), pid {}", kVersion,
+            members_.size(), ::getpid());
+  ::sd_notify(0, "READY=1");
+  loop_.run();
+  log::info("ended");
+  return 0;
+}
+
+void Daemon::on_watchdog() {
+  ::sd_notify(0, "WATCHDOG=1");
+  say_status();
+}
+
+void Daemon::say_status() {
+  std::string status;
+  for (const auto& member : members_) {
+    const Election& election = member->election();
+    status += (status.empty() ? "" : ", ") + member->options().name + ": " +
+              (election.role() == Role::kLord ? "Lord"
+               : election.has_quorum()        ? "follows"
+                                              : "no quorum");
+  }
+  if (status == status_) return;
+  status_ = status;
+  ::sd_notify(0, ("STATUS=" + status).c_str());
+}
+
+void Daemon::on_end_signal(int signal) {
+  if (ending_) {
+    log::info("signal {} again: ending at once", signal);
+    return loop_.stop();
+  }
+  log::info("signal {}: leaving", signal);
+  ending_ = true;
+  ::sd_notify(0, "STOPPING=1");
+  while (!members_.empty()) retire(members_.size() - 1);
+  if (leaving_.empty()) loop_.stop();
+}
+
+void Daemon::on_reload_signal(int) {
+  if (ending_) return;
+  ::sd_notify(0, "RELOADING=1");
+  if (auto options = reload_()) apply(*std::move(options));
+  ::sd_notify(0, "READY=1");
+}
+
+// All that may fail comes first: either everything is taken or nothing.
+void Daemon::apply(Options options) {
+  const auto refuse = [](const Error& error) {
+    log::error("the new configuration is refused, the old one stays: {}",
+               error.message);
+  };
+  if (options.user != options_.user) {
+    log::warning("`user` needs a restart: it stays {}", options_.user);
+  }
+  for (LegionOptions& each : options.legions) {
+    if (const Status loaded = load_secret(each, options_.legions); !loaded) {
+      return refuse(loaded.error());
+    }
+  }
+  const auto find = [this](const LegionOptions& wanted) {
+    return std::find_if(members_.begin(), members_.end(), [&](const auto& own) {
+      return is_same_member(own->options(), wanted);
+    });
+  };
+  // A changed Legion on the same socket can only be bound once the old one has
+  // gone: that, too, would have to be undone, so it is refused.
+  std::vector<std::unique_ptr<Member>> fresh;
+  const std::string alarm_before =
+      std::exchange(options_.alarm_command, options.alarm_command);
+  for (const LegionOptions& each : options.legions) {
+    if (find(each) != members_.end()) continue;
+    auto member = make(each);
+    if (const Status bound = member->bind(); !bound) {
+      options_.alarm_command = alarm_before;
+      return refuse(Error{"legion " + each.name + ": " + bound.error().message +
+                          " (what a running Legion listens on, its wire and its "
+                          "secret change by a restart)"});
+    }
+    fresh.push_back(std::move(member));
+  }
+  for (std::size_t i = members_.size(); i-- > 0;) {
+    const LegionOptions& own = members_[i]->options();
+    const auto wanted = std::find_if(
+        options.legions.begin(), options.legions.end(),
+        [&](const LegionOptions& each) { return is_same_member(own, each); });
+    if (wanted == options.legions.end()) {
+      retire(i);
+    } else {
+      members_[i]->reconfigure(*wanted, options.alarm_command);
+    }
+  }
+  for (auto& member : fresh) {
+    member->start();
+    members_.push_back(std::move(member));
+  }
+  options_.legions = options.legions;
+  log::info("reloaded: {} Legion(s)", members_.size());
+}
+
+void Daemon::retire(std::size_t index) {
+  leaving_.push_back(std::move(members_[index]));
+  members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(index));
+  Member* const member = leaving_.back().get();
+  member->leave([this, member] { on_left(member); });
+}
+
+// Called by the member itself, which must not be destroyed below its own feet.
+void Daemon::on_left(const Member* member) {
+  left_.push_back(member);
+  reap_.start(0);
+}
+
+void Daemon::on_reap() {
+  for (const Member* const gone : std::exchange(left_, {})) {
+    std::erase_if(leaving_, [&](const auto& own) { return own.get() == gone; });
+  }
+  if (ending_ && leaving_.empty()) loop_.stop();
+}
+
+Admin::Answer Daemon::on_admin(std::string_view path) {
+  const StatsSource source{members_, clock_};
+  if (path == "/") return {200, "application/json", stats_json(source)};
+  if (path == "/metrics") {
+    return {200, "text/plain; version=0.0.4", metrics_text(source)};
+  }
+  if (path == "/healthz") {
+    return ending_ ? Admin::Answer{503, "text/plain", "leaving\n"}
+                   : Admin::Answer{200, "text/plain", "ok\n"};
+  }
+  return {404, "text/plain", "there are / /metrics /healthz\n"};
+}
+
+}  // namespace fealty::legion

@@ -1,0 +1,121 @@
+// fealty-legion: the command line, and where the room and its configuration are put
+// together. Exit codes: 0, 1 at run time, 2 usage, 78 configuration.
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "conf/legion_config.h"
+#include "legion/daemon.h"
+
+namespace {
+
+using namespace fealty;
+
+constexpr int kExitRun = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitConfig = 78;
+
+struct CommandLine {
+  std::string config = "/etc/fealty/legion.yaml";
+  bool check = false;
+  bool dump = false;
+  std::string log_format = "text";
+  std::string log_level = "info";
+};
+
+void define(CLI::App& app, CommandLine& line) {
+  app.add_option("-c,--config", line.config, "The configuration (YAML)")
+      ->capture_default_str();
+  app.add_flag("--check-config", line.check,
+               "Check the configuration and end: 0 fine, 78 broken");
+  app.add_flag("--dump-config", line.dump,
+               "Print each value and where it came from, and end");
+  app.add_option("--log-format", line.log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  app.add_option("--log-level", line.log_level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app.set_version_flag("--version",
+                       "fealty-legion " + std::string(kVersion));
+  app.footer(
+      "SIGTERM and SIGINT leave the Legions and end, a second one ends at once;\n"
+      "SIGHUP takes a new configuration, unless it is broken.\n"
+      "conf/legion-two.yaml and conf/legion-three.yaml are commented samples.");
+}
+
+log::Level level_of(const std::string& name) {
+  if (name == "debug") return log::Level::kDebug;
+  if (name == "warning") return log::Level::kWarning;
+  if (name == "error") return log::Level::kError;
+  return log::Level::kInfo;
+}
+
+// A number may stand for a user of another system, where the member is to run.
+bool knows_user(const std::string& user) {
+  return user.find_first_not_of("0123456789") == user.npos ||
+         ::getpwnam(user.c_str()) != nullptr;
+}
+
+// Prints all that is wrong.
+std::optional<conf::LoadedLegion> load(const CommandLine& line) {
+  // Who is not root becomes nobody else, and needs no such user.
+  const bool asks_for_user = line.check || ::geteuid() == 0;
+  auto loaded = conf::load_legion_config(line.config,
+                                         asks_for_user ? knows_user : nullptr);
+  if (loaded) return *std::move(loaded);
+  for (const auto& problem : loaded.error()) {
+    std::fprintf(stderr, "%s\n", problem.c_str());
+  }
+  return std::nullopt;
+}
+
+int run(const CommandLine& line, const legion::Options& options) {
+  legion::Daemon daemon(options, [&line]() -> std::optional<legion::Options> {
+    auto loaded = load(line);
+    if (loaded) return std::move(loaded->options);
+    log::error("the new configuration is broken, the old one stays");
+    return std::nullopt;
+  });
+  Status ready = daemon.bind();
+  if (ready) ready = daemon.drop_privileges();
+  if (!ready) {
+    log::error("{}", ready.error().message);
+    return kExitRun;
+  }
+  return daemon.run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CommandLine line;
+  CLI::App app("A member of Legions: one address, always someone to hold it.",
+               "fealty-legion");
+  define(app, line);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  log::init(line.log_format == "json" ? log::Format::kJson
+                                      : log::Format::kText,
+            level_of(line.log_level));
+
+  const auto loaded = load(line);
+  if (!loaded) return kExitConfig;
+  if (line.dump) {
+    std::fputs(loaded->dump.c_str(), stdout);
+    return 0;
+  }
+  if (line.check) return 0;
+  return run(line, loaded->options);
+}

@@ -1,0 +1,113 @@
+#include "legion/netlink.h"
+
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/fd.h"
+
+namespace fealty::legion {
+namespace {
+
+constexpr std::size_t kRequestBytes = 256;
+
+Error failed(std::string_view what, const FloatingAddress& address, int code) {
+  std::string text = "cannot " + std::string(what) + " " + address.to_string() +
+                     ": " + std::strerror(code);
+  if (code == EPERM) text += " (CAP_NET_ADMIN and CAP_NET_RAW are needed)";
+  return Error{std::move(text)};
+}
+
+// One rtnetlink request with its attributes.
+class Request {
+ public:
+  Request(std::uint16_t type, std::uint16_t flags) {
+    header()->nlmsg_len = NLMSG_LENGTH(sizeof(ifaddrmsg));
+    header()->nlmsg_type = type;
+    header()->nlmsg_flags = static_cast<std::uint16_t>(
+        NLM_F_REQUEST | NLM_F_ACK | flags);
+    header()->nlmsg_seq = 1;
+  }
+  nlmsghdr* header() { return reinterpret_cast<nlmsghdr*>(bytes_.data()); }
+  ifaddrmsg* body() { return static_cast<ifaddrmsg*>(NLMSG_DATA(header())); }
+  void add(std::uint16_t type, const void* value, std::size_t size) {
+    auto* const at = reinterpret_cast<rtattr*>(
+        bytes_.data() + NLMSG_ALIGN(header()->nlmsg_len));
+    at->rta_type = type;
+    at->rta_len = static_cast<std::uint16_t>(RTA_LENGTH(size));
+    std::memcpy(RTA_DATA(at), value, size);
+    header()->nlmsg_len = static_cast<std::uint32_t>(
+        NLMSG_ALIGN(header()->nlmsg_len) + RTA_ALIGN(at->rta_len));
+  }
+  // 0, or the kernel's errno.
+  [[nodiscard]] int perform() {
+    const UniqueFd fd(
+        ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    if (!fd.valid()) return errno;
+    const timeval wait{kWait_ms / 1000, (kWait_ms % 1000) * 1000};
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    sockaddr_nl kernel{};
+    kernel.nl_family = AF_NETLINK;
+    if (::sendto(fd.get(), bytes_.data(), header()->nlmsg_len, 0,
+                 reinterpret_cast<sockaddr*>(&kernel), sizeof kernel) < 0) {
+      return errno;
+    }
+    alignas(nlmsghdr) std::array<char, 4096> answer;
+    const ssize_t got = ::recv(fd.get(), answer.data(), answer.size(), 0);
+    if (got < 0) return errno;
+    const auto* const head = reinterpret_cast<nlmsghdr*>(answer.data());
+    if (got < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr))) ||
+        head->nlmsg_type != NLMSG_ERROR) {
+      return EPROTO;
+    }
+    return -static_cast<const nlmsgerr*>(NLMSG_DATA(head))->error;
+  }
+
+ private:
+  alignas(nlmsghdr) std::array<char, kRequestBytes> bytes_{};
+};
+
+// Fills what adding and deleting share; false where there is no such interface.
+bool fill(Request& request, const FloatingAddress& address) {
+  const unsigned index = ::if_nametoindex(address.interface.c_str());
+  if (index == 0) return false;
+  ifaddrmsg& body = *request.body();
+  body.ifa_family = static_cast<std::uint8_t>(address.family);
+  body.ifa_prefixlen = static_cast<std::uint8_t>(address.prefix_bits);
+  body.ifa_index = index;
+  request.add(IFA_LOCAL, address.bytes.data(), address.size());
+  request.add(IFA_ADDRESS, address.bytes.data(), address.size());
+  return true;
+}
+
+}  // namespace
+
+Status add_address(const FloatingAddress& address, std::uint32_t valid_s) {
+  Request request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
+  if (!fill(request, address)) return failed("add", address, ENODEV);
+  ifa_cacheinfo lifetime{};
+  lifetime.ifa_prefered = valid_s;
+  lifetime.ifa_valid = valid_s;
+  request.add(IFA_CACHEINFO, &lifetime, sizeof lifetime);
+  if (address.family == AF_INET6) {
+    const std::uint32_t flags = IFA_F_NODAD;
+    request.add(IFA_FLAGS, &flags, sizeof flags);
+  }
+  const int code = request.perform();
+  return code == 0 ? Status(Ok{}) : failed("add", address, code);
+}
+
+Status delete_address(const FloatingAddress& address) {
+  Request request(RTM_DELADDR, 0);
+  if (!fill(request, address)) return failed("remove", address, ENODEV);
+  const int code = request.perform();
+  if (code == 0 || code == EADDRNOTAVAIL || code == ENOENT) return Ok{};
+  return failed("remove", address, code);
+}
+
+}  // namespace fealty::legion

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "legion/election.h"
+#include "legion/floating_address.h"
+
+namespace fealty::legion {
+
+// What happens at an event: one action of a hook.
+struct HookAction {
+  enum class Kind : std::uint8_t { kExec, kIpAdd, kIpDel, kLog, kAlarm };
+  Kind kind = Kind::kLog;
+  std::string text;               // the command, or what to say
+  FloatingAddress address;        // kIpAdd, kIpDel
+};
+
+enum class Event : std::uint8_t {
+  kSetup,        // the member starts
+  kJoin,         // the first quorum
+  kLord,
+  kUnlord,
+  kNodeJoined,
+  kNodeLeft,
+  kDeath,        // the member has left
+};
+inline constexpr std::size_t kEvents = 7;
+
+struct LegionOptions {
+  std::string name;
+  Address address;                // what it listens on and sends from; a group: multicast
+  std::string interface;          // of a multicast group; "": the system's choice
+  Wire wire = Wire::kUwsgi;
+  bool accept_weaker = false;     // wire sealed: uwsgi packets too, sent as well
+  std::string cipher;
+  std::string secret;
+  std::string secret_file;        // instead of `secret`
+  std::string iv;
+  std::vector<Address> nodes;
+  ElectionOptions election;
+  std::array<std::vector<HookAction>, kEvents> hooks;
+  std::int64_t hook_timeout_ms = 10'000;   // of each action
+};
+
+struct Options {
+  std::string user = "fealty";
+  std::vector<LegionOptions> legions;
+  std::vector<Address> admin;
+  std::string alarm_command;      // of the action `alarm`; "": only the log
+};
+
+inline constexpr std::size_t kLegionsMax = 16;
+
+// Whether the address is a group that is joined.
+[[nodiscard]] bool is_multicast(const Address& address);
+
+}  // namespace fealty::legion
