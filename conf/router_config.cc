@@ -79,7 +79,7 @@ class Reader {
     read_variables(file);
     read_tls(file);
     read_admin(file);
-    file.unserved("access_log");
+    read_access_log(file);
     file.finish();
     const auto& listeners = router.listeners;
     loaded_.config.subscription.serves_sni = std::any_of(
@@ -116,7 +116,7 @@ class Reader {
     const Value* address = read_listener_address(item, listener);
     // In the order of router::ListenerProtocol.
     read_word(item, "protocol", listener.protocol,
-              WordFormat{{"http", "https", "uwsgi"}, 2});
+              WordFormat{{"http", "https", "uwsgi"}});
     read_mode(item, listener.address, listener.mode);
     if (listener.protocol == router::ListenerProtocol::kHttps) {
       read_identity(item, listener.identity);
@@ -127,19 +127,48 @@ class Reader {
         item.problem(value->at, key, "only protocol https has it");
       }
     }
-    item.unserved("proxy_protocol");
-    item.unserved("trusted");
+    read_trust(item, listener);
     const Value* redirects = item.scalar(
         "redirect_to_https", listener.redirect_to_https, BooleanFormat{});
     if (listener.redirect_to_https &&
-        listener.protocol == router::ListenerProtocol::kHttps) {
+        listener.protocol != router::ListenerProtocol::kHttp) {
       item.problem(redirects->at, "redirect_to_https",
-                   "this listener speaks HTTPS itself");
+                   "only protocol http has it");
     }
     if (address != nullptr && listener.inherited_fd < 0) {
       note_use(item, "address", "tcp", listener.address, address->at);
     }
     return listener;
+  }
+
+  void read_trust(Section& item, router::ListenerOptions& listener) {
+    const Value* const proxied = item.scalar(
+        "proxy_protocol", listener.proxy_protocol, BooleanFormat{});
+    item.scalars("trusted", "[]", [&](const Value& value) {
+      auto network = Network::parse(value.text);
+      if (!network) {
+        item.problem(value.at, "trusted",
+                     cited(value.text) + " is no network (10.0.0.0/8, fc00::/7)");
+        return std::string();
+      }
+      listener.trusted.push_back(*std::move(network));
+      return yaml_quoted(value.text);
+    });
+    const Value* const trusted = item.find("trusted");
+    const bool is_uwsgi = listener.protocol == router::ListenerProtocol::kUwsgi;
+    if (listener.proxy_protocol && is_uwsgi) {
+      item.problem(proxied->at, "proxy_protocol",
+                   "a uwsgi listener's variables say who the client is");
+    } else if (listener.proxy_protocol && listener.trusted.empty() &&
+               !listener.address.is_unix()) {
+      item.problem(proxied->at, "proxy_protocol",
+                   "it needs trusted: the networks whose word counts");
+    } else if (!listener.trusted.empty() && !listener.proxy_protocol &&
+               !is_uwsgi) {
+      item.problem(trusted->at, "trusted",
+                   "only listeners with proxy_protocol, or of protocol uwsgi, "
+                   "have it");
+    }
   }
 
   void read_identity(Section& item, sni::DefaultIdentity& identity) {
@@ -591,6 +620,23 @@ class Reader {
                 IntegerFormat{0, kAlarmDaysMost});
     read_path_or_null(part, "expiry_alarm", router.expiry_alarm_command);
     part.finish();
+  }
+
+  void read_access_log(Section& file) {
+    constexpr std::string_view kKey = "access_log";
+    if (file.find(kKey) == nullptr) return file.dump(kKey, "null");
+    router::AccessLogOptions log;
+    Section part = file.section(kKey);
+    const Value* const path = part.find("path");
+    if (path == nullptr || path->text == log.path) {
+      part.dump("path", yaml_quoted(log.path));   // "-" is stdout
+    } else {
+      part.scalar("path", log.path, PathFormat{folder_});
+    }
+    // In the order of router::AccessFormat.
+    read_word(part, "format", log.format, WordFormat{{"json", "combined"}});
+    part.finish();
+    loaded_.config.router.access_log = std::move(log);
   }
 
   void read_admin(Section& file) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,7 +18,18 @@ struct Listener {
   std::string server_port{};       // "" of a Unix socket: the request says
   std::shared_ptr<const sni::Context> tls{};   // null: plain HTTP
   bool redirect_to_https = false;
+  bool proxy_protocol = false;
+  bool speaks_uwsgi = false;       // requests come as uwsgi packets
+  std::vector<Network> trusted{};
 
+  // Of a Unix socket, its file's mode says who connects.
+  [[nodiscard]] bool trusts(const Address& peer) const {
+    return !peer.is_ip() ||
+           std::any_of(trusted.begin(), trusted.end(),
+                       [&](const Network& network) {
+                         return network.contains(peer);
+                       });
+  }
   [[nodiscard]] bool is_tls() const { return tls != nullptr; }
   [[nodiscard]] std::uint16_t default_port() const {
     return is_tls() ? kHttpsPort : kHttpPort;

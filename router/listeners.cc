@@ -39,6 +39,9 @@ Result<Listeners::Set> Listeners::prepare(
     };
     Listener its;
     its.redirect_to_https = options.redirect_to_https;
+    its.proxy_protocol = options.proxy_protocol;
+    its.speaks_uwsgi = options.protocol == ListenerProtocol::kUwsgi;
+    its.trusted = options.trusted;
     if (options.protocol == ListenerProtocol::kHttps) {
       const bool same_files =
           known != nullptr && known->listener->is_tls() &&

@@ -32,6 +32,7 @@ class Listeners {
                                     const Identities::Loaded& loaded) const;
   void adopt(Set set);
 
+  [[nodiscard]] unsigned workers() const { return workers_; }
   [[nodiscard]] const Set& all() const { return set_; }
   [[nodiscard]] std::vector<WorkerListener> of_worker(unsigned worker) const;
   // The first TCP port that speaks HTTPS: where plain HTTP is redirected to.

@@ -14,7 +14,7 @@
 
 namespace fealty::router {
 
-enum class ListenerProtocol : std::uint8_t { kHttp, kHttps };
+enum class ListenerProtocol : std::uint8_t { kHttp, kHttps, kUwsgi };
 
 // A socket that requests are taken from.
 struct ListenerOptions {
@@ -25,6 +25,9 @@ struct ListenerOptions {
   ListenerProtocol protocol = ListenerProtocol::kHttp;
   sni::DefaultIdentity identity;   // kHttps: for unknown names and for none
   bool redirect_to_https = false;  // kHttp: every request, to the same URL
+  bool proxy_protocol = false;     // every connection begins with a PROXY header
+  // Who may say so; of kUwsgi, whose variables about TLS are believed.
+  std::vector<Network> trusted;
 };
 
 // What plain HTTP gets of a domain that demands client certificates.
@@ -83,6 +86,14 @@ struct HealthCheck {
   return path.starts_with('/');
 }
 
+enum class AccessFormat : std::uint8_t { kJson, kCombined };
+
+// A line for each request that is over (access_log.h).
+struct AccessLogOptions {
+  std::string path = "-";                // "-": stdout
+  AccessFormat format = AccessFormat::kJson;
+};
+
 struct Options {
   unsigned workers = 0;                  // 0: one a core
   std::string user = "www-data";         // only when started as root
@@ -111,6 +122,7 @@ struct Options {
   // each start.
   std::string sticky_secret_file;
   std::optional<HealthCheck> health_check;   // none: nobody is asked
+  std::optional<AccessLogOptions> access_log;
 };
 
 }  // namespace fealty::router

@@ -98,6 +98,7 @@ int Router::run() {
       },
       [this](const auto& entry) { on_expiry(entry); });
   subscriptions_.start([this](auto snapshot) { publish(std::move(snapshot)); });
+  if (access_log_) access_log_->start();
   start_workers();
   yield_to_workers();  // after they have begun: they would inherit it
   if (health_) health_->start();
@@ -121,7 +122,7 @@ void Router::watch_signals() {
   watch.operator()<&Router::on_end_signal>(SIGTERM);
   watch.operator()<&Router::on_end_signal>(SIGINT);
   watch.operator()<&Router::on_reload_signal>(SIGHUP);
-  watch.operator()<&Router::on_other_signal>(SIGUSR1);
+  watch.operator()<&Router::on_reopen_signal>(SIGUSR1);
   watch.operator()<&Router::on_other_signal>(SIGUSR2);
 }
 
@@ -197,8 +198,9 @@ void Router::on_drain_deadline() {
 
 void Router::on_reload_signal(int) { reload(); }
 
+void Router::on_reopen_signal(int) { reopen_access_log(); }
+
 void Router::on_other_signal(int signal) {
-  if (signal == SIGUSR1) return;  // stderr has nothing to reopen
   log::warning(
       "signal {}: this version takes a new binary only by a restart", signal);
 }

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/result.h"
+#include "router/access_log.h"
 #include "router/admin.h"
 #include "router/health.h"
 #include "router/identities.h"
@@ -38,7 +39,7 @@ struct Configuration {
 // it the one in use and cannot fail. What is the same in both stays untouched:
 // sockets with what waits in them, connections, announced nodes, ticket keys.
 //
-// SIGTERM and SIGINT drain: no new connections, /healthz says 503, what runs
+// SIGUSR1 reopens the access log. SIGTERM and SIGINT drain: no new connections, /healthz says 503, what runs
 // may finish within timeouts.drain; a second one ends at once.
 class Router {
  public:
@@ -67,11 +68,14 @@ class Router {
     Identities::Loaded tls;
     subscription::Server::Plan subscription;
     StickyCookie sticky;
+    UniqueFd access_log;           // where it goes; none: it is off
   };
   [[nodiscard]] Result<Plan> prepare(Configuration configuration);
   [[nodiscard]] Result<StickyCookie> sticky_for(const Options& options) const;
   void adopt(Plan plan);
   void adopt_health_check(const std::optional<HealthCheck>& check);
+  void adopt_access_log(UniqueFd file);
+  void reopen_access_log();
   [[nodiscard]] WorkerSetup setup_of(unsigned worker) const;
   void take_certificates();
   void reload();
@@ -93,6 +97,7 @@ class Router {
   void on_sleepers();
   void on_end_signal(int signal);
   void on_reload_signal(int signal);
+  void on_reopen_signal(int signal);
   void on_other_signal(int signal);
   void begin_drain();
   void on_drain_deadline();
@@ -110,6 +115,7 @@ class Router {
   std::shared_ptr<const subscription::Snapshot> published_;
   std::optional<HealthChecker> health_;
   Admin admin_;
+  std::optional<AccessLog> access_log_;
   SettingsPtr settings_;           // the workers'
   std::uint64_t setup_version_ = 0;
   AsyncWatcher progress_;

@@ -41,7 +41,8 @@ Admin::Answer Router::on_admin(const Admin::Request& request) {
 Admin::Answer Router::show(const Admin::Request& request) const {
   const StatsSource source{options_, subscriptions_, *published_, workers_,
                            shared_,  spawner_, health_ ? &*health_ : nullptr,
-                           identities_, clock_};
+                           identities_, clock_,
+                           access_log_ ? &*access_log_ : nullptr};
   if (request.path == "/") {
     return {200, "application/json", stats_json(source)};
   }

@@ -49,6 +49,12 @@ Result<Router::Plan> Router::prepare(Configuration configuration) {
   if (!tls) return tls.error();
   auto listeners = listeners_.prepare(options.listeners, identities_, *tls);
   if (!listeners) return listeners.error();
+  UniqueFd access_log;
+  if (options.access_log) {
+    auto file = AccessLog::open(options.access_log->path);
+    if (!file) return file.error();
+    access_log = *std::move(file);
+  }
   auto admin = admin_.prepare(options.admin);
   if (!admin) return admin.error();
   std::vector<Address> own_sockets = Admin::bound(*admin);
@@ -60,7 +66,8 @@ Result<Router::Plan> Router::prepare(Configuration configuration) {
   if (!subscription) return subscription.error();
   return Plan{std::move(configuration), *std::move(listeners),
               *std::move(admin),        *std::move(tls),
-              *std::move(subscription), *std::move(sticky)};
+              *std::move(subscription), *std::move(sticky),
+              std::move(access_log)};
 }
 
 // A secret of this run's own stays for as long as it does.
@@ -93,8 +100,10 @@ void Router::adopt(Plan plan) {
   take_certificates();
   subscriptions_.adopt(std::move(plan.subscription));
   adopt_health_check(options_.health_check);
+  adopt_access_log(std::move(plan.access_log));
   settings_ = std::make_shared<const Settings>(
-      Settings{options_, listeners_.https_port(), std::move(plan.sticky)});
+      Settings{options_, listeners_.https_port(), std::move(plan.sticky),
+               options_.access_log ? &*access_log_ : nullptr});
   ++setup_version_;
   for (unsigned i = 0; i < workers_.size(); ++i) {
     workers_[i]->set_up(setup_of(i));
@@ -102,7 +111,7 @@ void Router::adopt(Plan plan) {
 }
 
 WorkerSetup Router::setup_of(unsigned worker) const {
-  return {settings_, listeners_.of_worker(worker), setup_version_};
+  return {settings_, listeners_.of_worker(worker), setup_version_, worker};
 }
 
 // Where nobody speaks TLS, announcements may say of certificates what they like.
@@ -137,6 +146,21 @@ void Router::adopt_health_check(const std::optional<HealthCheck>& check) {
   health_.emplace(loop_, clock_, subscriptions_.table(), *check,
                   options_.node_path_prefixes);
   if (running_) health_->start();
+}
+
+// Once made it stays: a worker may still have a line for it.
+void Router::adopt_access_log(UniqueFd file) {
+  if (!file.valid()) return;
+  if (!access_log_) access_log_.emplace(listeners_.workers());
+  access_log_->write_to(std::move(file));
+  if (running_) access_log_->start();
+}
+
+void Router::reopen_access_log() {
+  if (!options_.access_log) return;
+  auto file = AccessLog::open(options_.access_log->path);
+  if (file) return access_log_->write_to(*std::move(file));
+  log::error("{}: lines go where they went before", file.error().message);
 }
 
 // ------------------------------------------------------------------- SIGHUP

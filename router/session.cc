@@ -7,19 +7,12 @@
 
 #include "router/error_page.h"
 #include "router/route.h"
-#include "subscription/hash.h"
+#include "wire/uwsgi_packet.h"
 
 namespace fealty::router {
 namespace {
 
 constexpr std::string_view kEmptyLine = "\r\n";
-
-template <std::size_t N>
-std::uint8_t copy_text(char (&to)[N], std::string_view from) {
-  const std::size_t bytes = std::min(N, from.size());
-  std::memcpy(to, from.data(), bytes);
-  return static_cast<std::uint8_t>(bytes);
-}
 
 }  // namespace
 
@@ -42,18 +35,27 @@ void Session::open(UniqueFd fd, const Address& peer,
   FEALTY_CHECK(state_ == State::kClosed);
   client_ = Stream(std::move(fd));
   listener_ = std::move(listener);
-  plain_on_tls_ = few_first_bytes_ = false;
-  remote_addr_bytes_ = copy_text(remote_addr_, peer.host());
-  remote_port_bytes_ =
-      peer.is_ip() ? copy_text(remote_port_, std::to_string(peer.port()))
-                   : std::uint8_t{0};
-  choice_.client_hash =
-      subscription::stable_hash({remote_addr_, remote_addr_bytes_});
+  plain_on_tls_ = few_first_bytes_ = vouched_ = false;
+  set_client(peer);
   client_ended_ = false;
   scanner_.reset();
   Counters::add(context_.counters.accepted);
   Counters::add(context_.counters.active);
   client_io_.start(client_.fd(), EV_READ);
+  if (!listener_->proxy_protocol && !listener_->speaks_uwsgi) {
+    begin_requests();
+    return;
+  }
+  peer_trusted_ = listener_->trusts(peer);
+  if (listener_->speaks_uwsgi) {
+    begin_packet();
+  } else {
+    begin_proxy_header();
+  }
+}
+
+// Of an HTTP or HTTPS listener's connection.
+void Session::begin_requests() {
   if (listener_->is_tls()) {
     begin_handshake();
     return;
@@ -86,6 +88,12 @@ void Session::on_client(int events) {
   }
   if ((events & EV_READ) == 0) return;
   switch (state_) {
+    case State::kProxyHeader:
+      read_proxy_header();
+      break;
+    case State::kReadPacket:
+      read_packet();
+      break;
     case State::kIdle:
     case State::kReadHead:
       read_head();
@@ -163,6 +171,7 @@ void Session::on_deadline(const DeadlineQueue& queue) {
 // The client's deadlines: head, keep-alive, silence amid a request, linger.
 void Session::on_client_timeout() {
   switch (state_) {
+    case State::kReadPacket:
     case State::kReadHead:
       fail(408, "The request's head did not arrive in time (timeouts.head).");
       break;
@@ -275,19 +284,49 @@ void Session::process_input() {
   }
 }
 
+// Into the worker's scratch: context_.request, and of a fastrouter's client
+// context_.uwsgi_request.
+http::HeadProblem Session::parse_request(std::string_view bytes) {
+  if (!listener_->speaks_uwsgi) {
+    return http::parse_request_head(bytes, context_.request);
+  }
+  UwsgiRequest& request = context_.uwsgi_request;
+  const auto problem = parse_uwsgi_request(
+      bytes.substr(wire::kUwsgiHeaderBytes),
+      {context_.names_scratch.get(), kHeaderNamesBytesMax}, request,
+      context_.request);
+  if (problem.status != 0) return problem;
+  if (Network::parse(request.remote_addr)) {
+    set_client(request.remote_addr, request.remote_port);
+  }
+  vouched_ = peer_trusted_ && request.https;
+  return problem;
+}
+
+// Whom the request in the scratch is for.
+std::string_view Session::asked_for() const {
+  return listener_->speaks_uwsgi ? context_.uwsgi_request.key
+                                 : context_.request.authority;
+}
+
 void Session::begin_request(std::string_view bytes) {
   request_id_ = context_.next_request_id++;
+  began_ms_ = coarse_monotonic_ms();
   Counters::add(context_.counters.requests);
   http::RequestHead& head = context_.request;
-  const http::HeadProblem problem = http::parse_request_head(bytes, head);
+  const http::HeadProblem problem = parse_request(bytes);
   // The views into the head stay good: nothing is read before it is encoded.
   in_.consume(bytes.size());
   if (problem.status != 0) {
     fail(problem.status, problem.reason);
     return;
   }
+  if (context_.settings->access_log != nullptr) note_request(head);
   keep_alive_ = head.keep_alive;
-  client_minor_version_ = static_cast<std::uint8_t>(head.minor_version);
+  // A fastrouter's client knows the answer's end by its length or by ours.
+  client_minor_version_ =
+      listener_->speaks_uwsgi ? std::uint8_t{0}
+                              : static_cast<std::uint8_t>(head.minor_version);
   to_head_ = head.is_head();
   has_body_ = head.framing != http::BodyFraming::kNone;
   chunked_open_ = head.framing == http::BodyFraming::kChunked;
@@ -296,7 +335,8 @@ void Session::begin_request(std::string_view bytes) {
   }
   http::Host host{};
   // HTTP/1.0 without a Host asks for the domain "", which nobody has.
-  if (!head.authority.empty() && !http::normalise_host(head.authority, host)) {
+  const std::string_view asked = asked_for();
+  if (!asked.empty() && !http::normalise_host(asked, host)) {
     fail(400, "Malformed Host.");
     return;
   }
@@ -413,7 +453,7 @@ bool Session::send_to_client(const iovec* parts, int count) {
       return false;
     }
     taken = result.bytes;
-    Counters::add(context_.counters.sent_bytes, taken);
+    count_sent(taken);
   }
   for (int i = 0; i < count; ++i) {
     const auto* const bytes = static_cast<const char*>(parts[i].iov_base);
@@ -441,7 +481,7 @@ void Session::flush_output() {
     close();
     return;
   }
-  Counters::add(context_.counters.sent_bytes, result.bytes);
+  count_sent(result.bytes);
   out_.consume(result.bytes);
   if (!out_.empty()) {
     context_.client_deadline.arm(deadline_, coarse_monotonic_ms());
@@ -470,7 +510,10 @@ void Session::fail(int status, std::string_view reason) {
     cut_answer();
     return;
   }
-  if (request_id_ == 0) request_id_ = context_.next_request_id++;
+  if (request_id_ == 0) {
+    request_id_ = context_.next_request_id++;
+    began_ms_ = coarse_monotonic_ms();
+  }
   if (status >= 500) log_failure(status, reason);
   release_node();
   end_hold();
@@ -479,9 +522,11 @@ void Session::fail(int status, std::string_view reason) {
   const bool clean = status == 404 || (status >= 502 && status <= 504);
   begin_own_answer(status, clean);
   Counters::add(context_.counters.own_errors);
-  send_own_answer(write_error_page(
+  const std::size_t bytes = write_error_page(
       {status, reason, request_id_, keep_alive_, to_head_},
-      context_.heading()));
+      context_.heading());
+  head_sent_bytes_ = http::find_head_end({context_.head_scratch.get(), bytes});
+  send_own_answer(bytes);
 }
 
 void Session::begin_own_answer(int status, bool keep_alive) {
@@ -489,6 +534,7 @@ void Session::begin_own_answer(int status, bool keep_alive) {
                 !context_.draining;
   answered_ = failed_ = true;
   Counters::add(context_.counters.answers[status / 100]);
+  status_ = static_cast<std::uint16_t>(status);
   state_ = State::kFlush;
 }
 
@@ -558,6 +604,13 @@ void Session::finish_request() {
 }
 
 void Session::forget_request() {
+  if (context_.settings->access_log != nullptr && request_id_ != 0) {
+    log_request();
+  }
+  noted_.release();
+  noted_bytes_ = {};
+  sent_bytes_ = head_sent_bytes_ = 0;
+  status_ = 0;
   keep_alive_ = to_head_ = has_body_ = false;
   chunked_open_ = failed_ = answered_ = false;
   client_minor_version_ = 1;
@@ -571,7 +624,7 @@ void Session::forget_request() {
   packet_head_bytes_ = packet_sent_ = 0;
   upload_.release();
   pool_.reset();
-  again_ = nullptr;
+  again_ = last_node_ = nullptr;
   tried_.clear();
   choice_.sticky = 0;
   connect_until_ms_ = 0;
@@ -615,13 +668,13 @@ void Session::close() {
     Counters::subtract(context_.counters.tunnels_open);
   }
   release_node();
+  forget_request();
   client_io_.stop();
   client_.close();
   tls_.close();
   listener_.reset();
   client_certificate_.reset();
   deadline_.disarm();
-  forget_request();
   in_.release();
   out_.release();
   state_ = State::kClosed;
@@ -637,10 +690,12 @@ void Session::watch_client() {
   switch (state_) {
     case State::kClosed:
     case State::kHandshake:
+    case State::kProxyHeader:
       return;
     case State::kTunnel:
       if (upload_.empty() && !client_ended_) events |= EV_READ;
       break;
+    case State::kReadPacket:
     case State::kIdle:
     case State::kReadHead:
     case State::kCollectBody:

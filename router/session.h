@@ -42,6 +42,10 @@ class SessionOwner {
 // data plane.
 //
 //   state         waits for                      goes to
+//   kProxyHeader  the load balancer, to say for  kHandshake, kIdle; closed
+//                 whom it connects
+//   kReadPacket   a fastrouter's client's        kConnect, kFlush; closed
+//                 request, a uwsgi packet
 //   kHandshake    the client, to agree on TLS    kIdle, kLinger; closed
 //   kIdle         the first byte of a request    kReadHead; closed
 //   kReadHead     the rest of its head           kCollectBody, kConnect, kFlush
@@ -98,8 +102,8 @@ class Session final : private NodeUser {
 
  private:
   enum class State : std::uint8_t {
-    kClosed, kHandshake, kIdle, kReadHead, kCollectBody, kConnect, kRelay, kTunnel, kFlush,
-    kLinger,
+    kClosed, kProxyHeader, kReadPacket, kHandshake, kIdle, kReadHead, kCollectBody,
+    kConnect, kRelay, kTunnel, kFlush, kLinger,
   };
   // What packet_ is encoded for.
   enum class Wire : std::uint8_t { kNone, kUwsgi, kHttp };
@@ -117,6 +121,16 @@ class Session final : private NodeUser {
   void on_client(int events);
   void on_node(int events) override;
   void on_client_timeout();
+
+  // --- how a connection begins (session_entry.cc)
+  void set_client(std::string_view host, std::string_view port);
+  void set_client(const Address& client);
+  void begin_proxy_header();
+  void read_proxy_header();
+  void begin_packet();
+  void read_packet();
+  [[nodiscard]] bool grow_packet_room();
+  void take_packet(std::string_view packet);
 
   // --- TLS, and who may come without it (session_tls.cc)
   void begin_handshake();
@@ -136,8 +150,13 @@ class Session final : private NodeUser {
   void redirect_to_https(const http::RequestHead& head,
                          const http::Host& host);
   [[nodiscard]] bool is_secure() const { return tls_.ssl() != nullptr; }
+  // By TLS of this router's, or of a fastrouter's client that is believed.
+  [[nodiscard]] bool came_securely() const { return is_secure() || vouched_; }
 
   // --- the client's side (session.cc)
+  void begin_requests();
+  [[nodiscard]] http::HeadProblem parse_request(std::string_view bytes);
+  [[nodiscard]] std::string_view asked_for() const;
   void read_head();
   void process_input();
   [[nodiscard]] bool skip_empty_lines();
@@ -175,6 +194,11 @@ class Session final : private NodeUser {
   }
   void close();
   void watch_client();
+
+  // --- the access log (session_log.cc)
+  void note_request(const http::RequestHead& head);
+  void log_request();
+  void count_sent(std::size_t bytes);
 
   // --- what the node is sent (session_encode.cc)
   [[nodiscard]] static Wire wire_of(const subscription::Node& node);
@@ -301,6 +325,8 @@ class Session final : private NodeUser {
     std::string pem, der;            // where applications are to have them
   };
   std::unique_ptr<const ClientCertificate> client_certificate_;
+  bool peer_trusted_ = false;        // by its listener
+  bool vouched_ = false;             // a trusted peer says: it came over TLS
   bool few_first_bytes_ = false;     // it began with too few bytes to tell
   bool plain_on_tls_ = false;        // it speaks HTTP where TLS is expected
   char remote_addr_[48] = {};
@@ -340,6 +366,7 @@ class Session final : private NodeUser {
   subscription::Choice choice_;      // client_hash: the connection's
   NodeConnection* connection_ = nullptr;  // while node_ is set
   const subscription::Node* again_ = nullptr;  // to be asked first, once more
+  const subscription::Node* last_node_ = nullptr;  // that was asked; of pool_
   std::int64_t connect_until_ms_ = 0;  // for a backlog's sake
   std::int64_t hold_since_ms_ = 0;     // 0: it was not held
   std::int64_t linger_until_ms_ = 0;
@@ -369,6 +396,16 @@ class Session final : private NodeUser {
   http::ClientFraming::Body client_framing_ = http::ClientFraming::Body::kAsIs;
   std::uint64_t answer_left_ = 0;
   http::ChunkedDecoder answer_decoder_;
+
+  // For the access log, where there is one.
+  Buffer noted_;                     // of the head: method, target, ...
+  struct Noted {
+    std::uint16_t method, target, host, referer, user_agent;
+  } noted_bytes_{};
+  std::int64_t began_ms_ = 0;
+  std::uint64_t sent_bytes_ = 0;
+  std::uint64_t head_sent_bytes_ = 0;
+  std::uint16_t status_ = 0;         // of the answer; 0: none was begun
 };
 
 }  // namespace fealty::router

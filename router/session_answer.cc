@@ -152,6 +152,8 @@ bool Session::on_answer_head(std::string_view bytes, std::span<char> rest) {
   answer_left_ = head.content_length;
   client_framing_ = framing.body;
   Counters::add(context_.counters.answers[std::min(head.status / 100, 5)]);
+  status_ = static_cast<std::uint16_t>(head.status);
+  head_sent_bytes_ += head_bytes;
   relay_body({context_.head_scratch.get(), head_bytes}, rest);
   return true;
 }

@@ -42,11 +42,10 @@ bool Session::encode_again(Wire wire) {
   const Buffer before = std::move(packet_);
   const std::size_t head_bytes = packet_head_bytes_;
   http::RequestHead& head = context_.request;
-  const auto problem =
-      http::parse_request_head({head_.data(), head_.size()}, head);
+  const auto problem = parse_request({head_.data(), head_.size()});
   http::Host host{};
   FEALTY_CHECK(problem.status == 0);  // as it was the first time
-  static_cast<void>(http::normalise_host(head.authority, host));
+  static_cast<void>(http::normalise_host(asked_for(), host));
   if (!encode_request(head, host, wire)) return false;
   if (store_ != nullptr && wire == Wire::kUwsgi) add_stored_length();
   if (before.size() <= head_bytes) return true;
@@ -88,11 +87,19 @@ Encoded Session::encode_into(const http::RequestHead& head,
       {remote_port_, remote_port_bytes_},
       server_port(host),
       &context_.options().extra_variables,
-      is_secure()};
+      came_securely()};
   if (client_certificate_ != nullptr) {
     connection.client_subject = client_certificate_->subject;
     connection.client_pem = client_certificate_->pem;
     connection.client_der = client_certificate_->der;
+  }
+  if (vouched_) {
+    connection.client_subject = context_.uwsgi_request.client_subject;
+  }
+  if (wire == Wire::kUwsgi && listener_->speaks_uwsgi) {
+    return forward_uwsgi_request(context_.uwsgi_request, peer_trusted_,
+                                 context_.options().extra_variables, out,
+                                 bytes);
   }
   if (wire == Wire::kHttp) {
     return encode_http_request(head, connection, body_for_node(head), out,

@@ -61,6 +61,7 @@ void Session::before_retry() {
   const subscription::Pool* const now =
       context_.snapshot->find_exact(pool_->key());
   if (now == nullptr || now == pool_.get()) return;
+  last_node_ = nullptr;
   pool_ = subscription::PoolRef::share(now);
 }
 

@@ -127,7 +127,7 @@ UniqueFd Session::make_socket(int family) {
 
 void Session::take_node(const subscription::Node& node,
                         NodeConnection& connection) {
-  node_ = &node;
+  node_ = last_node_ = &node;
   node_->runtime->in_flight.fetch_add(1, std::memory_order_relaxed);
   connection_ = &connection;
 }

@@ -198,6 +198,8 @@ bool Session::obeys(const http::RequestHead& head, const http::Host& host,
       !identity->policy()->demands()) {
     return true;
   }
+  // Who is believed about TLS has verified the certificate that it names.
+  if (vouched_ && !context_.uwsgi_request.client_subject.empty()) return true;
   switch (context_.options().plain_http_for_client_auth) {
     case PlainHttp::kServe:
       return true;
@@ -215,6 +217,10 @@ bool Session::obeys(const http::RequestHead& head, const http::Host& host,
 // else the first.
 void Session::redirect_to_https(const http::RequestHead& head,
                                 const http::Host& host) {
+  if (vouched_) {
+    fail(403, "This domain is served to clients with a certificate.");
+    return;
+  }
   std::string authority(host.host());
   const std::string_view port = listener_->is_tls()
                                     ? std::string_view(listener_->server_port)

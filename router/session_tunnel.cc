@@ -29,6 +29,8 @@ void Session::begin_tunnel(const http::ResponseHead& head,
   keep_alive_ = false;
   client_framing_ = http::ClientFraming::Body::kClose;
   Counters::add(context_.counters.answers[1]);
+  status_ = 101;
+  head_sent_bytes_ = head_bytes;
   Counters::add(context_.counters.tunnels);
   Counters::add(context_.counters.tunnels_open);
   state_ = State::kTunnel;

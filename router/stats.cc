@@ -382,6 +382,12 @@ std::string metrics_text(const StatsSource& source) {
   add_metric(out, "fealty_spawns_dropped_total", "counter",
              "The same, where its socket did not take it.",
              source.spawner.counters().dropped);
+  add_metric(out, "fealty_proxy_refused_total", "counter",
+             "Connections refused for want of a PROXY header that can be "
+             "trusted.",
+             total([](const Counters& c) -> const auto& {
+               return c.proxy_refused;
+             }));
   add_metric(out, "fealty_truncated_total", "counter",
              "Answers that a node cut short.",
              total([](const Counters& c) -> const auto& {
@@ -396,6 +402,14 @@ std::string metrics_text(const StatsSource& source) {
              total([](const Counters& c) -> const auto& {
                return c.sent_bytes;
              }));
+  if (source.access_log != nullptr) {
+    add_metric(out, "fealty_access_log_lines_total", "counter",
+               "Lines that the access log's file took.",
+               source.access_log->written());
+    add_metric(out, "fealty_access_log_dropped_total", "counter",
+               "Lines that it did not take in time.",
+               source.access_log->dropped());
+  }
   add_tls(out, source);
   add_subscriptions(out, source);
   return out;

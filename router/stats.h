@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "router/access_log.h"
 #include "router/health.h"
 #include "router/identities.h"
 #include "router/options.h"
@@ -28,6 +29,7 @@ struct StatsSource {
   const HealthChecker* health;                 // null: nobody is asked
   const Identities& identities;
   const Clock& clock;
+  const AccessLog* access_log;                 // null: there never was one
 };
 
 // uWSGI's router stats (2.0.21's `--http-stats-server`): its field names, and

@@ -21,7 +21,7 @@ std::uint64_t random_start() {
 
 Worker::Worker(WorkerSetup setup, SharedState& shared,
                std::function<void()> on_progress)
-    : context_(setup.settings, shared, random_start()),
+    : context_(setup.settings, shared, random_start(), setup.worker),
       on_progress_(std::move(on_progress)) {
   setups_.open<&Worker::on_setup>(context_.loop, this);
   setups_.post(std::move(setup));

@@ -21,6 +21,7 @@ struct WorkerSetup {
   SettingsPtr settings;
   std::vector<WorkerListener> listeners;
   std::uint64_t version = 1;             // rises with each
+  unsigned worker = 0;                   // its number
 };
 
 // One thread of the data plane: a loop, its listeners, its sessions. The

@@ -15,9 +15,12 @@
 #include "base/loop.h"
 #include "base/poller.h"
 #include "http/request_head.h"
+#include "router/access_line.h"
+#include "router/access_log.h"
 #include "router/node_pool.h"
 #include "router/options.h"
 #include "router/sticky.h"
+#include "router/uwsgi_request.h"
 #include "sni/context.h"
 #include "sni/failure.h"
 #include "subscription/snapshot.h"
@@ -41,6 +44,7 @@ struct Counters {
   Count node_reused{0};            // requests that went over a kept one
   Count node_stale{0};             // and were asked again, since it was dead
   Count held{0};                   // requests that waited for a node to come
+  Count proxy_refused{0};          // connections without a PROXY header to trust
   Count tunnels{0};                // WebSockets, ever
   Count tunnels_open{0};           // WebSockets now
   Count received_bytes{0};         // from clients
@@ -63,6 +67,7 @@ struct Settings {
   Options options;
   std::string https_port = "443";  // where redirects lead to
   StickyCookie sticky{kStickyCookie, StickyCookie::random_secret()};
+  AccessLog* access_log = nullptr;     // outlives all workers; null: off
 };
 using SettingsPtr = std::shared_ptr<const Settings>;
 
@@ -85,9 +90,9 @@ struct SharedState {
 // reused from one event to the next, the deadlines, the routes. One thread.
 struct WorkerContext {
   WorkerContext(SettingsPtr its_settings, SharedState& shared_state,
-                std::uint64_t first_request_id)
+                std::uint64_t first_request_id, unsigned its_number = 0)
       : settings(std::move(its_settings)), shared(shared_state),
-        next_request_id(first_request_id) {
+        number(its_number), next_request_id(first_request_id) {
     adopt(settings);
   }
   // Between two turns of the loop. What waits already waits for as long as is
@@ -121,6 +126,7 @@ struct WorkerContext {
 
   SettingsPtr settings;            // never null
   SharedState& shared;
+  const unsigned number;           // of the worker, from 0
   Loop loop;
   Poller nodes{loop};              // the connections to nodes
   NodePool node_pool{nodes, {}};
@@ -142,6 +148,8 @@ struct WorkerContext {
   std::unique_ptr<char[]> read_scratch{new char[kReadBytes]};
   std::unique_ptr<char[]> head_scratch{new char[BufferPool::kLarge]};
   http::RequestHead request;
+  UwsgiRequest uwsgi_request;      // the same, of a fastrouter's client
+  std::unique_ptr<char[]> names_scratch{new char[kHeaderNamesBytesMax]};
 
   // Fires while retry_deadline holds anyone.
   TimerWatcher retry_timer;
@@ -162,6 +170,7 @@ struct WorkerContext {
   sni::Counters tls_counters;
 
   Counters counters;
+  AccessClock access_clock;
   log::Limiter failure_log{1'000};
   // Nodes that begin to rest or are back; lines a second.
   log::LineBudget rest_log{10};

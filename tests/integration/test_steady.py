@@ -75,6 +75,18 @@ def test_a_request_allocates_nothing(scene):
         assert router.allocations() - before < REQUESTS / 100
 
 
+def test_a_request_that_is_logged_allocates_nothing(scene):
+    for format in ("json", "combined"):
+        router = CountedRouter(scene, workers=1, access_log={
+            "path": str(scene.directory / format), "format": format})
+        serve(scene, router)
+        with router.client() as client:
+            ask(client, WARM_UP)
+            before = router.allocations()
+            ask(client, REQUESTS)
+            assert router.allocations() - before < REQUESTS / 100
+
+
 def test_a_request_over_a_kept_connection_allocates_nothing(scene):
     router = CountedRouter(scene, workers=1)
     serve_http(scene, router)
@@ -124,6 +136,21 @@ def test_a_request_costs_seven_system_calls_and_one_new_descriptor(scene):
     with router.client() as client:
         ask(client, WARM_UP)
         calls = trace(scene, router, lambda: ask(client, REQUESTS))
+    check_calls(calls, REQUESTS, {
+        "recvfrom": 2, "socket": 1, "connect": 1, "sendto": 1, "sendmsg": 1, "close": 1,
+        "epoll_ctl": 1})
+
+
+def test_a_line_of_the_access_log_costs_its_request_no_system_call(scene):
+    router = harness.Router(scene, workers=1,
+                            access_log={"path": str(scene.directory / "log")})
+    serve(scene, router)
+    with router.client() as client:
+        ask(client, WARM_UP)
+        calls = trace(scene, router, lambda: ask(client, REQUESTS))
+    # The writer's own: it gathers for 20 ms, and wakes up once for many lines.
+    for name in ("write", "fstat", "newfstatat", "futex", "clock_nanosleep"):
+        calls.pop(name, None)
     check_calls(calls, REQUESTS, {
         "recvfrom": 2, "socket": 1, "connect": 1, "sendto": 1, "sendmsg": 1, "close": 1,
         "epoll_ctl": 1})

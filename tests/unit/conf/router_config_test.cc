@@ -511,22 +511,42 @@ admin: [127.0.0.1, 5]
   }
 }
 
-TEST(RouterConfig, RefusesEachFeatureThatIsNotServedYet) {
+TEST(RouterConfig, ListenersSayWhomTheyTrust) {
+  const auto listener = [](const std::string& text) {
+    return "listeners: [{address: \"127.0.0.1:1\", " + text + "}]";
+  };
+  const auto proxied =
+      loaded(listener("proxy_protocol: true, trusted: [10.0.0.0/8, \"::1\"]"))
+          .config.router.listeners.front();
+  EXPECT_TRUE(proxied.proxy_protocol);
+  EXPECT_THAT(proxied.trusted, SizeIs(2));
+  EXPECT_EQ(loaded(listener("protocol: uwsgi"))
+                .config.router.listeners.front()
+                .protocol,
+            router::ListenerProtocol::kUwsgi);
   for (const char* text :
-       {"access_log: {path: \"-\"}"}) {
-    EXPECT_THAT(problems_with(text),
-                ElementsAre(AllOf(StartsWith("r.yaml:2:"),
-                                  HasSubstr("not available in this version"))))
+       {"proxy_protocol: true", "trusted: [10.0.0.0/8]",
+        "proxy_protocol: true, trusted: [nobody]",
+        "protocol: uwsgi, proxy_protocol: true, trusted: [10.0.0.0/8]",
+        "protocol: uwsgi, redirect_to_https: true"}) {
+    EXPECT_THAT(problems(listener(text)),
+                testing::Contains(StartsWith("r.yaml:1:")))
         << text;
   }
-  for (const char* text :
-       {"protocol: uwsgi", "proxy_protocol: true", "trusted: [10.0.0.0/8]"}) {
-    EXPECT_THAT(problems("listeners: [{address: \"127.0.0.1:1\", " +
-                         std::string(text) + "}]"),
-                ElementsAre(AllOf(StartsWith("r.yaml:1:"),
-                                  HasSubstr("not available in this version"))))
-        << text;
-  }
+}
+
+TEST(RouterConfig, AccessLogIsOffUnlessItIsAskedFor) {
+  EXPECT_FALSE(with("").router.access_log);
+  EXPECT_FALSE(with("access_log: null").router.access_log);
+  const auto to_stdout = with("access_log: {path: \"-\", format: json}");
+  EXPECT_EQ(to_stdout.router.access_log->path, "-");
+  const auto to_file =
+      with("access_log: {path: /var/log/a.log, format: combined}");
+  EXPECT_EQ(to_file.router.access_log->path, "/var/log/a.log");
+  EXPECT_EQ(to_file.router.access_log->format,
+            router::AccessFormat::kCombined);
+  EXPECT_THAT(problems_with("access_log: {format: apache}"),
+              ElementsAre(StartsWith("r.yaml:2:")));
 }
 
 TEST(RouterConfig, HttpsListenersHaveAnIdentity) {

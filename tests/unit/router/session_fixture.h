@@ -81,11 +81,11 @@ class SessionTest : public testing::Test, public SessionOwner {
     sessions_.push_back(std::make_unique<Session>(context(), *this));
     shared_.connections.fetch_add(1);
     sessions_.back()->open(std::move(ends.first),
-                           test::address_of(address), listener_);
+                           test::address_of(address),
+                            std::make_shared<const Listener>(listener_));
     return test::Peer(std::move(ends.second));
   }
-  ListenerPtr listener_ =
-      std::make_shared<const Listener>(Listener{"8080", nullptr, false});
+  Listener listener_{"8080", nullptr, false};
   [[nodiscard]] Session& session() { return *sessions_.back(); }
   // The only session waits for its next request.
   [[nodiscard]] bool idle() {

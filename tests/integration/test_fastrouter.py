@@ -1,0 +1,288 @@
+"""A listener that speaks uwsgi: behind nginx's uwsgi_pass, behind uWSGI's http router, and
+with clients that lie."""
+import socket
+import struct
+import time
+
+import pytest
+
+import clients
+import harness
+import nodes
+import packets
+import tls
+import vassals
+
+
+class Fast(harness.Router):
+    """A router with a uwsgi listener beside the plain one."""
+
+    def __init__(self, scene, *, trusted=(), **changes):
+        self._trusted = list(trusted)
+        super().__init__(scene, **changes)
+
+    def _write(self, changes):
+        self.fast_port = harness.free_port()
+        super()._write(changes)
+        self.change(listeners=[
+            *self.config["listeners"],
+            {"address": f"127.0.0.1:{self.fast_port}", "protocol": "uwsgi",
+             "trusted": self._trusted}])
+
+
+@pytest.fixture
+def fast(scene):
+    return Fast(scene)
+
+
+@pytest.fixture
+def node(scene, fast):
+    node = nodes.Node(scene, "node")
+    node.subscribe(fast, "app.test", modifier1=5, modifier2=7)
+    fast.wait_known("app.test")
+    node.requests.clear()
+    return node
+
+
+def variables(host="app.test", path="/", method="GET", **more):
+    pairs = {"REQUEST_METHOD": method, "REQUEST_URI": path, "PATH_INFO": path.partition("?")[0],
+             "QUERY_STRING": path.partition("?")[2], "SERVER_PROTOCOL": "HTTP/1.1",
+             "SCRIPT_NAME": "", "SERVER_NAME": host, "SERVER_PORT": "80", "HTTP_HOST": host,
+             "REMOTE_ADDR": "192.0.2.7", "REMOTE_PORT": "4711", **more}
+    return [(name, value) for name, value in pairs.items() if value is not None]
+
+
+def asked(router, pairs, body=b"", modifier1=0):
+    with clients.Client(("127.0.0.1", router.fast_port)) as client:
+        client.send(packets.frame(packets.encode_pairs(pairs), modifier1) + body)
+        answer = client.read_answer()
+        assert client.closed_by_peer()
+        return answer
+
+
+def test_the_packet_goes_on_as_it_came_with_the_nodes_modifiers(fast, node):
+    pairs = variables(path="/a?b=c", X_OWN="what it likes", HTTP_X_MORE="1")
+    answer = asked(fast, pairs, modifier1=14)
+    assert (answer.status, answer.text) == (200, "node")
+    seen = node.requests[-1]
+    assert seen.pairs == pairs
+    assert (seen.modifier1, seen.modifier2) == (5, 7)
+
+
+def test_the_key_is_the_fastrouters_then_the_host_then_the_name(scene, fast, node):
+    assert asked(fast, variables("other.test", UWSGI_FASTROUTER_KEY="app.test")).status == 200
+    assert asked(fast, variables("APP.test:8080")).status == 200
+    assert asked(fast, variables("app.test", HTTP_HOST=None)).status == 200
+    assert asked(fast, variables("other.test", SERVER_NAME="app.test")).status == 404
+    assert asked(fast, variables("app.test", UWSGI_FASTROUTER_KEY="other.test")).status == 404
+
+
+def test_bodies_go_on(fast, node):
+    body = bytes(range(256)) * 4096
+    node._behave = lambda seen: seen.answer(str(sum(seen.read_body())).encode())
+    answer = asked(fast, variables(method="POST", CONTENT_LENGTH=str(len(body))), body)
+    assert answer.text == str(sum(body))
+
+
+def test_http_nodes_are_served_too(scene, fast):
+    node = nodes.HttpNode(scene, "http", lambda seen: seen.answer(seen.read_body()))
+    fast.deliver(packets.subscription("http.test", node.address, proto="http"))
+    fast.wait_known("http.test")
+    answer = asked(fast, variables("http.test", "/a%20b?c", "POST", CONTENT_LENGTH="3",
+                                   CONTENT_TYPE="text/x", HTTP_X_MORE_OF_IT="yes",
+                                   HTTP_COOKIE="a=b", HTTP_PROXY="evil"), b"abc")
+    assert answer.text == "abc"
+    seen = node.requests[-1]
+    assert seen.line == "POST /a%20b?c HTTP/1.1"
+    assert seen.header("Host") == "http.test"
+    assert seen.header("Content-Type") == "text/x"
+    assert seen.header("X-More-Of-It") == "yes"
+    assert seen.header("X-Forwarded-For") == "192.0.2.7"
+    assert seen.header("X-Forwarded-Proto") == "http"
+    assert seen.header("Proxy") == ""
+
+
+def test_a_pool_of_both_protocols(scene, fast):
+    one = nodes.Node(scene, "one")
+    two = nodes.HttpNode(scene, "two")
+    fast.deliver(packets.subscription("both.test", one.address))
+    fast.deliver(packets.subscription("both.test", two.address, proto="http"))
+    harness.wait_until(
+        lambda: {asked(fast, variables("both.test")).text for _ in range(4)} == {"one", "two"},
+        "both answer")
+
+
+def test_answers_end_where_the_client_can_tell(scene, fast):
+    def chunked(seen):
+        seen.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n")
+    node = nodes.HttpNode(scene, "chunked", chunked)
+    fast.deliver(packets.subscription("chunked.test", node.address, proto="http"))
+    fast.wait_known("chunked.test")
+    answer = asked(fast, variables("chunked.test"))
+    assert (answer.header("transfer-encoding"), answer.text) == (None, "abcdef")
+
+
+@pytest.mark.parametrize("name", ["HTTPS", "HTTPS_DN", "HTTPS_CC", "HTTPS_CLIENT_CERTIFICATE"])
+def test_what_is_said_of_tls_counts_only_of_those_who_are_trusted(scene, fast, node, name):
+    asked(fast, variables(**{"HTTPS": "on", name: "forged"}))
+    assert not any(key.startswith("HTTPS") for key in node.requests[-1].variables)
+    fast.reload(listeners=[{"address": f"127.0.0.1:{fast.fast_port}", "protocol": "uwsgi",
+                            "trusted": ["127.0.0.0/8"]}])
+    asked(fast, variables(**{"HTTPS": "on", name: "true"}))
+    assert node.requests[-1].variables[name] == "true"
+
+
+def test_a_header_cannot_become_what_the_router_says(fast, node):
+    asked(fast, variables(HTTP_PROXY="evil", HTTP_X_CLIENT_DN="/CN=root"))
+    assert not {"HTTP_PROXY", "HTTP_X_CLIENT_DN"} & node.requests[-1].variables.keys()
+
+
+def test_a_domain_that_demands_certificates(scene):
+    files = tls.Files(scene.directory)
+    router = tls.Router(scene, files)
+    router.fast_port = harness.free_port()
+    authority = files.self_signed("ca", "ca.test")
+    node = nodes.Node(scene, "node")
+    router.announce(node, "app.test", files.self_signed("app", "app.test"),
+                    ca=f"!{authority[1]}")
+    listeners = router.config["listeners"]
+
+    def listen(**more):
+        router.reload(listeners=[*listeners, {"address": f"127.0.0.1:{router.fast_port}",
+                                              "protocol": "uwsgi", **more}],
+                      tls={"plain_http_for_client_auth": "refuse"})
+    listen()
+    assert asked(router, variables(HTTPS="on", HTTPS_DN="/CN=me")).status == 403
+    listen(trusted=["127.0.0.1"])
+    assert asked(router, variables(HTTPS="on")).status == 403
+    assert asked(router, variables(HTTPS_DN="/CN=me")).status == 403
+    assert asked(router, variables(HTTPS="on", HTTPS_DN="/CN=me")).status == 200
+    assert node.requests[-1].variables["HTTPS_DN"] == "/CN=me"
+
+
+# ------------------------------------------------------------ bad clients
+
+
+def pair(key, value, key_bytes=None, value_bytes=None):
+    return (struct.pack("<H", len(key) if key_bytes is None else key_bytes) + key
+            + struct.pack("<H", len(value) if value_bytes is None else value_bytes) + value)
+
+
+GOOD = packets.encode_pairs(variables())
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"\1", pair(b"HTTP_HOST", b"app.test"), GOOD + pair(b"A", b"b", value_bytes=9),
+    GOOD + pair(b"A", b"b", key_bytes=60000), GOOD + pair(b"HTTP_HOST", b"other.test"),
+    GOOD + pair(b"REQUEST_METHOD", b"GET"),
+    packets.encode_pairs(variables(method="G T")), packets.encode_pairs(variables(path="/a b")),
+    packets.encode_pairs(variables(CONTENT_LENGTH="-1")),
+    packets.encode_pairs(variables(CONTENT_LENGTH="99999999999999999999")),
+    packets.encode_pairs(variables(HTTP_X="a\r\nB: c")),
+    packets.encode_pairs(variables(**{"HTTP_X:": "a"}))])
+def test_what_is_no_request_is_400(fast, node, body):
+    with clients.Client(("127.0.0.1", fast.fast_port)) as client:
+        client.send(packets.frame(body))
+        assert client.read_answer().status == 400
+    assert node.requests == []
+    assert asked(fast, variables()).status == 200
+
+
+def test_a_packet_that_does_not_come_is_408(scene):
+    fast = Fast(scene, timeouts={"head": "300ms"})
+    for begin in (b"\0\xff", packets.frame(GOOD)[:-1]):
+        with clients.Client(("127.0.0.1", fast.fast_port)) as client:
+            client.send(begin)
+            assert client.read_answer().status == 408
+
+
+def test_a_packet_over_the_limit_is_431_before_it_is_there(scene):
+    fast = Fast(scene, limits={"head_bytes": "8k"})
+    with clients.Client(("127.0.0.1", fast.fast_port)) as client:
+        client.send(struct.pack("<BHB", 0, 20000, 0) + b"x")
+        assert client.read_answer().status == 431
+
+
+def test_the_largest_packet_comes_through_in_pieces(fast, node):
+    filler = 65535 - len(GOOD) - 4 - len("HTTP_FILLER")
+    data = packets.frame(GOOD + packets.encode_pairs([("HTTP_FILLER", "x" * filler)]))
+    with clients.Client(("127.0.0.1", fast.fast_port)) as client:
+        for at in range(0, len(data), 9999):
+            client.send(data[at:at + 9999])
+            time.sleep(0.001)
+        assert client.read_answer().status == 200
+    assert len(node.requests[-1].variables["HTTP_FILLER"]) == filler
+
+
+def test_clients_that_leave_at_any_byte_leave_nothing_behind(fast, node):
+    data = packets.frame(packets.encode_pairs(variables(method="POST", CONTENT_LENGTH="9"))) + b"x"
+    for at in range(0, len(data), 7):
+        with clients.Client(("127.0.0.1", fast.fast_port)) as client:
+            client.send(data[:at])
+    harness.wait_until(lambda: fast.stats()["active_sessions"] == 0, "no session is left")
+
+
+# ------------------------------------------------------------ real clients
+
+
+def test_behind_nginx(scene, fast):
+    vassals.Vassal(scene, fast, "vassal")
+    fast.wait_known("app.test")
+    fast.reload(listeners=[{"address": f"127.0.0.1:{fast.fast_port}", "protocol": "uwsgi",
+                            "trusted": ["127.0.0.1"]},
+                           {"address": f"127.0.0.1:{fast.port}"}])
+    port = harness.free_port()
+    config = scene.directory / "nginx.conf"
+    names = ["QUERY_STRING $query_string", "REQUEST_METHOD $request_method",
+             "CONTENT_TYPE $content_type", "CONTENT_LENGTH $content_length",
+             "REQUEST_URI $request_uri", "PATH_INFO $document_uri",
+             "SERVER_PROTOCOL $server_protocol", "HTTPS $https if_not_empty",
+             "REMOTE_ADDR $remote_addr", "REMOTE_PORT $remote_port",
+             "SERVER_PORT $server_port", "SERVER_NAME $server_name"]
+    config.write_text(f"""
+daemon off; pid {scene.directory}/nginx.pid; error_log stderr; worker_processes 1;
+events {{ worker_connections 512; }}
+http {{
+  access_log off; client_body_temp_path {scene.directory}/body;
+  uwsgi_temp_path {scene.directory}/temp; proxy_temp_path {scene.directory}/proxy;
+  fastcgi_temp_path {scene.directory}/fcgi; scgi_temp_path {scene.directory}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      uwsgi_pass 127.0.0.1:{fast.fast_port};
+      {" ".join(f"uwsgi_param {name};" for name in names)}
+    }}
+  }}
+}}
+""")
+    scene.spawn("nginx", ["nginx", "-c", config, "-p", scene.directory])
+    behind(port)
+
+
+def test_behind_uwsgis_http_router(scene, fast):
+    vassals.Vassal(scene, fast, "vassal")
+    fast.wait_known("app.test")
+    port = harness.free_port()
+    scene.spawn("uwsgi-http", [vassals.UWSGI, "--master", "--die-on-term", "--plugin", "http", "--http",
+                               f"127.0.0.1:{port}", "--http-to", f"127.0.0.1:{fast.fast_port}"])
+    behind(port)
+
+
+def behind(port):
+    """What a client of the router in front sees of the vassal."""
+    def get(path="/", **more):
+        with clients.Client(("127.0.0.1", port)) as client:
+            return client.request(more.pop("method", "GET"), path, host="app.test", **more)
+
+    def up():
+        try:
+            return get().text == "vassal"
+        except (OSError, clients.Incomplete):
+            return False
+    harness.wait_until(up, "the router in front answers")
+    with clients.Load(port, host="app.test", connections=8, requests=200,
+                      keep_alive=False) as load:
+        assert load.join() and load.failures() == []
+    with clients.Client(("127.0.0.1", port)) as client:
+        assert client.request("GET", "/", host="nobody.test").status == 404
