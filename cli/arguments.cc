@@ -193,6 +193,20 @@ void define_router(CLI::App& app, RouterArguments& out) {
                 Action::kHealth);
 }
 
+void define_legion(CLI::App& app, LegionArguments& out) {
+  app.require_subcommand(1);
+  app.footer("Ends with 0; with 1 where a Legion has no quorum, is not there, or "
+             "the member\ncannot be reached; with 2 for a wrong usage.");
+  CLI::App* const status = app.add_subcommand(
+      "status", "Members, votes, the Lord, and why there is no quorum");
+  status
+      ->add_option("--admin", out.admin,
+                   "The member's admin listener: ip:port or unix:/path")
+      ->capture_default_str();
+  status->add_option("LEGION", out.name, "Only this one");
+  status->add_flag("--json", out.json, "What the member said, as it is");
+}
+
 }  // namespace
 
 std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
@@ -202,6 +216,7 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
   Arguments arguments;
   SubscribeArguments subscribe;
   RouterArguments router;
+  LegionArguments legion;
   CLI::App app("Announces applications to a Fealty router, and asks it.",
                "fealty");
   app.set_version_flag("--version", "fealty " + std::string(kVersion));
@@ -216,6 +231,9 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
   CLI::App* const routing =
       app.add_subcommand("router", "Ask a router, or drain a node");
   define_router(*routing, router);
+  CLI::App* const legions =
+      app.add_subcommand("legion", "Ask a Legion's member");
+  define_legion(*legions, legion);
   app.footer("fealty subscribe --help and fealty router --help have examples.");
   try {
     app.parse(static_cast<int>(dashes - argv), argv);
@@ -236,6 +254,8 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
   }
   if (*subscribing) {
     arguments.what = std::move(subscribe);
+  } else if (*legions) {
+    arguments.what = std::move(legion);
   } else {
     arguments.what = std::move(router);
   }

@@ -52,8 +52,15 @@ struct RouterArguments {
   bool json = false;
 };
 
+// `fealty legion status`.
+struct LegionArguments {
+  std::string admin = "127.0.0.1:5005";
+  std::string name;              // only this Legion
+  bool json = false;
+};
+
 struct Arguments {
-  std::variant<SubscribeArguments, RouterArguments> what;
+  std::variant<SubscribeArguments, RouterArguments, LegionArguments> what;
   log::Format log_format = log::Format::kText;
   log::Level log_level = log::Level::kInfo;
 };

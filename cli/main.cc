@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cli/arguments.h"
+#include "cli/legion_command.h"
 #include "cli/plan.h"
 #include "cli/router_command.h"
 #include "cli/supervisor.h"
@@ -49,6 +50,10 @@ int main(int argc, char** argv) {
   if (const auto* const router =
           std::get_if<RouterArguments>(&arguments.what)) {
     return run_router_command(*router);
+  }
+  if (const auto* const legion =
+          std::get_if<LegionArguments>(&arguments.what)) {
+    return run_legion_command(*legion);
   }
   return run_subscribe(std::get<SubscribeArguments>(arguments.what));
 }

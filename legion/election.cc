@@ -179,6 +179,7 @@ void Election::update(MemberView& member, const Announce& announce,
   const bool alone = announce.checksum ==
                      checksum_part(announce.valor, announce.uuid);
   if (alone && !member.alone) member.alone_since_ms = now_ms;
+  if (!alone && announce.checksum != 0) member.was_with_us = true;
   member.alone = alone;
   if (wire_ == Wire::kSealed) {
     update_echo(member);
@@ -281,11 +282,9 @@ void Election::count_members(std::int64_t now_ms) {
   std::uint64_t links = 1;
   for (std::size_t i = 0; i < members_.size(); ++i) {
     MemberView& each = members_[i];
-    each.counted =
-        wire_ == Wire::kSealed
-            ? now_ms - each.echo_ms < options_.tolerance_ms
-            : !each.alone ||
-                  now_ms - each.alone_since_ms < options_.tolerance_ms;
+    each.counted = wire_ == Wire::kSealed
+                       ? now_ms - each.echo_ms < options_.tolerance_ms
+                       : !each.alone || has_grace(each, now_ms);
     if (!each.counted) continue;
     sum += checksum_part(each.last.valor, each.last.uuid);
     ++links;
@@ -304,6 +303,15 @@ void Election::count_members(std::int64_t now_ms) {
   if (sum != checksum_ || links != links_) dirty_ = true;
   checksum_ = sum;
   links_ = links;
+}
+
+// uwsgi wire: who hears nobody may just have come, and then hears us soon. Who was
+// with us does not any more, unless the others have lost each other too.
+bool Election::has_grace(const MemberView& member, std::int64_t now_ms) const {
+  if (now_ms - member.alone_since_ms >= options_.tolerance_ms) return false;
+  return !member.was_with_us ||
+         std::none_of(members_.begin(), members_.end(),
+                      [](const auto& each) { return !each.alone; });
 }
 
 // Votes for us that hold at this time, our own included; at most one of an

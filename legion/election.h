@@ -63,6 +63,7 @@ struct MemberView {
   std::int64_t stamp_since_ms = 0;   // uwsgi wire: since when it says this `unix`
   std::int64_t alone_since_ms = 0;   // uwsgi wire: since when it hears nobody
   bool alone = false;
+  bool was_with_us = false;          // it did hear somebody before
   std::int64_t echo_ms = kNever;     // when we sent the newest packet it has
   std::int64_t lease_ms = kNever;    // until when its vote for us counts
   bool counted = false;              // it is a member of the Legion as we see it
@@ -193,6 +194,8 @@ class Election {
   void evaluate(std::int64_t now_ms, std::int64_t wall_s);
   void expire(std::int64_t now_ms);
   void count_members(std::int64_t now_ms);
+  [[nodiscard]] bool has_grace(const MemberView& member,
+                               std::int64_t now_ms) const;
   void keep_or_step_down(std::int64_t now_ms);
   void step_down(std::string_view why);
   void vote_anew(std::int64_t now_ms);

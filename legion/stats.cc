@@ -79,7 +79,7 @@ Json legion_json(const Member& member, const Clock& clock) {
       {"valor", election.options().valor},
       {"checksum", election.checksum()},
       {"quorum", election.options().quorum},
-      {"i_am_the_lord", election.role() == Role::kLord ? 1 : 0},
+      {"i_am_the_lord", election.lord_since_s()},
       {"lord_valor", election.vote().valor},
       {"lord_uuid", election.vote().uuid.text()},
       {"wire", options.wire == Wire::kSealed ? "sealed" : "uwsgi"},
