@@ -35,6 +35,8 @@ class SocketFile {
     std::swap(inode_, other.inode_);
     return *this;
   }
+  // It is another process's from now on.
+  void leave() { path_.clear(); }
   ~SocketFile() {
     struct stat status {};
     if (!path_.empty() && ::lstat(path_.c_str(), &status) == 0 &&

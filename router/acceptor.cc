@@ -22,6 +22,10 @@ void Acceptor::stop() {
   if (socket_.bound == nullptr) return;
   while (accept_one()) {
   }
+  let_go();
+}
+
+void Acceptor::let_go() {
   io_.stop();
   pause_timer_.stop();
   socket_ = {};

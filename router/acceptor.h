@@ -26,6 +26,8 @@ class Acceptor {
   void start();
   // Takes what is queued already, and then lets go of the socket.
   void stop();
+  // Lets go of it at once: others accept from it.
+  void let_go();
 
   [[nodiscard]] bool is_on(const WorkerListener& other) const {
     return socket_.bound == other.bound && socket_.fd == other.fd;

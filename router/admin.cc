@@ -45,6 +45,7 @@ class Admin::Listener {
   }
   [[nodiscard]] const Address& address() const { return address_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
+  void leave_file() { file_.leave(); }
 
  private:
   bool accept_one() {
@@ -223,6 +224,23 @@ void Admin::adopt(Listeners listeners) {
     if (!stays && started_) listener->stop();
   }
   if (started_) start();
+}
+
+std::vector<std::pair<Address, int>> Admin::sockets() const {
+  std::vector<std::pair<Address, int>> all;
+  for (const auto& listener : listeners_) {
+    all.emplace_back(listener->address(), listener->fd());
+  }
+  return all;
+}
+
+void Admin::leave_files() {
+  for (const auto& listener : listeners_) listener->leave_file();
+}
+
+void Admin::inherit(const Address& address, UniqueFd socket) {
+  listeners_.push_back(
+      std::make_shared<Listener>(*this, address, std::move(socket)));
 }
 
 void Admin::start() {

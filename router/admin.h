@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -58,6 +59,11 @@ class Admin {
   // accepted elsewhere is still accepted.
   void adopt(Listeners listeners);
   void start();
+  // A successor takes over: the sockets, by address as configured; their files
+  // are its own then. And the same of its side, before the first prepare().
+  [[nodiscard]] std::vector<std::pair<Address, int>> sockets() const;
+  void leave_files();
+  void inherit(const Address& address, UniqueFd socket);
   // Where `listeners` are bound: port 0 has become one.
   [[nodiscard]] static std::vector<Address> bound(const Listeners& listeners);
 

@@ -131,13 +131,75 @@ Result<std::shared_ptr<const sni::Context>> Identities::context_for(
     const sni::DefaultIdentity& identity, const Loaded& loaded,
     const sni::Context* current) {
   auto made = default_identity(identity, loaded);
-  if (!made && current == nullptr) return made.error();
+  if (!made && current == nullptr) {
+    auto inherited = inherited_default(identity.certificate);
+    if (!inherited) return made.error();
+    log::error("{}: the certificate that was handed over stays",
+               made.error().message);
+    made = *std::move(inherited);
+  }
   if (!made) {
     log::error("{}: the certificate that was read before stays",
                made.error().message);
     made = sni::IdentityRef::share(&current->fallback());
   }
   return sni::Context::make(loaded.options, *std::move(made));
+}
+
+void Identities::hand_over(std::string& ticket_keys,
+                           std::vector<sni::ExportedIdentity>& identities,
+                           std::vector<std::string>& keys) const {
+  const sni::SecretBytes saved = tickets_.save();
+  ticket_keys = saved.view();
+  for (const auto& [name, count] : names_) {
+    const sni::Identity* const identity = store_.find_exact(name);
+    if (identity == nullptr) continue;
+    for (auto& each : sni::export_identity(*identity)) {
+      identities.push_back(std::move(each));
+    }
+  }
+  keys.assign(keys_.begin(), keys_.end());
+}
+
+void Identities::inherit(std::string_view ticket_keys,
+                         const std::vector<sni::ExportedIdentity>& defaults) {
+  const auto* const bytes =
+      reinterpret_cast<const unsigned char*>(ticket_keys.data());
+  if (!tickets_.restore({bytes, ticket_keys.size()})) {
+    log::warning("the ticket keys were not taken over: clients will make full "
+                 "handshakes");
+  }
+  defaults_ = defaults;
+}
+
+void Identities::restore(const std::vector<sni::ExportedIdentity>& identities,
+                         const std::vector<std::string>& keys) {
+  defaults_ = {};
+  for (const sni::ExportedIdentity& each : identities) {
+    const auto outcome = store_.put(
+        each.name, {each.chain, each.key, each.client_ca, each.client_crl,
+                    each.client_demanded, each.client_depth});
+    if (!outcome) {
+      log::warning("tls: the certificate of {} was not taken over: {}",
+                   each.name, sni::text_of(outcome.error()));
+    }
+  }
+  for (const std::string& key : keys) {
+    if (keys_.insert(key).second) ++names_[std::string(name_of(key))];
+  }
+  if (store_.dirty()) on_change();
+}
+
+Result<sni::IdentityRef> Identities::inherited_default(
+    const std::string& certificate) {
+  for (const sni::ExportedIdentity& each : defaults_) {
+    if (each.name != certificate) continue;
+    auto made = store_.make_default(
+        "", {each.chain, each.key, each.client_ca, each.client_crl,
+             each.client_demanded, each.client_depth});
+    if (made) return *std::move(made);
+  }
+  return Error{"none was handed over"};
 }
 
 Result<sni::IdentityRef> Identities::default_identity(

@@ -4,10 +4,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/loop.h"
@@ -15,6 +17,7 @@
 #include "router/worker_context.h"
 #include "sni/context.h"
 #include "sni/expiry.h"
+#include "sni/export.h"
 #include "sni/options.h"
 #include "sni/store.h"
 #include "subscription/materials.h"
@@ -56,6 +59,19 @@ class Identities {
   // the next announcements, if their material is read again.
   bool adopt(Loaded loaded);
 
+  // A successor takes over: the ticket keys, and announced identities with the
+  // keys that brought them.
+  void hand_over(std::string& ticket_keys,
+                 std::vector<sni::ExportedIdentity>& identities,
+                 std::vector<std::string>& keys) const;
+  // The same of its side: before the first read(), with the certificates of
+  // listeners for those files that may not be read again; and once they are in
+  // use. `defaults` must outlive the first context_for()s.
+  void inherit(std::string_view ticket_keys,
+               const std::vector<sni::ExportedIdentity>& defaults);
+  void restore(const std::vector<sni::ExportedIdentity>& identities,
+               const std::vector<std::string>& keys);
+
   // Workers are told from now on, and at once.
   void start(Publish publish, OnExpiry on_expiry);
   // What changed, if anything: to be called before routes are published, so that
@@ -84,6 +100,8 @@ class Identities {
 
   [[nodiscard]] Result<sni::IdentityRef> default_identity(
       const sni::DefaultIdentity& identity, const Loaded& loaded);
+  [[nodiscard]] Result<sni::IdentityRef> inherited_default(
+      const std::string& certificate);
   void on_change();
   void on_tick();
   void tell_expiry();
@@ -99,6 +117,7 @@ class Identities {
   std::unordered_set<std::string> keys_;
   std::unordered_map<std::string, std::uint32_t> names_;
   std::unordered_map<std::string, std::int64_t> told_;   // name, day
+  std::span<const sni::ExportedIdentity> defaults_;  // until they are in use
   Publish publish_;
   OnExpiry on_expiry_;
   TimerWatcher change_timer_;

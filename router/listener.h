@@ -47,7 +47,7 @@ struct BoundSocket {
   Address address;                 // with its port
   std::vector<UniqueFd> fds;
   bool shared = false;             // fds has one, for all
-  SocketFile file;
+  mutable SocketFile file;         // a successor may take it over
 };
 using BoundSocketPtr = std::shared_ptr<const BoundSocket>;
 

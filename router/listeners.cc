@@ -44,7 +44,8 @@ Result<Listeners::Set> Listeners::prepare(
     its.trusted = options.trusted;
     if (options.protocol == ListenerProtocol::kHttps) {
       const bool same_files =
-          known != nullptr && known->listener->is_tls() &&
+          known != nullptr && known->listener != nullptr &&
+          known->listener->is_tls() &&
           known->options.identity == options.identity;
       auto context = identities.context_for(
           options.identity, loaded,
@@ -67,6 +68,25 @@ Result<Listeners::Set> Listeners::prepare(
                    std::make_shared<const Listener>(std::move(its))});
   }
   return set;
+}
+
+void Listeners::inherit(const Address& address, int inherited_fd, bool shared,
+                        std::vector<UniqueFd> fds) {
+  if (fds.empty()) return;
+  auto bound = std::make_shared<BoundSocket>();
+  bound->address = bound_address(fds.front().get());
+  bound->fds = std::move(fds);
+  bound->shared = shared;
+  if (inherited_fd < 0) bound->file = SocketFile(address);
+  Open open;
+  open.options.address = address;
+  open.options.inherited_fd = inherited_fd;
+  open.bound = std::move(bound);
+  set_.push_back(std::move(open));
+}
+
+void Listeners::leave_files() const {
+  for (const Open& open : set_) open.bound->file.leave();
 }
 
 void Listeners::adopt(Set set) {

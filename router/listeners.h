@@ -32,6 +32,13 @@ class Listeners {
                                     const Identities::Loaded& loaded) const;
   void adopt(Set set);
 
+  // Sockets of the process before this one, before the first prepare(), which
+  // takes them where they are wanted.
+  void inherit(const Address& address, int inherited_fd, bool shared,
+               std::vector<UniqueFd> fds);
+  // The files of Unix sockets are the successor's.
+  void leave_files() const;
+
   [[nodiscard]] unsigned workers() const { return workers_; }
   [[nodiscard]] const Set& all() const { return set_; }
   [[nodiscard]] std::vector<WorkerListener> of_worker(unsigned worker) const;

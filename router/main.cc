@@ -6,6 +6,8 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -47,8 +49,9 @@ void define(CLI::App& app, CommandLine& line) {
   app.set_version_flag("--version",
                        "fealty-router " + std::string(kVersion));
   app.footer(
-      "SIGHUP reloads the configuration. SIGTERM and SIGINT drain and end, a\n"
-      "second one ends at once.\n"
+      "SIGHUP reloads the configuration, SIGUSR1 reopens the access log, SIGUSR2\n"
+      "hands over to a new process of the same program. SIGTERM and SIGINT drain\n"
+      "and end, a second one ends at once.\n"
       "conf/router.yaml is a commented sample of the configuration.");
 }
 
@@ -79,17 +82,31 @@ std::optional<router::Configuration> reload(const std::string& path) {
   return std::nullopt;
 }
 
-int run(conf::RouterConfig config, const std::string& path) {
+int run(conf::RouterConfig config, const std::string& path,
+        router::Program program) {
   router::Router router(
       {std::move(config.router), std::move(config.subscription)},
-      [&path] { return reload(path); });
-  Status ready = router.bind();
+      [&path] { return reload(path); }, std::move(program));
+  Status ready = Ok{};
+  if (const char* const from = std::getenv(router::kHandoverVariable)) {
+    ready = router.inherit(from);
+    ::unsetenv(router::kHandoverVariable);
+  }
+  if (ready) ready = router.bind();
   if (ready) ready = router.drop_privileges();
   if (!ready) {
     log::error("{}", ready.error().message);
     return kExitRun;
   }
   return router.run();
+}
+
+// Where this program is, to be started again when another one is in its place;
+// "" where the system does not say.
+std::string own_path() {
+  std::error_code error;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? std::string() : path.string();
 }
 
 }  // namespace
@@ -123,5 +140,6 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (line.check) return 0;
-  return run(std::move(loaded->config), line.config);
+  return run(std::move(loaded->config), line.config,
+             {own_path(), {argv, argv + argc}});
 }

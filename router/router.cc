@@ -27,9 +27,10 @@ unsigned worker_count(const Options& options) {
 
 }  // namespace
 
-Router::Router(Configuration configuration, Load load)
+Router::Router(Configuration configuration, Load load, Program program)
     : options_(std::move(configuration.router)),
       load_(std::move(load)),
+      program_(std::move(program)),
       spawner_(clock_, options_.emperor),
       listeners_(worker_count(options_)),
       identities_(loop_, clock_),
@@ -41,6 +42,8 @@ Router::Router(Configuration configuration, Load load)
   shared_.sleepers.open<&Router::on_sleepers>(loop_, this);
   progress_.start<&Router::on_worker_progress>(loop_, this);
   drain_timer_.bind<&Router::on_drain_deadline>(loop_, this);
+  successor_io_.bind<&Router::on_successor>(loop_, this);
+  successor_timer_.bind<&Router::on_successor_late>(loop_, this);
 }
 
 Router::~Router() {
@@ -52,6 +55,7 @@ Status Router::bind() {
   auto plan = prepare({options_, subscriptions_.options()});
   if (!plan) return plan.error();
   adopt(*std::move(plan));
+  take_over();
   for (unsigned i = 0; i < worker_count(options_); ++i) {
     workers_.push_back(std::make_unique<Worker>(
         setup_of(i), shared_, [this] { progress_.send(); }));
@@ -123,7 +127,7 @@ void Router::watch_signals() {
   watch.operator()<&Router::on_end_signal>(SIGINT);
   watch.operator()<&Router::on_reload_signal>(SIGHUP);
   watch.operator()<&Router::on_reopen_signal>(SIGUSR1);
-  watch.operator()<&Router::on_other_signal>(SIGUSR2);
+  watch.operator()<&Router::on_upgrade_signal>(SIGUSR2);
 }
 
 void Router::start_workers() {
@@ -161,7 +165,10 @@ void Router::on_worker_progress() {
   }
   subscriptions_.on_adopted(adopted);
   if (reloading_ && setup >= setup_version_) on_reloaded();
-  if (draining_ && drained) loop_.stop();
+  if (setup >= setup_version_ && adopted >= published_->version()) {
+    tell_predecessor();
+  }
+  if ((draining_ || retired_) && drained) loop_.stop();
 }
 
 // Requests wait for vassals that sleep.
@@ -200,9 +207,6 @@ void Router::on_reload_signal(int) { reload(); }
 
 void Router::on_reopen_signal(int) { reopen_access_log(); }
 
-void Router::on_other_signal(int signal) {
-  log::warning(
-      "signal {}: this version takes a new binary only by a restart", signal);
-}
+void Router::on_upgrade_signal(int) { upgrade(); }
 
 }  // namespace fealty::router

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/result.h"
 #include "router/access_log.h"
 #include "router/admin.h"
+#include "router/handover.h"
 #include "router/health.h"
 #include "router/identities.h"
 #include "router/listeners.h"
@@ -21,6 +23,15 @@
 #include "subscription/server.h"
 
 namespace fealty::router {
+
+// Where a predecessor says what it hands over (router_upgrade.cc).
+inline constexpr char kHandoverVariable[] = "FEALTY_HANDOVER";
+
+// How this process was started, to start its successor so.
+struct Program {
+  std::string path;                      // "": no upgrade
+  std::vector<std::string> arguments;    // the name first
+};
 
 // All that a router is told from outside.
 struct Configuration {
@@ -39,7 +50,8 @@ struct Configuration {
 // it the one in use and cannot fail. What is the same in both stays untouched:
 // sockets with what waits in them, connections, announced nodes, ticket keys.
 //
-// SIGUSR1 reopens the access log. SIGTERM and SIGINT drain: no new connections, /healthz says 503, what runs
+// SIGUSR2 starts the program anew, hands over to it, and ends with its last
+// connection (router_upgrade.cc). SIGUSR1 reopens the access log. SIGTERM and SIGINT drain: no new connections, /healthz says 503, what runs
 // may finish within timeouts.drain; a second one ends at once.
 class Router {
  public:
@@ -47,11 +59,14 @@ class Router {
   // said in the log.
   using Load = std::function<std::optional<Configuration>()>;
 
-  Router(Configuration configuration, Load load);
+  Router(Configuration configuration, Load load, Program program = {});
   ~Router();
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
 
+  // What the process before this one hands over, before bind(): the value of
+  // kHandoverVariable.
+  [[nodiscard]] Status inherit(std::string_view variable);
   // Every socket and secret, or why not.
   [[nodiscard]] Status bind();
   // To options.user, where the process is root; its groups go too.
@@ -72,6 +87,7 @@ class Router {
   };
   [[nodiscard]] Result<Plan> prepare(Configuration configuration);
   [[nodiscard]] Result<StickyCookie> sticky_for(const Options& options) const;
+  [[nodiscard]] StickyCookie inherited_sticky() const;
   void adopt(Plan plan);
   void adopt_health_check(const std::optional<HealthCheck>& check);
   void adopt_access_log(UniqueFd file);
@@ -81,6 +97,18 @@ class Router {
   void reload();
   void keep_what_cannot_change(Options& options) const;
   void on_reloaded();
+
+  // --- another process (router_upgrade.cc)
+  void upgrade();
+  [[nodiscard]] Status begin_upgrade();
+  [[nodiscard]] Handover hand_over();
+  void on_successor(int events);
+  void on_successor_late();
+  void go_on();
+  void retire();
+  void take_socket(const Handover::Socket& socket);
+  void take_over();
+  void tell_predecessor();
 
   // --- the admin listener's pages (router_admin.cc)
   [[nodiscard]] Admin::Answer on_admin(const Admin::Request& request);
@@ -98,12 +126,13 @@ class Router {
   void on_end_signal(int signal);
   void on_reload_signal(int signal);
   void on_reopen_signal(int signal);
-  void on_other_signal(int signal);
+  void on_upgrade_signal(int signal);
   void begin_drain();
   void on_drain_deadline();
 
   Options options_;                // in use; its parts refer to it
   const Load load_;
+  const Program program_;
   SystemClock clock_;
   Loop loop_;
   SharedState shared_;
@@ -126,6 +155,13 @@ class Router {
   bool running_ = false;
   bool reloading_ = false;         // until all workers go by the new settings
   bool draining_ = false;
+  bool retired_ = false;           // a successor serves
+  pid_t successor_ = 0;            // that was started, and has said nothing yet
+  UniqueFd successor_says_;
+  IoWatcher successor_io_;
+  TimerWatcher successor_timer_;
+  std::unique_ptr<Handover> inherited_;  // until it is in use
+  UniqueFd predecessor_;                 // to be told that this one serves
 };
 
 }  // namespace fealty::router

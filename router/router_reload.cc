@@ -75,13 +75,24 @@ Result<StickyCookie> Router::sticky_for(const Options& options) const {
   const std::string& file = options.sticky_secret_file;
   if (!file.empty()) {
     const auto secret = StickyCookie::load_secret(file);
+    if (!secret && inherited_ != nullptr) return inherited_sticky();
     if (!secret) return secret.error();
     return StickyCookie(kStickyCookie, *secret);
   }
   if (settings_ != nullptr && options_.sticky_secret_file.empty()) {
     return settings_->sticky;
   }
+  if (inherited_ != nullptr) return inherited_sticky();
   return StickyCookie(kStickyCookie, StickyCookie::random_secret());
+}
+
+StickyCookie Router::inherited_sticky() const {
+  StickyCookie::Secret secret = StickyCookie::random_secret();
+  if (inherited_->sticky_secret.size() == secret.size()) {
+    std::copy_n(inherited_->sticky_secret.begin(), secret.size(),
+                secret.begin());
+  }
+  return StickyCookie(kStickyCookie, secret);
 }
 
 void Router::adopt(Plan plan) {
@@ -166,7 +177,9 @@ void Router::reopen_access_log() {
 // ------------------------------------------------------------------- SIGHUP
 
 void Router::reload() {
-  if (draining_) return log::warning("SIGHUP: it ends already");
+  if (draining_ || retired_ || successor_ != 0) {
+    return log::warning("SIGHUP: not now; it ends, or a successor starts");
+  }
   ::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
                static_cast<long long>(clock_.monotonic_ms()) * 1000);
   std::optional<Configuration> configuration = load_();

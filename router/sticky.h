@@ -37,6 +37,8 @@ class StickyCookie {
   // file that is not there is made, for its owner only.
   [[nodiscard]] static Result<Secret> load_secret(const std::string& path);
 
+  [[nodiscard]] const Secret& secret() const { return secret_; }
+
   // The token that a Cookie header's value holds for `key`; 0: none that is
   // ours. Of several, the first that is genuine counts.
   [[nodiscard]] std::uint64_t read(std::string_view cookies,

@@ -119,10 +119,17 @@ void Worker::on_snapshot() {
 void Worker::on_wake() {
   if (stop_asked_.load(std::memory_order_relaxed)) {
     context_.loop.stop();
-  } else if (drain_asked_.load(std::memory_order_relaxed) &&
-             !context_.draining) {
+  } else if (drain_asked_.exchange(false, std::memory_order_relaxed)) {
     begin_drain();
+  } else if (retire_asked_.exchange(false, std::memory_order_relaxed)) {
+    begin_retirement();
   }
+}
+
+void Worker::begin_retirement() {
+  context_.draining = true;
+  for (const auto& acceptor : acceptors_) acceptor->let_go();
+  check_drained();
 }
 
 void Worker::begin_drain() {

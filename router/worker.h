@@ -55,6 +55,12 @@ class Worker final : public SessionOwner {
     drain_asked_.store(true, std::memory_order_relaxed);
     wake_.send();
   }
+  // The same, but for what is queued, which a successor takes, and for those that
+  // wait for a request: they end as they would, or after the next answer.
+  void retire() {
+    retire_asked_.store(true, std::memory_order_relaxed);
+    wake_.send();
+  }
   // Ends run() at once.
   void stop() {
     stop_asked_.store(true, std::memory_order_relaxed);
@@ -93,6 +99,7 @@ class Worker final : public SessionOwner {
   void on_hold_retry();
   void retry(DeadlineQueue& queue, std::int64_t until_ms);
   void begin_drain();
+  void begin_retirement();
   void check_drained();
 
   WorkerContext context_;
@@ -109,6 +116,7 @@ class Worker final : public SessionOwner {
   std::atomic<std::uint64_t> adopted_version_{0};
   std::atomic<std::uint64_t> adopted_setup_{0};
   std::atomic<bool> drain_asked_{false};
+  std::atomic<bool> retire_asked_{false};
   std::atomic<bool> stop_asked_{false};
   std::atomic<bool> drained_{false};
 };

@@ -256,6 +256,14 @@ class Server::Socket {
     return is_path(address_) ? bind_path(mode) : bind_plain();
   }
 
+  // One that is bound already.
+  void take(UniqueFd fd) {
+    fd_ = std::move(fd);
+    file_.emplace(address_);
+  }
+  void leave_file() {
+    if (file_) file_->leave();
+  }
   // What may change while it is open.
   Status ask_for_credentials(bool wanted) {
     if (!address_.is_unix() || wanted == with_credentials_) return Ok{};
@@ -383,6 +391,29 @@ Result<std::shared_ptr<Server::Socket>> Server::socket_for(
   auto socket = std::make_shared<Socket>(wanted.address);
   if (auto bound = socket->open(wanted.mode); !bound) return bound.error();
   return socket;
+}
+
+std::vector<std::pair<Address, int>> Server::sockets() const {
+  std::vector<std::pair<Address, int>> all;
+  for (const auto& socket : sockets_) {
+    all.emplace_back(socket->address(), socket->fd());
+  }
+  return all;
+}
+
+void Server::leave_sockets() {
+  for (const auto& socket : sockets_) socket->leave_file();
+  sockets_.clear();
+}
+
+void Server::inherit(const Address& address, UniqueFd socket) {
+  sockets_.push_back(std::make_shared<Socket>(address));
+  sockets_.back()->take(std::move(socket));
+}
+
+void Server::restore(const std::vector<SavedNode>& nodes) {
+  for (const SavedNode& node : nodes) table_.restore(node);
+  if (table_.dirty()) schedule_publish();
 }
 
 void Server::adopt(Plan plan) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -19,6 +20,7 @@
 #include "subscription/options.h"
 #include "subscription/refusals.h"
 #include "subscription/resubscribe.h"
+#include "subscription/saved_node.h"
 #include "subscription/snapshot.h"
 #include "subscription/table.h"
 #include "subscription/verify.h"
@@ -77,6 +79,15 @@ class Server {
   void adopt(Plan plan);
   // Both, for the options as they are.
   [[nodiscard]] Status bind(std::vector<Address> own_sockets = {});
+  // A successor takes over, once this one has stopped: the sockets, by address
+  // as configured, whose files are its own then; and table().save().
+  [[nodiscard]] std::vector<std::pair<Address, int>> sockets() const;
+  void leave_sockets();
+  // The same of its side: sockets before the first prepare(), which takes them
+  // where they are wanted; nodes once the options are in use.
+  void inherit(const Address& address, UniqueFd socket);
+  void restore(const std::vector<SavedNode>& nodes);
+
   // The certificates of all announcements are read again, at the next of each.
   void read_materials_again() { materials_.read_again(); }
   // Starts to read; `publish` is called on this thread, and at once where

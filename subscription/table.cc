@@ -153,6 +153,82 @@ Result<Change, Rejection> Table::apply_permanent(
   return change;
 }
 
+std::vector<SavedNode> Table::save() const {
+  std::vector<SavedNode> all;
+  all.reserve(node_count_);
+  index_.for_each([&](const PoolRecord& pool) {
+    for (const NodeRecord* node = pool.first; node != nullptr;
+         node = node->next) {
+      if (node->permanent && !node->announced && !node->drained) continue;
+      SavedNode& saved = all.emplace_back();
+      saved.key = pool.key();
+      if (node->address().length() != 0) saved.name = node->name();
+      saved.vassal = node->vassal();
+      saved.algorithm = pool.algorithm;
+      saved.protocol = node->protocol;
+      saved.modifier1 = node->modifier1;
+      saved.modifier2 = node->modifier2;
+      saved.sleeping = node->sleeping;
+      saved.on_demand = node->on_demand;
+      saved.drained = node->drained;
+      saved.weight = node->weight;
+      saved.backup = node->backup;
+      saved.cores = node->cores;
+      saved.load = node->load;
+      saved.last_seen_unix_s = node->last_seen_unix_s;
+      saved.last_seen_ms = node->last_seen_ms;
+      saved.rest_until_ms = node->rest_until_ms.load(kRelaxed);
+      saved.eligible_since_ms = node->eligible_since_ms.load(kRelaxed);
+      saved.requests = node->requests.load(kRelaxed);
+      saved.sent_bytes = node->sent_bytes.load(kRelaxed);
+      saved.received_bytes = node->received_bytes.load(kRelaxed);
+      saved.sender = node->sender();
+    }
+  });
+  std::stable_sort(all.begin(), all.end(),
+                   [](const SavedNode& one, const SavedNode& other) {
+                     return one.last_seen_ms < other.last_seen_ms;
+                   });
+  return all;
+}
+
+void Table::restore(const SavedNode& saved) {
+  Announcement made;
+  made.key = saved.key;
+  made.subscribe = true;
+  made.vassal = saved.vassal;
+  made.algorithm = saved.algorithm;
+  made.protocol = saved.protocol;
+  made.modifier1 = saved.modifier1;
+  made.modifier2 = saved.modifier2;
+  made.weight = saved.weight;
+  made.backup = saved.backup;
+  made.cores = saved.cores;
+  made.load = saved.load;
+  made.inactive = saved.sleeping;
+  if (!saved.name.empty()) {
+    const auto address = Address::parse(saved.name);
+    if (!address) return;
+    made.address = *address;
+    made.address_text = saved.name;
+  }
+  if (!apply(made, saved.sender)) return;
+  PoolRecord* const pool = index_.find(saved.key, hash_key(saved.key));
+  if (pool == nullptr) return;
+  NodeRecord* const node = known(made, *pool);
+  if (node == nullptr) return;
+  node->on_demand = saved.on_demand;
+  node->drained = saved.drained;
+  node->last_seen_ms = saved.last_seen_ms;
+  node->last_seen_unix_s = saved.last_seen_unix_s;
+  node->rest_until_ms.store(saved.rest_until_ms, kRelaxed);
+  node->eligible_since_ms.store(saved.eligible_since_ms, kRelaxed);
+  node->requests.store(saved.requests, kRelaxed);
+  node->sent_bytes.store(saved.sent_bytes, kRelaxed);
+  node->received_bytes.store(saved.received_bytes, kRelaxed);
+  mark(*pool);
+}
+
 NodeRecord* Table::find_at(std::string_view key,
                            const Address& address) const {
   PoolRecord* const pool = index_.find(key, hash_key(key));

@@ -15,6 +15,7 @@
 #include "subscription/announcement.h"
 #include "subscription/options.h"
 #include "subscription/pool_index.h"
+#include "subscription/saved_node.h"
 #include "subscription/snapshot.h"
 #include "subscription/verify.h"
 
@@ -83,6 +84,12 @@ class Table {
   // Other options from now on, for what is there already too. (The algorithm,
   // where a pool has that of before: who names it names it again.)
   void reconfigure(const Options& options);
+
+  // The announced nodes, for a successor of this process; the longest silent
+  // first, which is the order to restore them in. Who is not taken (the table is
+  // full) announces itself again.
+  [[nodiscard]] std::vector<SavedNode> save() const;
+  void restore(const SavedNode& saved);
 
   // Begins to fetch what apply() will look at for keys of these hashes, of all
   // of them side by side: a million keys are in no cache, and one after the

@@ -232,11 +232,23 @@ class Router:
         self.process.signal(signal.SIGHUP)
         wait_until(lambda: self.process.log().count(said) > before, f"the log says: {said}")
 
+    def upgrade(self):
+        """SIGUSR2 to the process that serves, until another one does; its pid."""
+        says = re.compile(r"upgrade: pid (\d+) serves")
+        before = len(says.findall(self.process.log()))
+        os.kill(self.serving, signal.SIGUSR2)
+        found = wait_until(
+            lambda: found if len(found := says.findall(self.process.log())) > before else None,
+            "a successor serves", 30)
+        self.serving = int(found[-1])
+        return self.serving
+
     def start(self, env=None):
         """Starts it, or starts it again after its end, with the same configuration."""
         self.process = self.scene.spawn("router", [ROUTER, "--config", self.config_path],
                                         env=env)
         self.process.ends_by_sigterm = True
+        self.serving = self.process.pid  # another one's after an upgrade
 
     def _came_up(self):
         def ready_or_dead():

@@ -373,5 +373,42 @@ TEST_F(TableTest, WildcardsAndTheAlgorithmChangeForAllPools) {
             Algorithm::kLrc);
 }
 
+TEST_F(TableTest, SavedNodesAreTheSameInAnotherTable) {
+  Announcement node = announce("k", "/run/1");
+  node.weight = 5;
+  node.modifier1 = 9;
+  node.algorithm = Algorithm::kLrc;
+  ASSERT_TRUE(table_.apply(node, Credentials{1, 2, 3}));
+  Announcement sleeper = announce("k", "");
+  sleeper.address = {};
+  sleeper.vassal = "sleeper";
+  ASSERT_TRUE(table_.apply(sleeper, {}));
+  ASSERT_EQ(table_.set_drained("k", "/run/1", true), Table::Drain::kDone);
+  clock_.now_ms += 10;
+  ASSERT_TRUE(table_.apply(announce("other", "/run/2"), {}));
+  ASSERT_TRUE(table_.apply_permanent(announce("static", "/run/3")));
+
+  Table next(clock_, kTolerance_ms, true);
+  const auto saved = table_.save();
+  EXPECT_EQ(saved.size(), 3U);  // the configuration's comes with it
+  for (const SavedNode& each : saved) next.restore(each);
+  EXPECT_EQ(next.node_count(), 3U);
+  next.with_pool("k", [&](const Table::PoolView& pool) {
+    EXPECT_EQ(pool.algorithm, Algorithm::kLrc);
+    ASSERT_EQ(pool.nodes.size(), 2U);
+    const NodeRecord& restored = *pool.nodes[0];
+    EXPECT_EQ(restored.name(), "/run/1");
+    EXPECT_EQ(restored.weight, 5U);
+    EXPECT_EQ(restored.modifier1, 9);
+    EXPECT_TRUE(restored.drained);
+    EXPECT_EQ(restored.sender()->uid, 2U);
+    EXPECT_TRUE(pool.nodes[1]->sleeping);
+  });
+  EXPECT_NE(next.build()->find_exact("other"), nullptr);
+  clock_.now_ms += kTolerance_ms - 5;  // 5 too many for the first ones
+  next.expire();
+  EXPECT_EQ(next.node_count(), 1U);
+}
+
 }  // namespace
 }  // namespace fealty::subscription
