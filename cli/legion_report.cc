@@ -19,14 +19,19 @@ const Json* member(const Json& object, const char* name) {
   return at == object.end() || at->is_null() ? nullptr : &*at;
 }
 
-std::string cell(const Json& object, const char* name) {
+// For a table, which makes control bytes visible itself.
+std::string raw_cell(const Json& object, const char* name) {
   const Json* const value = member(object, name);
   if (value == nullptr) return "-";
   const std::string text =
       value->is_string()
           ? value->get<std::string>()
           : value->dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text.empty() ? "-" : log::printable(text);
+  return text.empty() ? "-" : text;
+}
+
+std::string cell(const Json& object, const char* name) {
+  return log::printable(raw_cell(object, name));
 }
 
 bool flag(const Json& object, const char* name) {
@@ -93,18 +98,18 @@ std::string members_table(const Json& legion) {
   std::vector<std::vector<std::string>> rows = {
       {"  MEMBER", "ADDRESS", "VALOR", "STATE", "VOTES FOR", "HEARD", "SKEW",
        "SCROLL", "UUID"}};
-  rows.push_back({"  this", cell(legion, "addr"), cell(legion, "valor"),
-                  own_state(legion), cell(legion, "lord_uuid"), "-", "-",
-                  cell(legion, "scroll"), cell(legion, "uuid")});
+  rows.push_back({"  this", raw_cell(legion, "addr"), raw_cell(legion, "valor"),
+                  own_state(legion), raw_cell(legion, "lord_uuid"), "-", "-",
+                  raw_cell(legion, "scroll"), raw_cell(legion, "uuid")});
   if (const Json* nodes = member(legion, "members");
       nodes != nullptr && nodes->is_array()) {
     for (const Json& node : *nodes) {
-      rows.push_back({"  " + cell(node, "name"), cell(node, "address"),
-                      cell(node, "valor"), state_of(node),
-                      cell(node, "vote_uuid"),
+      rows.push_back({"  " + raw_cell(node, "name"), raw_cell(node, "address"),
+                      raw_cell(node, "valor"), state_of(node),
+                      raw_cell(node, "vote_uuid"),
                       duration(number(node, "heard_ms_ago") / 1000) + " ago",
-                      cell(node, "skew") + "s", cell(node, "scroll"),
-                      cell(node, "uuid")});
+                      raw_cell(node, "skew") + "s", raw_cell(node, "scroll"),
+                      raw_cell(node, "uuid")});
     }
   }
   return table(rows);

@@ -85,6 +85,12 @@ class Ours(Member):
         with clients.Client(self.admin) as client:
             return client.request("GET", path, host="admin.test")
 
+    def answers(self):
+        try:
+            return self.get("/healthz").status == 200
+        except (OSError, clients.Incomplete, clients.NotHttp):
+            return False
+
     def stats(self):
         return json.loads(self.get().body)["legions"][0]
 
@@ -119,8 +125,16 @@ class Theirs(Member):
                 "--legion-scroll", f"mixed scroll of {self.name}"]
         for node in self.nodes():
             argv += ["--legion-node", f"mixed {node}"]
-        self.process = legion.scene.spawn(self.name, argv)
+        self.process = legion.scene.spawn(
+            self.name, argv, env={"OPENSSL_CONF": str(self._openssl_conf())})
         self.process.ends_by_sigterm = True
+
+    def _openssl_conf(self):
+        """OpenSSL 3 has bf-cbc in its legacy provider, which uWSGI does not load itself."""
+        path = self.legion.scene.directory / "openssl.cnf"
+        path.write_text("openssl_conf = init\n[init]\nproviders = providers\n[providers]\n"
+                        "default = on\nlegacy = on\n[on]\nactivate = 1\n")
+        return path
 
     def stats(self):
         with socket.create_connection(("127.0.0.1", self.stats_port), 2) as client:
@@ -177,6 +191,13 @@ class Legion:
             return [member.name for member in living if member.says_it_is_lord()] == [name]
         except (OSError, ValueError, clients.Incomplete, clients.NotHttp):
             return False
+
+    def wait_up(self):
+        """Until our members answer."""
+        for member in self.members.values():
+            if isinstance(member, Ours) and member.alive():
+                harness.wait_until(member.answers, f"{member.name} answers")
+        return self
 
     def wait_for(self, name, seconds=25.0):
         harness.wait_until(lambda: self.agrees_on(name),

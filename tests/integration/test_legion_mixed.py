@@ -89,6 +89,7 @@ def test_a_wrong_secret_is_dropped_counted_and_does_not_disturb(scene):
     legion.secret, kept = "another", legion.secret
     legion["stranger"].start()
     legion.secret = kept
+    legion.wait_up()
     living = {name: legion[name] for name in ("one", "two")}
     harness.wait_until(
         lambda: all(member.lord_uuid() == legion["one"].uuid() for member in living.values()),
