@@ -97,8 +97,7 @@ void AccessLog::push(unsigned worker, std::span<const char> line) {
     return;
   }
   // Either the writer sees the line before it sleeps, or this sees it asleep.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (asleep_.load(std::memory_order_relaxed) != 0) wake();
+  if (asleep_.load() != 0) wake();
 }
 
 void AccessLog::wake() {
@@ -131,7 +130,6 @@ void AccessLog::run() {
 // Until there is something. False: there is already.
 bool AccessLog::sleep() {
   asleep_.store(1);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   const bool something =
       ending_ || std::any_of(rings_.begin(), rings_.end(), [](const auto& ring) {
         return !ring->peek().empty();
