@@ -77,6 +77,13 @@ int on_ticket_made(SSL* ssl, void*) {
   return SSL_SESSION_set1_ticket_appdata(session, &now_s, sizeof now_s);
 }
 
+void on_message(int sent, int, int content, const void*, std::size_t, SSL* ssl,
+                void*) {
+  if (sent == 0 && content == SSL3_RT_HEADER) {
+    Connection::of(ssl).count_record();
+  }
+}
+
 bool client_still_counts(SSL_SESSION* session, std::int64_t now_s) {
   const X509* const client = SSL_SESSION_get0_peer(session);
   if (client == nullptr) return true;
@@ -113,6 +120,10 @@ void set_up_connections(SSL_CTX* context, const Options& options) {
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN |
                                 SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  // A read ends at each record that is no data: whoever sends nothing else
+  // takes his turn like all others.
+  SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
+  SSL_CTX_set_msg_callback(context, &on_message);
   SSL_CTX_set_max_cert_list(context,
                             static_cast<long>(options.client_chain_bytes_max));
   SSL_CTX_set_client_hello_cb(context, &on_client_hello, nullptr);
