@@ -154,13 +154,30 @@ void add_identity(Json& json, const sni::Identity* identity) {
   Json kinds = Json::array();
   constexpr std::string_view kNames[sni::kKeyKinds] = {"ecdsa", "rsa"};
   for (std::size_t i = 0; i < sni::kKeyKinds; ++i) {
-    if (identity->slots()[i].credential != nullptr) kinds.push_back(kNames[i]);
+    if (identity->slots()[i] != nullptr) kinds.push_back(kNames[i]);
   }
   json["certificate"] = {{"name", identity->key()},
                          {"keys", std::move(kinds)},
                          {"expires", identity->not_after_s()}};
   if (const auto& policy = identity->policy()) {
     json["client_policy"] = policy->demands() ? "demands" : "asks";
+  }
+}
+
+// What the key's announcements demand of clients, and what comes of it.
+void add_client_rule(Json& json, const StatsSource& source, const Pool& pool) {
+  using subscription::ClientRule;
+  json["client_rule"] = subscription::to_string(pool.client_rule());
+  json["client_rule_problem"] = nullptr;
+  if (pool.client_rule() == ClientRule::kUnusable) {
+    json["client_rule_problem"] =
+        "a node demands client certificates (sni_ca begins with `!`), and no "
+        "certificate and client CA that can be used came with it: requests over "
+        "HTTPS get 503, over HTTP what tls.plain_http_for_client_auth says";
+  } else if (source.identities.conflict(pool.key())) {
+    json["client_rule_problem"] =
+        "the keys and nodes of this domain want different things of clients: "
+        "only those get in whom all of them let in";
   }
 }
 
@@ -175,6 +192,7 @@ void explain_pool(const StatsSource& source, const Pool& pool,
   const std::string problem =
       source.subscriptions.materials().problem(pool.key());
   json["certificate_problem"] = problem.empty() ? Json() : Json(problem);
+  add_client_rule(json, source, pool);
   if (pool.nodes().empty()) {
     const bool wakes = options.emperor && !pool.vassal_to_wake().empty();
     json["why"] =

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "base/key_hash.h"
 #include "base/log.h"
 #include "subscription/key.h"
 
@@ -23,6 +24,11 @@ constexpr std::int64_t kDay_s = 24 * 3600;
 
 std::string_view name_of(std::string_view key) {
   return subscription::without_port(subscription::without_mountpoint(key));
+}
+
+sni::Origin origin_of(std::string_view key,
+                      const subscription::Hash128& source) {
+  return {hash_key(key), source.low};
 }
 
 // A file's bytes, wiped when they are not needed any more.
@@ -67,7 +73,6 @@ Identities::Identities(Loop& loop, const Clock& clock)
     : clock_(clock),
       store_(clock),
       tickets_(options_.tickets.rotate_s, clock.unix_s()) {
-  change_timer_.bind<&Identities::flush>(loop, this);
   tick_.bind<&Identities::on_tick>(loop, this);
 }
 
@@ -123,7 +128,7 @@ bool Identities::adopt(Loaded loaded) {
   } else if (!loaded.ticket_keys.empty()) {
     new_keys = tickets_.set(loaded.ticket_keys.span(), clock_.unix_s());
   }
-  if (new_keys && publish_) publish_({published_, tickets_.current()});
+  if (new_keys && on_rotation_) on_rotation_();
   return rules_changed;
 }
 
@@ -164,27 +169,20 @@ Result<sni::IdentityRef> Identities::default_identity(
                std::string(sni::text_of(made.error()))};
 }
 
-void Identities::start(Publish publish, OnExpiry on_expiry) {
-  publish_ = std::move(publish);
+void Identities::start(OnRotation on_rotation, OnExpiry on_expiry) {
+  on_rotation_ = std::move(on_rotation);
   on_expiry_ = std::move(on_expiry);
-  publish_({published_, tickets_.current()});
   tick_.start(kTickMs, kTickMs);
 }
 
-void Identities::flush() {
-  change_timer_.stop();
-  if (!store_.dirty()) return;
-  published_ = store_.build();
-  if (publish_) publish_({published_, tickets_.current()});
-}
-
-// Changes that come in one turn of the loop go out together.
-void Identities::on_change() {
-  if (!change_timer_.active()) change_timer_.start(0);
+TlsState Identities::state() {
+  if (store_.dirty()) published_ = store_.build();
+  return last_state();
 }
 
 std::optional<std::string> Identities::on_material(
-    std::string_view key, const subscription::SniMaterial& material) {
+    std::string_view key, const subscription::Hash128& source,
+    const subscription::SniMaterial& material) {
   sni::IdentityPem pem{material.chain, material.key};
   if (!material.client_ca.empty() || material.client_required) {
     pem.client_ca = material.client_ca;
@@ -193,21 +191,42 @@ std::optional<std::string> Identities::on_material(
     pem.client_depth = static_cast<int>(options_.client_depth);
   }
   const std::string_view name = name_of(key);
-  const auto outcome = store_.put(name, pem);
+  const bool conflict = store_.conflict(name);
+  const auto outcome = store_.put(name, pem, origin_of(key, source));
+  say_conflict(name, conflict);
   if (!outcome) return std::string(sni::text_of(outcome.error()));
-  if (keys_.emplace(key).second) ++names_[std::string(name)];
-  if (*outcome == sni::Store::Outcome::kChanged) on_change();
   return std::nullopt;
 }
 
+void Identities::say_conflict(std::string_view name, bool before) {
+  if (before || !store_.conflict(name) ||
+      conflict_log_.ask(clock_.monotonic_ms()) !=
+          log::LineBudget::Verdict::kWrite) {
+    return;
+  }
+  log::warning("tls: the keys and nodes of {} demand different things of "
+               "clients: only those get in whom all of them let in",
+               log::printable(name));
+}
+
+void Identities::on_retired(std::string_view key,
+                            const subscription::Hash128& source) {
+  store_.retire(name_of(key), origin_of(key, source));
+}
+
+bool Identities::guards(std::string_view key,
+                        const subscription::Hash128& source) const {
+  return store_.guards(name_of(key), origin_of(key, source));
+}
+
 void Identities::on_pool_gone(std::string_view key) {
-  if (keys_.erase(std::string(key)) == 0) return;
-  const std::string name(name_of(key));
-  const auto found = names_.find(name);
-  if (found == names_.end() || --found->second > 0) return;
-  names_.erase(found);
-  told_.erase(name);
-  if (store_.remove(name)) on_change();
+  const std::string_view name = name_of(key);
+  store_.drop(name, hash_key(key));
+  if (store_.find_exact(name) == nullptr) told_.erase(std::string(name));
+}
+
+bool Identities::conflict(std::string_view key) const {
+  return store_.conflict(name_of(key));
 }
 
 const sni::Identity* Identities::find(std::string_view key) const {
@@ -216,9 +235,7 @@ const sni::Identity* Identities::find(std::string_view key) const {
 
 void Identities::on_tick() {
   const std::int64_t now_s = clock_.unix_s();
-  if (tickets_.rotate_if_due(now_s) && publish_) {
-    publish_({published_, tickets_.current()});
-  }
+  if (tickets_.rotate_if_due(now_s) && on_rotation_) on_rotation_();
   if (expiry_.step(published_, now_s + std::int64_t{options_.expiry_alarm_days} * kDay_s,
                    kShardsPerTick)) {
     tell_expiry();

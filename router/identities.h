@@ -7,9 +7,9 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/result.h"
 #include "router/worker_context.h"
@@ -26,10 +26,12 @@ namespace fealty::router {
 // ticket keys in time, and looks which identities expire. Control thread only.
 //
 // Identities go by name: the domain of a key, without its port and mountpoint.
-// An identity stays as long as any key of its name has a pool.
+// What a key brought for its name goes with the key's pool. The caller publishes
+// state() together with the routes that belong to it.
 class Identities {
  public:
-  using Publish = std::function<void(const TlsState&)>;
+  // last_state() has changed without an announcement.
+  using OnRotation = std::function<void()>;
   // Each identity that comes within the alarm's days of its end, once a day.
   using OnExpiry = std::function<void(const sni::ExpiryScan::Entry& entry)>;
 
@@ -56,16 +58,25 @@ class Identities {
   // the next announcements, if their material is read again.
   bool adopt(Loaded loaded);
 
-  // Workers are told from now on, and at once.
-  void start(Publish publish, OnExpiry on_expiry);
-  // What changed, if anything: to be called before routes are published, so that
-  // no domain is served without its identity.
-  void flush();
+  void start(OnRotation on_rotation, OnExpiry on_expiry);
+  // What handshakes go by, the last changes included.
+  [[nodiscard]] TlsState state();
+  // The same as of the last state(), with the ticket keys of now.
+  [[nodiscard]] TlsState last_state() const {
+    return {published_, tickets_.current()};
+  }
 
-  // subscription::Server's hooks.
+  // subscription::Materials' hooks, and the server's.
   [[nodiscard]] std::optional<std::string> on_material(
-      std::string_view key, const subscription::SniMaterial& material);
+      std::string_view key, const subscription::Hash128& source,
+      const subscription::SniMaterial& material);
+  void on_retired(std::string_view key, const subscription::Hash128& source);
+  [[nodiscard]] bool guards(std::string_view key,
+                            const subscription::Hash128& source) const;
   void on_pool_gone(std::string_view key);
+
+  // The keys and nodes of this key's domain want different things of clients.
+  [[nodiscard]] bool conflict(std::string_view key) const;
 
   [[nodiscard]] const sni::Store& store() const { return store_; }
   // What is served under exactly this name; null: nothing.
@@ -81,10 +92,11 @@ class Identities {
   static constexpr std::int64_t kTickMs = 1'000;
   // A walk over all names takes half a minute.
   static constexpr std::size_t kShardsPerTick = 1'024;
+  static constexpr unsigned kConflictLinesMost = 10;   // a second
 
   [[nodiscard]] Result<sni::IdentityRef> default_identity(
       const sni::DefaultIdentity& identity, const Loaded& loaded);
-  void on_change();
+  void say_conflict(std::string_view name, bool before);
   void on_tick();
   void tell_expiry();
 
@@ -95,13 +107,10 @@ class Identities {
   sni::SnapshotPtr published_ = std::make_shared<const sni::Snapshot>();
   sni::ExpiryScan expiry_;
   std::string client_crl_;
-  // Keys that brought material, and how many of each name.
-  std::unordered_set<std::string> keys_;
-  std::unordered_map<std::string, std::uint32_t> names_;
   std::unordered_map<std::string, std::int64_t> told_;   // name, day
-  Publish publish_;
+  log::LineBudget conflict_log_{kConflictLinesMost};
+  OnRotation on_rotation_;
   OnExpiry on_expiry_;
-  TimerWatcher change_timer_;
   TimerWatcher tick_;
 };
 

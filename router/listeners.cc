@@ -143,4 +143,11 @@ std::string Listeners::https_port() const {
   return std::to_string(Listener::kHttpsPort);
 }
 
+bool Listeners::a_default_demands() const {
+  return std::any_of(set_.begin(), set_.end(), [](const Open& open) {
+    return open.listener->is_tls() &&
+           open.listener->tls->fallback().demands();
+  });
+}
+
 }  // namespace fealty::router

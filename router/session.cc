@@ -312,12 +312,12 @@ void Session::begin_request(std::string_view bytes) {
     fail(404, "No application answers for this domain.");
     return;
   }
+  pool_ = subscription::PoolRef::share(pool);
   if (!may_reach(head, host, *pool)) return;
   if (body_left_ > context_.options().limits.body_bytes) {
     fail(413, "The request's body is too large (limits.body_bytes).");
     return;
   }
-  pool_ = subscription::PoolRef::share(pool);
   if (pool->algorithm() == subscription::Algorithm::kSticky) {
     choice_.sticky = context_.settings->sticky.read(head, pool->key());
   }

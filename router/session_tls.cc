@@ -1,34 +1,19 @@
-// The client's handshake, and what its outcome allows: which identity's rules a
-// connection was made under, and whether a request may come by it.
+// The client's handshake, and what is kept of its outcome.
 
 #include <sys/socket.h>
 
 #include <array>
-#include <string>
 #include <utility>
 
-#include "router/error_page.h"
 #include "router/session.h"
 #include "sni/client.h"
 #include "sni/first_bytes.h"
-#include "subscription/key.h"
 
 namespace fealty::router {
 namespace {
 
-// The name that a pool's key is about, as identities are called.
-std::string_view name_of(const subscription::Pool& pool) {
-  return subscription::without_port(
-      subscription::without_mountpoint(pool.key()));
-}
-
 bool set_low_water(int fd, int bytes) {
   return ::setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) == 0;
-}
-
-// Whether a redirect need not say that the method stays.
-bool is_fetch(const http::RequestHead& head) {
-  return head.method == "GET" || head.is_head();
 }
 
 }  // namespace
@@ -139,101 +124,6 @@ bool Session::know_client() {
   }
   client_certificate_ = std::move(known);
   return true;
-}
-
-// Before anything is looked up. False: answered.
-bool Session::may_come(const http::RequestHead& head, const http::Host& host) {
-  if (plain_on_tls_) {
-    keep_alive_ = false;
-    if (is_fetch(head) && !host.host().empty()) {
-      redirect_to_https(head, host);
-    } else {
-      fail(400, "Plain HTTP was sent to a port that speaks HTTPS.");
-    }
-    return false;
-  }
-  if (listener_->redirect_to_https) {
-    if (host.host().empty()) {
-      fail(400, "A Host is needed.");
-    } else {
-      redirect_to_https(head, host);
-    }
-    return false;
-  }
-  return !has_rules() ||
-         obeys(head, host, context_.tls.identities->find(host.host()));
-}
-
-// Whether there is any host that asks something of its clients.
-bool Session::has_rules() const {
-  return context_.tls.identities->with_policy() > 0 ||
-         (is_secure() && (tls_.identity().policy() != nullptr ||
-                          listener_->tls->fallback().policy() != nullptr));
-}
-
-// The key that answers may be about another name than the host: a wildcard
-// above it. Its rules count as well. False: answered.
-bool Session::may_reach(const http::RequestHead& head, const http::Host& host,
-                        const subscription::Pool& pool) {
-  if (!has_rules()) return true;
-  const std::string_view name = name_of(pool);
-  if (name == host.host()) return true;
-  const sni::Identity* const identity =
-      context_.tls.identities->find_exact(name);
-  return identity == nullptr || obeys(head, host, identity);
-}
-
-// Whether the client was judged by the rules of `identity` (null: no rules but
-// the listener's). False: answered.
-bool Session::obeys(const http::RequestHead& head, const http::Host& host,
-                    const sni::Identity* identity) {
-  if (is_secure()) {
-    if (identity == nullptr) identity = &listener_->tls->fallback();
-    if (sni::may_carry(tls_.identity(), identity)) return true;
-    fail(421, "This connection was made for another domain, whose rules on "
-              "client certificates are not this one's.");
-    return false;
-  }
-  if (identity == nullptr || identity->policy() == nullptr ||
-      !identity->policy()->demands()) {
-    return true;
-  }
-  switch (context_.options().plain_http_for_client_auth) {
-    case PlainHttp::kServe:
-      return true;
-    case PlainHttp::kRedirect:
-      redirect_to_https(head, host);
-      return false;
-    case PlainHttp::kRefuse:
-      break;
-  }
-  fail(403, "This domain is served to clients with a certificate, over HTTPS.");
-  return false;
-}
-
-// To the listener for HTTPS: this one, where TLS was to be spoken to it, or
-// else the first.
-void Session::redirect_to_https(const http::RequestHead& head,
-                                const http::Host& host) {
-  std::string authority(host.host());
-  const std::string_view port = listener_->is_tls()
-                                    ? std::string_view(listener_->server_port)
-                                    : context_.settings->https_port;
-  if (!port.empty() && port != std::to_string(Listener::kHttpsPort)) {
-    authority.append(":").append(port);
-  }
-  const std::string_view path = head.path.starts_with('/') ? head.path : "/";
-  begin_own_answer(is_fetch(head) ? 301 : 308, true);
-  const std::size_t bytes =
-      write_redirect({is_fetch(head) ? 301 : 308, authority, path,
-                      head.query, keep_alive_},
-                     context_.heading());
-  if (bytes == 0) {
-    answered_ = false;
-    fail(431, "The request's head is too large (limits.head_bytes).");
-    return;
-  }
-  send_own_answer(bytes);
 }
 
 }  // namespace fealty::router

@@ -62,6 +62,9 @@ struct Counters {
 struct Settings {
   Options options;
   std::string https_port = "443";  // where redirects lead to
+  // A listener for HTTPS demands certificates where a domain has no identity of
+  // its own: over plain HTTP such a domain is as one that demands them.
+  bool https_default_demands = false;
   StickyCookie sticky{kStickyCookie, StickyCookie::random_secret()};
 };
 using SettingsPtr = std::shared_ptr<const Settings>;
@@ -70,6 +73,12 @@ using SettingsPtr = std::shared_ptr<const Settings>;
 struct TlsState {
   sni::SnapshotPtr identities;
   sni::TicketKeysPtr tickets;
+};
+
+// What workers adopt between two turns of their loops.
+struct Published {
+  std::shared_ptr<const subscription::Snapshot> routes;
+  TlsState tls;                    // without identities: as it was
 };
 
 // What all workers share.

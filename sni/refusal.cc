@@ -52,6 +52,8 @@ std::string_view text_of(Refusal why) {
     case Refusal::kRefusedByTls:
       return "OpenSSL does not serve this chain at its security level: look "
              "for short keys or old digests in the intermediates";
+    case Refusal::kTooManyOrigins:
+      return "too many keys and nodes of this name bring certificates";
   }
   return "unknown";
 }

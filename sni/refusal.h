@@ -26,8 +26,9 @@ enum class Refusal : std::uint8_t {
   kBadCrl,
   kBadName,
   kRefusedByTls,
+  kTooManyOrigins,
 };
-inline constexpr int kRefusals = static_cast<int>(Refusal::kRefusedByTls) + 1;
+inline constexpr int kRefusals = static_cast<int>(Refusal::kTooManyOrigins) + 1;
 
 // What is wrong and what to do, for the log and /explain. No byte of the
 // material is in it.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -22,29 +23,37 @@ namespace fealty::subscription {
 // otherwise reads nothing. Control thread only.
 //
 // The nodes of one key may bring different material, such as an RSA and an ECDSA
-// certificate: each SniSource::name() is a source of its own, kSourcesMost a
-// key; another one takes the place of the one longest unheard. A source that has
-// something new replaces what it brought before. All of a key's goes when its
-// pool does.
+// certificate: each SniSource::name() is a source of its own. A source that has
+// something new replaces what it brought before. It goes when no node of the key
+// names it any more (keep_only), and all of them when the pool does.
 //
-// Bounds: some 150 bytes a key that has material; three files of
+// Bounds: kSourcesMost a key, of which those of live nodes do not give way to
+// others; some 150 bytes a key that has material; three files of
 // SniFiles::kFileBytesMax a change.
 class Materials {
  public:
-  static constexpr std::size_t kSourcesMost = 4;
+  static constexpr std::size_t kSourcesMost = 64;
   // What was refused is offered again so often, since some reasons pass.
   static constexpr std::int64_t kRetry_ms = 60'000;
 
-  // Takes `material` of `key`, in place of what `source` brought before; `source`
-  // means something within one key only. Returns what is wrong with it, for
-  // people: then the earlier one is expected to stay in use.
-  using Deliver = std::function<std::optional<std::string>(
-      std::string_view key, const Hash128& source, SniMaterial material)>;
+  struct Hooks {
+    // Takes `material` of `key`, in place of what `source` brought before;
+    // `source` means something within one key only. Returns what is wrong with
+    // it, for people: then the earlier one is expected to stay in use.
+    std::function<std::optional<std::string>(
+        std::string_view key, const Hash128& source, SniMaterial material)>
+        deliver;
+    // No node names the source any more.
+    std::function<void(std::string_view key, const Hash128& source)> retire;
+    // Whether clients are judged by what the source brought, and let in only
+    // with a certificate.
+    std::function<bool(std::string_view key, const Hash128& source)> guards;
+  };
 
   explicit Materials(const Clock& clock) : clock_(clock) {}
 
-  // Without it nothing is read.
-  void set_deliver(Deliver deliver) { deliver_ = std::move(deliver); }
+  // Without `deliver` nothing is read.
+  void set_hooks(Hooks hooks) { hooks_ = std::move(hooks); }
 
   // The next announcement of each source is read whatever it says.
   void read_again();
@@ -56,8 +65,18 @@ class Materials {
     kRefused,      // problem() says why
     kStillRefused, // for the same reason as before
   };
+  // `objection`: why it must not be taken, for people; "": it may.
   [[nodiscard]] Outcome on_announcement(std::string_view key,
-                                        const SniSource& announced);
+                                        const SniSource& announced,
+                                        std::string_view objection = {});
+  // What nodes call the source by that they name; 0: none. Sources of one key
+  // have different tags.
+  [[nodiscard]] std::uint32_t tag_of(const SniSource& announced) const;
+
+  // The nodes of `key` name the sources of these tags now, and no others. True
+  // where one of them demands clients' certificates, and they are judged by it.
+  [[nodiscard]] bool keep_only(std::string_view key,
+                               std::span<const std::uint32_t> tags);
   void on_pool_gone(std::string_view key);
 
   // What is wrong with what the key's nodes bring; empty where nothing is.
@@ -72,10 +91,14 @@ class Materials {
   struct Source {
     Hash128 name;
     Hash128 state;
-    std::int64_t heard_ms = 0;
     std::int64_t read_ms = 0;
     bool settled = false;
+    bool demands = false;
     std::string problem;
+  };
+  struct Key {
+    std::vector<Source> sources;
+    bool crowded = false;            // another source found no place
   };
   struct StringHash {
     using is_transparent = void;
@@ -84,16 +107,17 @@ class Materials {
     }
   };
 
-  [[nodiscard]] Source& source_of(std::string_view key, const Hash128& name);
+  [[nodiscard]] static std::uint32_t tag_of(const Hash128& name);
+  [[nodiscard]] Source* source_of(std::string_view key, const Hash128& name);
   [[nodiscard]] Outcome take(std::string_view key, Source& source,
-                             const SniSource& announced);
+                             const SniSource& announced,
+                             std::string_view objection);
+  [[nodiscard]] static std::string problem_of(const Key& key);
 
   const Clock& clock_;
   KeyedHash hash_;
-  Deliver deliver_;
-  std::unordered_map<std::string, std::vector<Source>, StringHash,
-                     std::equal_to<>>
-      keys_;
+  Hooks hooks_;
+  std::unordered_map<std::string, Key, StringHash, std::equal_to<>> keys_;
   std::uint64_t reads_ = 0;
 };
 

@@ -272,8 +272,9 @@ class Server {
     FEALTY_CHECK(made);
     context = *std::move(made);
   }
-  void put(std::string_view name, const Texts& texts) {
-    FEALTY_CHECK(store.put(name, texts.pem()));
+  void put(std::string_view name, const Texts& texts,
+           const Origin& origin = {}) {
+    FEALTY_CHECK(store.put(name, texts.pem(), origin));
   }
 
   Outcome handshake(const Ask& ask) {

@@ -30,15 +30,24 @@ class MaterialsTest : public testing::Test {
     for (const char* const name : {"a.key", "a.crt", "a.ca"}) {
       write_file(home_ / name, std::string(name) + " 1");
     }
-    materials_.set_deliver([this](std::string_view key, const Hash128& source,
-                                  SniMaterial material) {
-      taken_.push_back(std::string(key) + ": " + material.key + ", " +
-                       material.chain + ", " +
-                       (material.client_required ? "!" : "") +
-                       material.client_ca);
-      sources_.push_back(source);
-      return problem_;
-    });
+    materials_.set_hooks(
+        {.deliver =
+             [this](std::string_view key, const Hash128& source,
+                    SniMaterial material) {
+               taken_.push_back(std::string(key) + ": " + material.key + ", " +
+                                material.chain + ", " +
+                                (material.client_required ? "!" : "") +
+                                material.client_ca);
+               sources_.push_back(source);
+               return problem_;
+             },
+         .retire =
+             [this](std::string_view, const Hash128& source) {
+               retired_.push_back(source);
+             },
+         .guards = [this](std::string_view, const Hash128&) {
+           return guards_;
+         }});
   }
 
   Outcome announce(const std::string& key = "k",
@@ -52,12 +61,14 @@ class MaterialsTest : public testing::Test {
     announcement.sni_ca = sni_ca;
     return announce(key, announcement);
   }
-  Outcome announce(const std::string& key, const Announcement& announcement) {
+  Outcome announce(const std::string& key, const Announcement& announcement,
+                   std::string_view objection = "") {
     const auto source =
         files_.open(announcement, Credentials{1, ::getuid(), ::getgid()});
     EXPECT_TRUE(source);
-    return source ? materials_.on_announcement(key, *source)
-                  : Outcome::kNothing;
+    if (!source) return Outcome::kNothing;
+    tag_ = materials_.tag_of(*source);
+    return materials_.on_announcement(key, *source, objection);
   }
   Outcome announce_text(const std::string& key, const std::string& pem) {
     Announcement announcement;
@@ -81,6 +92,9 @@ class MaterialsTest : public testing::Test {
   std::optional<std::string> problem_;
   std::vector<std::string> taken_;
   std::vector<Hash128> sources_;
+  std::vector<Hash128> retired_;
+  bool guards_ = true;
+  std::uint32_t tag_ = 0;                // of what was announced last
 };
 
 TEST_F(MaterialsTest, BytesAreHandedOverWithTheClientPolicy) {
@@ -164,14 +178,80 @@ TEST_F(MaterialsTest, SourcesOfAKeyAreBounded) {
   const auto text = [](std::size_t i) {
     return std::string(kPem) + std::to_string(i);
   };
-  for (std::size_t i = 0; i <= Materials::kSourcesMost; ++i) {
-    clock_.now_ms += 1;
+  std::vector<std::uint32_t> tags;
+  for (std::size_t i = 0; i < Materials::kSourcesMost; ++i) {
     EXPECT_EQ(announce_text("k", text(i)), Outcome::kTaken);
+    tags.push_back(tag_);
   }
-  EXPECT_EQ(announce_text("k", text(Materials::kSourcesMost)),
-            Outcome::kUnchanged);
-  EXPECT_EQ(announce_text("k", text(0)), Outcome::kTaken)
-      << "the one longest unheard had given way";
+  const std::size_t over = Materials::kSourcesMost;
+  EXPECT_EQ(announce_text("k", text(over)), Outcome::kRefused);
+  EXPECT_EQ(announce_text("k", text(over)), Outcome::kStillRefused);
+  EXPECT_NE(materials_.problem("k"), "");
+  for (std::size_t i = 0; i < over; ++i) {
+    EXPECT_EQ(announce_text("k", text(i)), Outcome::kUnchanged)
+        << "who is live does not give way";
+  }
+  EXPECT_EQ(retired_.size(), 0U);
+  tags.pop_back();
+  EXPECT_FALSE(materials_.keep_only("k", tags));
+  EXPECT_EQ(retired_.size(), 1U);
+  EXPECT_EQ(announce_text("k", text(over)), Outcome::kTaken);
+  EXPECT_EQ(materials_.problem("k"), "");
+}
+
+TEST_F(MaterialsTest, SourceGoesWhenNobodyNamesItAnyMore) {
+  EXPECT_EQ(announce_text("k", kPem), Outcome::kTaken);
+  const std::uint32_t first = tag_;
+  EXPECT_EQ(announce(), Outcome::kTaken);
+  const std::uint32_t second = tag_;
+  EXPECT_NE(first, second);
+  EXPECT_TRUE(materials_.keep_only("k", std::vector{first, second}));
+  EXPECT_THAT(retired_, ElementsAre());
+  EXPECT_TRUE(materials_.keep_only("k", std::vector{second}));
+  EXPECT_THAT(retired_, ElementsAre(sources_.front()));
+  EXPECT_FALSE(materials_.keep_only("k", {}));
+  EXPECT_EQ(materials_.key_count(), 0U);
+}
+
+TEST_F(MaterialsTest, ClientsAreJudgedByWhatDemandsThatAndWasTaken) {
+  EXPECT_EQ(announce_text("k", kPem), Outcome::kTaken);
+  EXPECT_FALSE(materials_.keep_only("k", std::vector{tag_}))
+      << "it demands nothing";
+  EXPECT_EQ(announce(), Outcome::kTaken);
+  EXPECT_TRUE(materials_.keep_only("k", std::vector{tag_}));
+  guards_ = false;
+  EXPECT_FALSE(materials_.keep_only("k", std::vector{tag_}));
+  EXPECT_FALSE(materials_.keep_only("unknown", std::vector{tag_}));
+}
+
+TEST_F(MaterialsTest, WhatMustNotBeTakenIsNotReadAndToldWhy) {
+  Announcement announcement;
+  const std::string pem = kPem;
+  announcement.sni_crt = pem;
+  EXPECT_EQ(announce("k", announcement, "it is not his"), Outcome::kRefused);
+  EXPECT_EQ(materials_.problem("k"), "it is not his");
+  EXPECT_EQ(materials_.reads(), 0U);
+  EXPECT_EQ(announce("k", announcement, "it is not his"), Outcome::kUnchanged);
+  EXPECT_EQ(announce("k", announcement), Outcome::kTaken);
+}
+
+TEST_F(MaterialsTest, FileThatCannotBeReadIsAProblemAndTakesNothingAway) {
+  announce_until_settled();
+  std::filesystem::rename(home_ / "a.key", home_ / "b.key");
+  EXPECT_EQ(announce(), Outcome::kRefused);
+  EXPECT_NE(materials_.problem("k").find("No such file"), std::string::npos);
+  EXPECT_TRUE(materials_.keep_only("k", std::vector{tag_}));
+  EXPECT_THAT(retired_, ElementsAre());
+  std::filesystem::rename(home_ / "b.key", home_ / "a.key");
+  EXPECT_EQ(announce(), Outcome::kTaken);
+  EXPECT_EQ(materials_.problem("k"), "");
+}
+
+TEST_F(MaterialsTest, MarkAloneIsMaterial) {
+  Announcement announcement;
+  announcement.sni_ca = "!";
+  EXPECT_EQ(announce("k", announcement), Outcome::kTaken);
+  EXPECT_THAT(taken_, ElementsAre("k: , , !"));
 }
 
 TEST_F(MaterialsTest, RefusedMaterialIsShownAndOfferedAgainLater) {
@@ -198,7 +278,7 @@ TEST_F(MaterialsTest, NothingIsKeptOfAPoolThatIsGone) {
 }
 
 TEST_F(MaterialsTest, WhereNobodyServesItNothingIsRead) {
-  materials_.set_deliver({});
+  materials_.set_hooks({});
   EXPECT_EQ(announce(), Outcome::kNothing);
   EXPECT_EQ(materials_.reads(), 0U);
   EXPECT_EQ(materials_.key_count(), 0U);
