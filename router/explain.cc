@@ -147,8 +147,10 @@ void add_drained(Json& nodes, const StatsSource& source,
 }
 
 // What a TLS client is served who asks for this host.
-void add_identity(Json& json, const sni::Identity* identity) {
+void add_identity(Json& json, const sni::Identity* identity,
+                  std::string_view host) {
   json["certificate"] = nullptr;
+  json["certificate_warning"] = nullptr;
   json["client_policy"] = nullptr;
   if (identity == nullptr) return;
   Json kinds = Json::array();
@@ -159,6 +161,10 @@ void add_identity(Json& json, const sni::Identity* identity) {
   json["certificate"] = {{"name", identity->key()},
                          {"keys", std::move(kinds)},
                          {"expires", identity->not_after_s()}};
+  if (!identity->names(std::string(host))) {
+    json["certificate_warning"] =
+        "it does not name this host: most clients will refuse it";
+  }
   if (const auto& policy = identity->policy()) {
     json["client_policy"] = policy->demands() ? "demands" : "asks";
   }
@@ -188,7 +194,8 @@ void explain_pool(const StatsSource& source, const Pool& pool,
   json["rule"] = rule_for(pool.key(), host);
   json["algorithm"] = subscription::to_string(pool.algorithm());
   json["chooses"] = meaning_of(pool.algorithm());
-  add_identity(json, source.identities.serving(host.host()));
+  add_identity(json, source.identities.serving(host.host()),
+               host.host());
   const std::string problem =
       source.subscriptions.materials().problem(pool.key());
   json["certificate_problem"] = problem.empty() ? Json() : Json(problem);

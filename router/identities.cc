@@ -40,7 +40,8 @@ struct FileText {
   std::string text;
 };
 
-Result<FileText> read_file(const std::string& path) {
+// `secret`: it must be its owner's alone.
+Result<FileText> read_file(const std::string& path, bool secret = false) {
   const auto failed = [&](int code) {
     return Error{path + ": cannot be read: " + std::strerror(code)};
   };
@@ -50,6 +51,9 @@ Result<FileText> read_file(const std::string& path) {
   if (!fd.valid() || ::fstat(fd.get(), &status) != 0) return failed(errno);
   if (!S_ISREG(status.st_mode)) {
     return Error{path + ": it is no regular file"};
+  }
+  if (secret && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    return Error{path + ": others may read or change it; its mode must be 0600"};
   }
   FileText file;
   file.text.resize(kFileBytesMax + 1);
@@ -94,7 +98,7 @@ Result<Identities::Loaded> Identities::read(const sni::Options& options) const {
   }
   const std::string& path = options.tickets.keys_file;
   if (path.empty()) return loaded;
-  const auto keys = read_file(path);
+  const auto keys = read_file(path, true);
   if (!keys && path == options_.tickets.keys_file) {
     log::error("tls.ticket_keys: {}: what was read before stays",
                keys.error().message);
@@ -195,12 +199,27 @@ std::optional<std::string> Identities::on_material(
   const auto outcome = store_.put(name, pem, origin_of(key, source));
   say_conflict(name, conflict);
   if (!outcome) return std::string(sni::text_of(outcome.error()));
+  if (*outcome == sni::Store::Outcome::kChanged) say_other_name(name);
   return std::nullopt;
+}
+
+// It is served all the same: clients may trust it in ways of their own.
+void Identities::say_other_name(std::string_view name) {
+  const sni::Identity* const identity = store_.find_exact(name);
+  const std::string host =
+      (name.starts_with('.') ? "any" : "") + std::string(name);
+  if (identity == nullptr || identity->names(host) ||
+      warning_log_.ask(clock_.monotonic_ms()) !=
+          log::LineBudget::Verdict::kWrite) {
+    return;
+  }
+  log::warning("tls: the certificate of {} does not name it: most clients will "
+               "refuse it", log::printable(name));
 }
 
 void Identities::say_conflict(std::string_view name, bool before) {
   if (before || !store_.conflict(name) ||
-      conflict_log_.ask(clock_.monotonic_ms()) !=
+      warning_log_.ask(clock_.monotonic_ms()) !=
           log::LineBudget::Verdict::kWrite) {
     return;
   }
@@ -222,7 +241,9 @@ bool Identities::guards(std::string_view key,
 void Identities::on_pool_gone(std::string_view key) {
   const std::string_view name = name_of(key);
   store_.drop(name, hash_key(key));
-  if (store_.find_exact(name) == nullptr) told_.erase(std::string(name));
+  if (store_.find_exact(name) != nullptr) return;
+  told_.erase(std::string(name));
+  told_.erase(std::string(name) + " (revocation list)");
 }
 
 bool Identities::conflict(std::string_view key) const {
@@ -236,24 +257,40 @@ const sni::Identity* Identities::find(std::string_view key) const {
 void Identities::on_tick() {
   const std::int64_t now_s = clock_.unix_s();
   if (tickets_.rotate_if_due(now_s) && on_rotation_) on_rotation_();
-  if (expiry_.step(published_, now_s + std::int64_t{options_.expiry_alarm_days} * kDay_s,
-                   kShardsPerTick)) {
-    tell_expiry();
+  alarms_left_ = kAlarmsPerTick;
+  const std::int64_t alarm_s = std::int64_t{options_.expiry_alarm_days} * kDay_s;
+  if (expiry_.step(published_, now_s, alarm_s, kShardsPerTick,
+                   [this](const Due& due) { tell(due); })) {
+    tell_defaults(now_s + alarm_s);
   }
 }
 
-void Identities::tell_expiry() {
-  const std::int64_t now_s = clock_.unix_s();
-  const std::int64_t until_s = now_s + std::int64_t{options_.expiry_alarm_days} * kDay_s;
-  for (const auto& entry : expiry_.soonest()) {
-    if (entry.not_after_s > until_s) break;
-    const std::int64_t day = now_s / kDay_s;
-    const auto [told, is_new] = told_.emplace(entry.name, day);
-    if (!is_new && std::exchange(told->second, day) == day) continue;
-    log::warning("tls: the certificate of {} expires in {} days", entry.name,
-                 (entry.not_after_s - now_s) / kDay_s);
-    if (on_expiry_) on_expiry_(entry);
+void Identities::tell_defaults(std::int64_t before_s) {
+  for (const Default& it : defaults_) {
+    const std::int64_t until_s = it.context->fallback().not_after_s();
+    if (until_s < before_s) {
+      tell({it.name, sni::ExpiryScan::What::kCertificate, until_s});
+    }
   }
+}
+
+void Identities::tell(const Due& due) {
+  const bool is_list = due.what == sni::ExpiryScan::What::kRevocationList;
+  const std::int64_t now_s = clock_.unix_s();
+  const std::int64_t day = now_s / kDay_s;
+  std::string name(due.name);
+  if (is_list) name += " (revocation list)";
+  const auto told = told_.find(name);
+  if (told != told_.end() && told->second == day) return;
+  if (alarms_left_ == 0) return;
+  --alarms_left_;
+  log::warning("tls: the {} of {} {} in {} days",
+               is_list ? "revocation list" : "certificate",
+               log::printable(due.name),
+               is_list ? "goes out of date" : "expires",
+               (due.until_s - now_s) / kDay_s);
+  if (on_expiry_) on_expiry_({name, due.what, due.until_s});
+  told_.insert_or_assign(std::move(name), day);
 }
 
 }  // namespace fealty::router

@@ -32,8 +32,15 @@ class Identities {
  public:
   // last_state() has changed without an announcement.
   using OnRotation = std::function<void()>;
-  // Each identity that comes within the alarm's days of its end, once a day.
-  using OnExpiry = std::function<void(const sni::ExpiryScan::Entry& entry)>;
+  // Each identity that comes within the alarm's days of its end, and each
+  // revocation list that does within one: once a day.
+  using Due = sni::ExpiryScan::Due;
+  using OnExpiry = std::function<void(const Due& due)>;
+  // A listener's identity, by its certificate's path.
+  struct Default {
+    std::string name;
+    std::shared_ptr<const sni::Context> context;
+  };
 
   Identities(Loop& loop, const Clock& clock);
   Identities(const Identities&) = delete;
@@ -59,6 +66,13 @@ class Identities {
   bool adopt(Loaded loaded);
 
   void start(OnRotation on_rotation, OnExpiry on_expiry);
+  // Those in use, to be looked at like the announced ones.
+  void set_defaults(std::vector<Default> defaults) {
+    defaults_ = std::move(defaults);
+  }
+  [[nodiscard]] const std::vector<Default>& defaults() const {
+    return defaults_;
+  }
   // What handshakes go by, the last changes included.
   [[nodiscard]] TlsState state();
   // The same as of the last state(), with the ticket keys of now.
@@ -92,13 +106,17 @@ class Identities {
   static constexpr std::int64_t kTickMs = 1'000;
   // A walk over all names takes half a minute.
   static constexpr std::size_t kShardsPerTick = 1'024;
-  static constexpr unsigned kConflictLinesMost = 10;   // a second
+  static constexpr unsigned kWarningsMost = 10;   // lines a second
+  // Alarms a tick; the others' turn comes with the next walk.
+  static constexpr unsigned kAlarmsPerTick = 16;
 
   [[nodiscard]] Result<sni::IdentityRef> default_identity(
       const sni::DefaultIdentity& identity, const Loaded& loaded);
+  void say_other_name(std::string_view name);
   void say_conflict(std::string_view name, bool before);
   void on_tick();
-  void tell_expiry();
+  void tell_defaults(std::int64_t before_s);
+  void tell(const Due& due);
 
   const Clock& clock_;
   sni::Options options_;
@@ -107,8 +125,10 @@ class Identities {
   sni::SnapshotPtr published_ = std::make_shared<const sni::Snapshot>();
   sni::ExpiryScan expiry_;
   std::string client_crl_;
+  std::vector<Default> defaults_;
+  unsigned alarms_left_ = 0;             // in this tick
   std::unordered_map<std::string, std::int64_t> told_;   // name, day
-  log::LineBudget conflict_log_{kConflictLinesMost};
+  log::LineBudget warning_log_{kWarningsMost};
   OnRotation on_rotation_;
   OnExpiry on_expiry_;
   TimerWatcher tick_;

@@ -98,7 +98,7 @@ int Router::run() {
   ::signal(SIGPIPE, SIG_IGN);
   watch_signals();
   identities_.start([this] { hand_out(identities_.last_state()); },
-                    [this](const auto& entry) { on_expiry(entry); });
+                    [this](const auto& due) { on_expiry(due); });
   hand_out(identities_.state());
   subscriptions_.start([this](auto snapshot) { publish(std::move(snapshot)); });
   start_workers();
@@ -149,11 +149,11 @@ void Router::hand_out(const TlsState& tls) {
   for (const auto& worker : workers_) worker->publish({published_, tls});
 }
 
-void Router::on_expiry(const sni::ExpiryScan::Entry& entry) {
+void Router::on_expiry(const Identities::Due& due) {
   if (options_.expiry_alarm_command.empty()) return;
   const Status started =
-      run_expiry_alarm(options_.expiry_alarm_command, entry.name,
-                       entry.not_after_s, clock_.unix_s());
+      run_expiry_alarm(options_.expiry_alarm_command, std::string(due.name),
+                       due.until_s, clock_.unix_s());
   if (!started) log::error("{}", started.error().message);
 }
 

@@ -90,6 +90,7 @@ void Router::adopt(Plan plan) {
   if (identities_.adopt(std::move(plan.tls))) {
     subscriptions_.read_materials_again();
   }
+  identities_.set_defaults(listeners_.defaults());
   take_certificates();
   subscriptions_.adopt(std::move(plan.subscription));
   adopt_health_check(options_.health_check);

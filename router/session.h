@@ -123,6 +123,7 @@ class Session final : private NodeUser {
   void shake_hands();
   [[nodiscard]] bool open_tls();
   [[nodiscard]] bool know_client();
+  void log_refused_client();
   void on_secured();
   [[nodiscard]] bool is_secure() const { return tls_.ssl() != nullptr; }
 

@@ -36,6 +36,9 @@ void Session::shake_hands() {
       client_io_.want(EV_WRITE);
       break;
     case sni::Connection::Progress::kFailed:
+      if (tls_.failure() == sni::Failure::kClientCertificate) {
+        log_refused_client();
+      }
       // An alert that says why is on its way, unless the client has gone.
       if (tls_.failure() == sni::Failure::kClosed) {
         close();
@@ -58,8 +61,13 @@ bool Session::open_tls() {
     close();
     return false;
   }
-  const auto judged = sni::judge_first_bytes(
+  auto judged = sni::judge_first_bytes(
       std::span(first).first(static_cast<std::size_t>(bytes)));
+  // Unix sockets know no low water: the first byte has to tell.
+  if (judged == sni::FirstBytes::kMore && remote_addr_bytes_ == 0) {
+    judged = sni::begins_like_tls(first[0]) ? sni::FirstBytes::kTls
+                                            : sni::FirstBytes::kHttp;
+  }
   if (few_first_bytes_ && !set_low_water(client_.fd(), 1)) return false;
   switch (judged) {
     case sni::FirstBytes::kTls:
@@ -76,16 +84,13 @@ bool Session::open_tls() {
       context_.head_deadline.arm(deadline_, coarse_monotonic_ms());
       read_head();
       return false;
-    case sni::FirstBytes::kMore: {
-      // Readiness then waits for as many as tell, or for the end. Unix sockets
-      // know no such thing.
-      const bool again = std::exchange(few_first_bytes_, true);
-      if (!again && remote_addr_bytes_ > 0 &&
+    case sni::FirstBytes::kMore:
+      // Readiness then waits for as many as tell, or for the end.
+      if (!std::exchange(few_first_bytes_, true) &&
           set_low_water(client_.fd(), sni::kFirstBytesMost)) {
         return false;
       }
       [[fallthrough]];
-    }
     case sni::FirstBytes::kOversized:
     case sni::FirstBytes::kNeither:
       context_.tls_counters.count_failure(sni::Failure::kNotTls);
@@ -93,6 +98,25 @@ bool Session::open_tls() {
       return false;
   }
   return false;
+}
+
+// One a second: whoever has a domain for clients with a certificate will ask why
+// one of them does not get in.
+void Session::log_refused_client() {
+  std::uint64_t suppressed = 0;
+  if (!context_.client_log.allow(coarse_monotonic_ms(), &suppressed)) return;
+  const long verdict = SSL_get_verify_result(tls_.ssl());
+  log::info("tls: {} is not let in to {}: {}{}",
+            remote_addr_bytes_ > 0
+                ? std::string_view(remote_addr_, remote_addr_bytes_)
+                : "a client of a Unix socket",
+            tls_.identity().key().empty()
+                ? "the listener's default"
+                : log::printable(tls_.identity().key()),
+            verdict == X509_V_OK ? "it showed no certificate"
+                                 : X509_verify_cert_error_string(verdict),
+            suppressed > 0 ? fmt::format(" ({} more like it)", suppressed)
+                           : "");
 }
 
 void Session::on_secured() {

@@ -172,6 +172,7 @@ struct WorkerContext {
 
   Counters counters;
   log::Limiter failure_log{1'000};
+  log::Limiter client_log{1'000};  // certificates of clients' that do not count
   // Nodes that begin to rest or are back; lines a second.
   log::LineBudget rest_log{10};
   std::uint64_t next_request_id;

@@ -23,6 +23,8 @@ constexpr const char* kCiphers13 =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
     "TLS_CHACHA20_POLY1305_SHA256";
 constexpr const char* kGroups = "X25519:P-256:P-384";
+// Keys and digests of 112 bits: RSA with 2048 bits, no SHA-1.
+constexpr int kSecurityLevel = 2;
 constexpr std::int64_t kSessionMax_s = 7 * 24 * 3600;   // RFC 8446, 4.6.1
 
 std::string last_error() {
@@ -145,6 +147,9 @@ Status Context::set_up(const Options& options) {
   context_.reset(SSL_CTX_new(TLS_server_method()));
   SSL_CTX* const context = context_.get();
   if (context == nullptr) return Error{"TLS: no context: " + last_error()};
+  // Whatever the system's configuration of OpenSSL says; "@SECLEVEL=" in
+  // tls.ciphers may say otherwise.
+  SSL_CTX_set_security_level(context, kSecurityLevel);
   const int version =
       options.min_version == TlsVersion::k13 ? TLS1_3_VERSION : TLS1_2_VERSION;
   const char* const ciphers =

@@ -52,6 +52,13 @@ std::int64_t Identity::not_after_s() const {
   return first;
 }
 
+bool Identity::names(const std::string& host) const {
+  return std::all_of(slots_.begin(), slots_.end(),
+                     [&](const CredentialRef& credential) {
+                       return credential == nullptr || credential->names(host);
+                     });
+}
+
 bool Identity::bind(SSL* ssl) const {
   static_assert(std::tuple_size_v<Digest> <= SSL_MAX_SID_CTX_LENGTH);
   if (SSL_set_session_id_context(ssl, binding_.data(),

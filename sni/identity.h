@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/ref.h"
@@ -39,6 +40,9 @@ class Identity {
   }
   // When the first of its certificates expires, seconds since 1970.
   [[nodiscard]] std::int64_t not_after_s() const;
+
+  // Whether all of its certificates are for this host, by their names.
+  [[nodiscard]] bool names(const std::string& host) const;
 
   // What sessions made under this identity carry, and must bring again: of its
   // name and its policy. OpenSSL's session id context.

@@ -64,12 +64,14 @@ Result<Store::Outcome, Refusal> Store::put(std::string_view name,
   const Digest source = source_of(pem);
   auto at = names_.find(name);
   if (at != names_.end()) {
-    for (const Brought& known : at->second.brought) {
-      if (known.origin != origin || known.retired || known.source != source) {
-        continue;
-      }
+    auto& all = at->second.brought;
+    const auto own = std::find_if(all.begin(), all.end(), [&](const auto& it) {
+      return it.origin == origin && !it.retired && it.source == source;
+    });
+    if (own != all.end()) {
       forget(name);
-      return Outcome::kUnchanged;
+      std::rotate(own, own + 1, all.end());
+      return rebuild(at) ? Outcome::kChanged : Outcome::kUnchanged;
     }
   }
   if (at == names_.end()) at = names_.emplace(name, Name{}).first;

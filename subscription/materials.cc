@@ -26,16 +26,19 @@ Materials::Outcome Materials::on_announcement(std::string_view key,
                ? Outcome::kStillRefused
                : Outcome::kRefused;
   }
+  source->heard_ms = now_ms;
   const bool again =
       !source->problem.empty() && now_ms - source->read_ms >= kRetry_ms;
-  if (source->state == state && source->settled && !again) {
-    return Outcome::kUnchanged;
-  }
+  const bool same = source->state == state && source->settled && !again;
+  // A node has come back to what it named before: that is the last word now.
+  if (same && source->named) return Outcome::kUnchanged;
+  source->named = true;
   source->state = state;
   source->settled = announced.settled();
   source->demands = announced.client_required();
   source->read_ms = now_ms;
-  return take(key, *source, announced, objection);
+  const Outcome outcome = take(key, *source, announced, objection);
+  return same && outcome == Outcome::kTaken ? Outcome::kUnchanged : outcome;
 }
 
 Materials::Outcome Materials::take(std::string_view key, Source& source,
@@ -75,29 +78,56 @@ Materials::Source* Materials::source_of(std::string_view key,
       std::find_if(sources.begin(), sources.end(),
                    [&](const Source& source) { return source.name == name; });
   if (known != sources.end()) return &*known;
-  if (sources.size() == kSourcesMost) return nullptr;
+  if (sources.size() == kSourcesMost && !make_room(key, sources)) {
+    return nullptr;
+  }
   sources.emplace_back().name = name;
   return &sources.back();
 }
 
-bool Materials::keep_only(std::string_view key,
-                          std::span<const std::uint32_t> tags) {
+// Of what nobody names any more, the longest unheard gives way.
+bool Materials::make_room(std::string_view key, std::vector<Source>& sources) {
+  const auto last =
+      std::min_element(sources.begin(), sources.end(),
+                       [](const Source& a, const Source& b) {
+                         return a.named != b.named ? b.named
+                                                   : a.heard_ms < b.heard_ms;
+                       });
+  if (last->named) return false;
+  if (hooks_.retire) hooks_.retire(key, last->name);
+  sources.erase(last);
+  return true;
+}
+
+ClientRule Materials::keep_only(std::string_view key,
+                                std::span<const std::uint32_t> tags,
+                                std::int64_t linger_ms) {
   const auto at = keys_.find(key);
-  if (at == keys_.end()) return false;
+  if (at == keys_.end()) return ClientRule::kNone;
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  bool demanded = false;
   bool guarded = false;
-  std::erase_if(at->second.sources, [&](const Source& source) {
-    if (std::find(tags.begin(), tags.end(), tag_of(source.name)) ==
-        tags.end()) {
+  bool lingers = false;
+  std::erase_if(at->second.sources, [&](Source& source) {
+    source.named = std::find(tags.begin(), tags.end(),
+                             tag_of(source.name)) != tags.end();
+    if (!source.named && now_ms - source.heard_ms >= linger_ms) {
       if (hooks_.retire) hooks_.retire(key, source.name);
       return true;
     }
+    lingers = lingers || !source.named;
+    demanded = demanded || source.demands;
     guarded = guarded || (source.demands && hooks_.guards &&
                           hooks_.guards(key, source.name));
     return false;
   });
+  if (lingers && !std::exchange(at->second.lingers, true)) {
+    due_.push_back({std::string(key), now_ms + linger_ms});
+  }
   if (at->second.sources.size() < kSourcesMost) at->second.crowded = false;
   if (at->second.sources.empty()) keys_.erase(at);
-  return guarded;
+  if (!demanded) return ClientRule::kNone;
+  return guarded ? ClientRule::kDemands : ClientRule::kUnusable;
 }
 
 void Materials::on_pool_gone(std::string_view key) {

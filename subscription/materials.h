@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <span>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "subscription/client_rule.h"
 #include "subscription/hash.h"
 #include "subscription/sni_files.h"
 
@@ -25,10 +27,11 @@ namespace fealty::subscription {
 // The nodes of one key may bring different material, such as an RSA and an ECDSA
 // certificate: each SniSource::name() is a source of its own. A source that has
 // something new replaces what it brought before. It goes when no node of the key
-// names it any more (keep_only), and all of them when the pool does.
+// names it any more (keep_only) and it was not heard for a while, since one node may
+// name several in turn; all of them go when the pool does.
 //
-// Bounds: kSourcesMost a key, of which those of live nodes do not give way to
-// others; some 150 bytes a key that has material; three files of
+// Bounds: kSourcesMost a key, of which those that live nodes name do not give way
+// to others; some 150 bytes a key that has material; three files of
 // SniFiles::kFileBytesMax a change.
 class Materials {
  public:
@@ -73,10 +76,26 @@ class Materials {
   // have different tags.
   [[nodiscard]] std::uint32_t tag_of(const SniSource& announced) const;
 
-  // The nodes of `key` name the sources of these tags now, and no others. True
-  // where one of them demands clients' certificates, and they are judged by it.
-  [[nodiscard]] bool keep_only(std::string_view key,
-                               std::span<const std::uint32_t> tags);
+  // The nodes of `key` name the sources of these tags now. Others that were not
+  // heard for `linger_ms` are retired. What those that stay make of the key:
+  // unusable where one of them demands clients' certificates, and none that does
+  // can judge them.
+  [[nodiscard]] ClientRule keep_only(std::string_view key,
+                                     std::span<const std::uint32_t> tags,
+                                     std::int64_t linger_ms);
+  // Calls `visit` with each key one of whose sources may be retired by now.
+  template <typename Visit>
+  void for_each_due(const Visit& visit) {
+    const std::int64_t now_ms = clock_.monotonic_ms();
+    while (!due_.empty() && due_.front().at_ms <= now_ms) {
+      const std::string key = std::move(due_.front().key);
+      due_.pop_front();
+      const auto at = keys_.find(key);
+      if (at == keys_.end()) continue;
+      at->second.lingers = false;
+      visit(key);
+    }
+  }
   void on_pool_gone(std::string_view key);
 
   // What is wrong with what the key's nodes bring; empty where nothing is.
@@ -91,7 +110,9 @@ class Materials {
   struct Source {
     Hash128 name;
     Hash128 state;
+    std::int64_t heard_ms = 0;
     std::int64_t read_ms = 0;
+    bool named = true;               // by a node, as of the last keep_only()
     bool settled = false;
     bool demands = false;
     std::string problem;
@@ -99,6 +120,11 @@ class Materials {
   struct Key {
     std::vector<Source> sources;
     bool crowded = false;            // another source found no place
+    bool lingers = false;            // it is among those that are due
+  };
+  struct Due {
+    std::string key;
+    std::int64_t at_ms;
   };
   struct StringHash {
     using is_transparent = void;
@@ -109,6 +135,8 @@ class Materials {
 
   [[nodiscard]] static std::uint32_t tag_of(const Hash128& name);
   [[nodiscard]] Source* source_of(std::string_view key, const Hash128& name);
+  [[nodiscard]] bool make_room(std::string_view key,
+                               std::vector<Source>& sources);
   [[nodiscard]] Outcome take(std::string_view key, Source& source,
                              const SniSource& announced,
                              std::string_view objection);
@@ -118,6 +146,7 @@ class Materials {
   KeyedHash hash_;
   Hooks hooks_;
   std::unordered_map<std::string, Key, StringHash, std::equal_to<>> keys_;
+  std::deque<Due> due_;
   std::uint64_t reads_ = 0;
 };
 

@@ -335,7 +335,7 @@ Server::Server(Loop& loop, const Clock& clock, Options options)
   publish_timer_.bind<&Server::on_publish>(loop, this);
   table_.on_pool_gone([this](std::string_view key) { on_pool_gone(key); });
   table_.on_materials([this](std::string_view key, auto tags) {
-    return materials_.keep_only(key, tags);
+    return materials_.keep_only(key, tags, options_.tolerance_ms);
   });
 }
 
@@ -666,6 +666,7 @@ void Server::on_expiry() {
                  "sockets or clock?",
                  options_.tolerance_ms);
   }
+  materials_.for_each_due([this](const std::string& key) { table_.renew(key); });
   if (table_.dirty()) schedule_publish();
 }
 

@@ -586,14 +586,13 @@ ClientRule Table::judge_clients(PoolRecord& pool) {
       materials_scratch_.push_back(node->material);
     }
   }
-  const bool had = pool.has_material;
-  pool.has_material = !materials_scratch_.empty();
-  bool can_judge = false;
-  if (on_materials_ && (had || pool.has_material)) {
-    can_judge = on_materials_(pool.key(), materials_scratch_);
+  // What nobody names any more may go on for a while: it is asked about again.
+  pool.has_material = pool.has_material || !materials_scratch_.empty();
+  ClientRule rule = ClientRule::kNone;
+  if (on_materials_ && pool.has_material) {
+    rule = on_materials_(pool.key(), materials_scratch_);
   }
-  if (!demanded) return ClientRule::kNone;
-  return can_judge ? ClientRule::kDemands : ClientRule::kUnusable;
+  return demanded && rule == ClientRule::kNone ? ClientRule::kUnusable : rule;
 }
 
 PoolRef Table::make_pool(PoolRecord& pool) {

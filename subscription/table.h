@@ -121,9 +121,8 @@ class Table {
 
   // Called for each key whose nodes announce certificates, or did until now,
   // when its pool is made anew; `materials`: the tags of those that count from
-  // now on. Returns whether a client's certificate can be judged by what they
-  // brought. It must not call the table.
-  using OnMaterials = std::function<bool(
+  // now on. Returns what comes of them for clients. It must not call the table.
+  using OnMaterials = std::function<ClientRule(
       std::string_view key, std::span<const std::uint32_t> materials)>;
   void on_materials(OnMaterials callback) {
     on_materials_ = std::move(callback);

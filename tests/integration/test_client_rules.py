@@ -160,14 +160,29 @@ def test_a_mountpoint_keeps_its_rules(scene, files, node, ca, identity):
     assert router.get("/", host=NAME).status == 301, "one name, one handshake: the stricter"
 
 
-def test_the_last_strict_node_takes_its_rules_along(scene, router, node, files, ca, identity):
+def test_the_last_strict_node_takes_its_rules_along(scene, files, node, ca, identity):
+    router = tls.Router(scene, files, subscription={"tolerance": "2s"})
     second = nodes.Node(scene, "second")
+    lax = files.self_signed("b", "b")
     router.announce(node, NAME, identity, ca=demanded(ca))
-    router.announce(second, NAME, files.self_signed("b", "b"))
+    nodes.Announcer(scene, router, second, NAME, sni_key=lax[0], sni_crt=lax[1])
+    router.wait_for_nodes(NAME, 2)
+    assert shut(router)
     node.unsubscribe(router, NAME)
     wait_rule(router, "none")
-    assert status(router) == 200 and router.get(host=NAME).status == 200
+    wait_until(lambda: status(router) == 200, "it is open")
+    assert router.get(host=NAME).status == 200
     assert explain(router)["client_rule_problem"] is None
+
+
+def test_a_node_that_says_it_every_other_time_is_not_open_every_other_time(
+        router, node, ca, identity):
+    router.announce(node, NAME, identity, ca=demanded(ca))
+    for _ in range(3):
+        router.announce(node, NAME, good=False)
+        assert shut(router)
+        router.announce(node, NAME, identity, ca=demanded(ca), good=False)
+        assert shut(router)
 
 
 def test_rsa_and_ecdsa_of_one_name_cannot_disarm_each_other(
@@ -181,9 +196,9 @@ def test_rsa_and_ecdsa_of_one_name_cannot_disarm_each_other(
     assert shut(router)
 
 
-def test_of_two_cas_a_client_needs_both(scene, router, node, files, ca, other_ca, identity,
-                                        certificate):
+def test_of_two_cas_a_client_needs_both(scene, node, files, ca, other_ca, identity, certificate):
     """None of them may be opened by the other's clients; who is in both sets comes in."""
+    router = tls.Router(scene, files, subscription={"tolerance": "4s"})
     both = files.directory / "both.crt"
     both.write_text(ca[1].read_text() + other_ca[1].read_text())
     foreign = files.client("foreign", other_ca)
@@ -196,7 +211,9 @@ def test_of_two_cas_a_client_needs_both(scene, router, node, files, ca, other_ca
         wait_until(lambda: status(router, certificate=certificate) == 0, "it counts")
         assert client.status(NAME) == 421, "judged by one CA only"
     assert status(router, certificate=foreign) == 0
-    router.announce(second, NAME, identity, ca=f"!{both}", good=False)
+    for each, sni_ca in ((node, demanded(ca)), (second, f"!{both}")):
+        nodes.Announcer(scene, router, each, NAME, sni_key=identity[0], sni_crt=identity[1],
+                        sni_ca=sni_ca)
     wait_until(lambda: status(router, certificate=certificate) == 200, "one CA in common")
     assert status(router, certificate=foreign) == 0
 

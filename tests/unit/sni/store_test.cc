@@ -174,6 +174,15 @@ TEST_F(StoreTest, RenewalWithAnotherKindOfKeyTakesThePlaceOfTheOld) {
   EXPECT_NE(credential("a", KeyKind::kEc), nullptr);
 }
 
+TEST_F(StoreTest, WhatIsBroughtOnceMoreIsTheLastWord) {
+  ASSERT_TRUE(put("a", texts_, one_));
+  const Credential* const first = credential("a", KeyKind::kEc);
+  ASSERT_TRUE(put("a", texts_of(make_server("y")), two_));
+  EXPECT_NE(credential("a", KeyKind::kEc), first);
+  EXPECT_EQ(*put("a", texts_, one_), Put::kChanged);
+  EXPECT_EQ(credential("a", KeyKind::kEc), first);
+}
+
 TEST_F(StoreTest, RetiredCredentialGoesAsSoonAsThereIsAnother) {
   ASSERT_TRUE(put("a", rsa_texts(), one_));
   store_.retire("a", one_);

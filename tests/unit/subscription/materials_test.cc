@@ -75,6 +75,11 @@ class MaterialsTest : public testing::Test {
     announcement.sni_crt = pem;
     return announce(key, announcement);
   }
+  static constexpr std::int64_t kLinger_ms = 1'000;
+  ClientRule keep(const std::string& key,
+                  const std::vector<std::uint32_t>& tags) {
+    return materials_.keep_only(key, tags, kLinger_ms);
+  }
   // Announces until the files' times are old enough to be relied upon.
   void announce_until_settled() {
     for (int i = 0; i < 1000; ++i) {
@@ -193,7 +198,8 @@ TEST_F(MaterialsTest, SourcesOfAKeyAreBounded) {
   }
   EXPECT_EQ(retired_.size(), 0U);
   tags.pop_back();
-  EXPECT_FALSE(materials_.keep_only("k", tags));
+  clock_.now_ms += kLinger_ms;
+  EXPECT_EQ(keep("k", tags), ClientRule::kNone);
   EXPECT_EQ(retired_.size(), 1U);
   EXPECT_EQ(announce_text("k", text(over)), Outcome::kTaken);
   EXPECT_EQ(materials_.problem("k"), "");
@@ -205,23 +211,60 @@ TEST_F(MaterialsTest, SourceGoesWhenNobodyNamesItAnyMore) {
   EXPECT_EQ(announce(), Outcome::kTaken);
   const std::uint32_t second = tag_;
   EXPECT_NE(first, second);
-  EXPECT_TRUE(materials_.keep_only("k", std::vector{first, second}));
+  clock_.now_ms += kLinger_ms;
+  EXPECT_EQ(keep("k", {first, second}), ClientRule::kDemands);
   EXPECT_THAT(retired_, ElementsAre());
-  EXPECT_TRUE(materials_.keep_only("k", std::vector{second}));
+  EXPECT_EQ(keep("k", {second}), ClientRule::kDemands);
   EXPECT_THAT(retired_, ElementsAre(sources_.front()));
-  EXPECT_FALSE(materials_.keep_only("k", {}));
+  EXPECT_EQ(keep("k", {}), ClientRule::kNone);
   EXPECT_EQ(materials_.key_count(), 0U);
 }
 
-TEST_F(MaterialsTest, ClientsAreJudgedByWhatDemandsThatAndWasTaken) {
+TEST_F(MaterialsTest, WhatLingersGivesWayToWhatIsNew) {
+  for (std::size_t i = 0; i < 10 * Materials::kSourcesMost; ++i) {
+    EXPECT_EQ(announce_text("k", kPem + std::to_string(i)), Outcome::kTaken);
+    EXPECT_EQ(keep("k", {tag_}), ClientRule::kNone);
+  }
+  EXPECT_EQ(retired_.size(), 9 * Materials::kSourcesMost);
+}
+
+TEST_F(MaterialsTest, WhatIsNamedAgainIsHandedOverAgain) {
   EXPECT_EQ(announce_text("k", kPem), Outcome::kTaken);
-  EXPECT_FALSE(materials_.keep_only("k", std::vector{tag_}))
-      << "it demands nothing";
+  EXPECT_EQ(announce_text("k", std::string(kPem) + "B"), Outcome::kTaken);
+  EXPECT_EQ(keep("k", {tag_}), ClientRule::kNone);
+  EXPECT_EQ(announce_text("k", kPem), Outcome::kUnchanged);
+  EXPECT_EQ(taken_.size(), 3U);
+  EXPECT_EQ(announce_text("k", kPem), Outcome::kUnchanged);
+  EXPECT_EQ(taken_.size(), 3U);
+}
+
+TEST_F(MaterialsTest, SourceThatIsNamedInTurnWithAnotherStaysAndThenIsDue) {
   EXPECT_EQ(announce(), Outcome::kTaken);
-  EXPECT_TRUE(materials_.keep_only("k", std::vector{tag_}));
+  EXPECT_EQ(announce_text("k", kPem), Outcome::kTaken);
+  const std::uint32_t lax = tag_;
+  EXPECT_EQ(keep("k", {lax}), ClientRule::kDemands) << "it was strict just now";
+  EXPECT_EQ(keep("k", {lax}), ClientRule::kDemands);
+  std::vector<std::string> due;
+  const auto look = [&] {
+    materials_.for_each_due([&](const std::string& key) { due.push_back(key); });
+    return due;
+  };
+  clock_.now_ms += kLinger_ms - 1;
+  EXPECT_THAT(look(), ElementsAre());
+  clock_.now_ms += 1;
+  EXPECT_THAT(look(), ElementsAre("k"));
+  EXPECT_EQ(keep("k", {lax}), ClientRule::kNone);
+  EXPECT_THAT(retired_, ElementsAre(sources_.front()));
+}
+
+TEST_F(MaterialsTest, ClientsAreJudgedByWhatDemandsThatAndWasTaken) {
+  EXPECT_EQ(announce_text("lax", kPem), Outcome::kTaken);
+  EXPECT_EQ(keep("lax", {tag_}), ClientRule::kNone);
+  EXPECT_EQ(announce(), Outcome::kTaken);
+  EXPECT_EQ(keep("k", {tag_}), ClientRule::kDemands);
   guards_ = false;
-  EXPECT_FALSE(materials_.keep_only("k", std::vector{tag_}));
-  EXPECT_FALSE(materials_.keep_only("unknown", std::vector{tag_}));
+  EXPECT_EQ(keep("k", {tag_}), ClientRule::kUnusable);
+  EXPECT_EQ(keep("unknown", {tag_}), ClientRule::kNone);
 }
 
 TEST_F(MaterialsTest, WhatMustNotBeTakenIsNotReadAndToldWhy) {
@@ -240,7 +283,7 @@ TEST_F(MaterialsTest, FileThatCannotBeReadIsAProblemAndTakesNothingAway) {
   std::filesystem::rename(home_ / "a.key", home_ / "b.key");
   EXPECT_EQ(announce(), Outcome::kRefused);
   EXPECT_NE(materials_.problem("k").find("No such file"), std::string::npos);
-  EXPECT_TRUE(materials_.keep_only("k", std::vector{tag_}));
+  EXPECT_EQ(keep("k", {tag_}), ClientRule::kDemands);
   EXPECT_THAT(retired_, ElementsAre());
   std::filesystem::rename(home_ / "b.key", home_ / "a.key");
   EXPECT_EQ(announce(), Outcome::kTaken);

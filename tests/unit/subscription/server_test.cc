@@ -944,6 +944,9 @@ TEST_F(ServerTest, RenewedMaterialMakesASnapshotAndDemandsStandInItsPools) {
   ASSERT_TRUE(run_until([&] { return rule() == ClientRule::kUnusable; }));
   pairs.pop_back();
   send(encode(pairs));
+  ASSERT_TRUE(run_until_packets(3));
+  EXPECT_EQ(rule(), ClientRule::kUnusable);
+  clock_.now_ms += options_.tolerance_ms;
   ASSERT_TRUE(run_until([&] { return rule() == ClientRule::kNone; }));
 }
 

@@ -31,7 +31,7 @@ class TableRules : public testing::Test {
     table_->on_materials(
         [this](std::string_view, std::span<const std::uint32_t> tags) {
           asked_.emplace_back(tags.begin(), tags.end());
-          return can_judge_;
+          return rule_;
         });
   }
   Change add(std::string_view address, std::string_view sni_ca = "",
@@ -67,28 +67,33 @@ class TableRules : public testing::Test {
   std::unique_ptr<Table> table_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::vector<std::vector<std::uint32_t>> asked_;
-  bool can_judge_ = true;
+  ClientRule rule_ = ClientRule::kDemands;   // what comes of the materials
 };
 
 TEST_F(TableRules, OneNodeThatDemandsDoesSoForAll) {
+  rule_ = ClientRule::kNone;
   add("/run/1");
   EXPECT_EQ(rule(), ClientRule::kNone);
   EXPECT_EQ(asked_.size(), 0U) << "nobody is asked of what nobody brings";
+  rule_ = ClientRule::kDemands;
   add("/run/2", "!/ca", 5);
   EXPECT_EQ(rule(), ClientRule::kDemands);
   add("/run/3", "/ca", 6);
   EXPECT_EQ(rule(), ClientRule::kDemands);
   EXPECT_THAT(asked_.back(), UnorderedElementsAre(5U, 6U));
   remove("/run/2");
-  EXPECT_EQ(rule(), ClientRule::kNone);
+  EXPECT_EQ(rule(), ClientRule::kDemands) << "its material lingers";
   EXPECT_THAT(asked_.back(), ElementsAre(6U));
+  rule_ = ClientRule::kNone;
+  table_->renew("k");
+  EXPECT_EQ(rule(), ClientRule::kNone);
 }
 
 TEST_F(TableRules, WhereNobodyCanBeJudgedNobodyGetsIn) {
-  can_judge_ = false;
+  rule_ = ClientRule::kNone;
   add("/run/1", "!/ca", 5);
-  EXPECT_EQ(rule(), ClientRule::kUnusable);
-  can_judge_ = true;
+  EXPECT_EQ(rule(), ClientRule::kUnusable) << "the node's word counts";
+  rule_ = ClientRule::kDemands;
   EXPECT_EQ(add("/run/1", "!/ca", 5), Change::kRefreshed);
   table_->renew("k");
   EXPECT_EQ(rule(), ClientRule::kDemands);
@@ -101,24 +106,14 @@ TEST_F(TableRules, DemandCountsThoughNobodyLooksAtCertificates) {
 }
 
 TEST_F(TableRules, NodesLastWordCounts) {
+  rule_ = ClientRule::kNone;
   add("/run/1", "!/ca", 5);
-  EXPECT_EQ(rule(), ClientRule::kDemands);
+  EXPECT_EQ(rule(), ClientRule::kUnusable);
   EXPECT_EQ(add("/run/1", "/ca", 6), Change::kChanged);
   EXPECT_EQ(rule(), ClientRule::kNone);
   EXPECT_EQ(add("/run/1", "!/ca", 5), Change::kChanged);
-  EXPECT_EQ(rule(), ClientRule::kDemands);
+  EXPECT_EQ(rule(), ClientRule::kUnusable);
   EXPECT_EQ(add("/run/1", "!/ca", 5), Change::kRefreshed);
-}
-
-TEST_F(TableRules, ThatNobodyBringsMaterialAnyMoreIsToldOnce) {
-  add("/run/1", "/ca", 5);
-  EXPECT_EQ(rule(), ClientRule::kNone);
-  add("/run/1");
-  EXPECT_EQ(rule(), ClientRule::kNone);
-  EXPECT_THAT(asked_, ElementsAre(ElementsAre(5U), ElementsAre()));
-  add("/run/2");
-  EXPECT_EQ(rule(), ClientRule::kNone);
-  EXPECT_EQ(asked_.size(), 2U);
 }
 
 TEST_F(TableRules, HeldPoolKeepsItsRuleUntilANodeComes) {
@@ -129,6 +124,7 @@ TEST_F(TableRules, HeldPoolKeepsItsRuleUntilANodeComes) {
   remove("/run/1");
   EXPECT_EQ(rule(), ClientRule::kDemands);
   EXPECT_EQ(asked_.size(), 0U) << "its certificate stays";
+  rule_ = ClientRule::kNone;
   add("/run/1");
   EXPECT_EQ(rule(), ClientRule::kNone);
   EXPECT_THAT(asked_, ElementsAre(ElementsAre()));
@@ -141,21 +137,24 @@ TEST_F(TableRules, SilentNodesDemandGoesWithIt) {
   EXPECT_EQ(rule(), ClientRule::kDemands);
   clock_.now_ms += 2;
   EXPECT_EQ(table_->expire({}).dropped, 1U);
+  rule_ = ClientRule::kNone;
   EXPECT_EQ(rule(), ClientRule::kNone);
 }
 
 TEST_F(TableRules, VassalThatFallsAsleepGoesOnDemanding) {
+  rule_ = ClientRule::kNone;
   EXPECT_TRUE(table_->apply(vassal("/run/1", "!/ca"), {}));
   Announcement leaves = vassal("/run/1");
   leaves.subscribe = false;
   leaves.inactive = true;
   EXPECT_TRUE(table_->apply(leaves, {}));
-  EXPECT_EQ(rule(), ClientRule::kDemands);
+  EXPECT_EQ(rule(), ClientRule::kUnusable);
   Announcement sleeps = vassal("");
   sleeps.inactive = true;
   EXPECT_TRUE(table_->apply(sleeps, {}));
-  EXPECT_EQ(rule(), ClientRule::kDemands) << "it says nothing of that";
+  EXPECT_EQ(rule(), ClientRule::kUnusable) << "it says nothing of that";
   EXPECT_TRUE(table_->apply(vassal("/run/1"), {}));
+  rule_ = ClientRule::kNone;
   EXPECT_EQ(rule(), ClientRule::kNone) << "it is up, and says so";
 }
 
