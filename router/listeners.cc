@@ -166,4 +166,20 @@ std::string Listeners::https_port() const {
   return std::to_string(Listener::kHttpsPort);
 }
 
+std::vector<Identities::Default> Listeners::defaults() const {
+  std::vector<Identities::Default> all;
+  for (const Open& open : set_) {
+    if (!open.listener->is_tls()) continue;
+    all.push_back({open.options.identity.certificate, open.listener->tls});
+  }
+  return all;
+}
+
+bool Listeners::a_default_demands() const {
+  return std::any_of(set_.begin(), set_.end(), [](const Open& open) {
+    return open.listener->is_tls() &&
+           open.listener->tls->fallback().demands();
+  });
+}
+
 }  // namespace fealty::router

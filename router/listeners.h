@@ -44,6 +44,9 @@ class Listeners {
   [[nodiscard]] std::vector<WorkerListener> of_worker(unsigned worker) const;
   // The first TCP port that speaks HTTPS: where plain HTTP is redirected to.
   [[nodiscard]] std::string https_port() const;
+  [[nodiscard]] std::vector<Identities::Default> defaults() const;
+  // One for HTTPS lets nobody in without a certificate, by its default.
+  [[nodiscard]] bool a_default_demands() const;
 
  private:
   [[nodiscard]] const Open* current(const ListenerOptions& wanted) const;

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/privilege.h"
 #include "base/version.h"
 #include "router/expiry_alarm.h"
 
@@ -74,10 +75,14 @@ Status Router::drop_privileges() {
     return Error{"no user '" + options_.user +
                  "' to become; set `user` (root must be written out)"};
   }
-  if (::initgroups(user->pw_name, user->pw_gid) != 0 ||
-      ::setgid(user->pw_gid) != 0 || ::setuid(user->pw_uid) != 0) {
+  if (::initgroups(user->pw_name, user->pw_gid) != 0) {
     return Error{"cannot become " + options_.user + ": " +
                  std::strerror(errno)};
+  }
+  const Status became = become_user(user->pw_uid, user->pw_gid);
+  if (!became) {
+    return Error{"cannot become " + options_.user + ": " +
+                 became.error().message};
   }
   return Ok{};
 }
@@ -96,11 +101,9 @@ int Router::run() {
   running_ = true;
   ::signal(SIGPIPE, SIG_IGN);
   watch_signals();
-  identities_.start(
-      [this](const TlsState& state) {
-        for (const auto& worker : workers_) worker->publish_tls(state);
-      },
-      [this](const auto& entry) { on_expiry(entry); });
+  identities_.start([this] { hand_out(identities_.last_state()); },
+                    [this](const auto& due) { on_expiry(due); });
+  hand_out(identities_.state());
   subscriptions_.start([this](auto snapshot) { publish(std::move(snapshot)); });
   if (access_log_) access_log_->start();
   start_workers();
@@ -135,22 +138,27 @@ void Router::start_workers() {
     threads_.emplace_back([this, i] {
       const std::string name = "worker-" + std::to_string(i);
       ::prctl(PR_SET_NAME, name.c_str());
+      renounce_reading();
       workers_[i]->run();
     });
   }
 }
 
+// Routes, and what is demanded and shown on the way to them, in one step.
 void Router::publish(std::shared_ptr<const subscription::Snapshot> snapshot) {
-  identities_.flush();
-  published_ = snapshot;
-  for (const auto& worker : workers_) worker->publish(snapshot);
+  published_ = std::move(snapshot);
+  hand_out(identities_.state());
 }
 
-void Router::on_expiry(const sni::ExpiryScan::Entry& entry) {
+void Router::hand_out(const TlsState& tls) {
+  for (const auto& worker : workers_) worker->publish({published_, tls});
+}
+
+void Router::on_expiry(const Identities::Due& due) {
   if (options_.expiry_alarm_command.empty()) return;
   const Status started =
-      run_expiry_alarm(options_.expiry_alarm_command, entry.name,
-                       entry.not_after_s, clock_.unix_s());
+      run_expiry_alarm(options_.expiry_alarm_command, std::string(due.name),
+                       due.until_s, clock_.unix_s());
   if (!started) log::error("{}", started.error().message);
 }
 

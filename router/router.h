@@ -120,8 +120,9 @@ class Router {
   void start_workers();
   static void yield_to_workers();
   void publish(std::shared_ptr<const subscription::Snapshot> snapshot);
+  void hand_out(const TlsState& tls);
   void on_worker_progress();
-  void on_expiry(const sni::ExpiryScan::Entry& entry);
+  void on_expiry(const Identities::Due& due);
   void on_sleepers();
   void on_end_signal(int signal);
   void on_reload_signal(int signal);

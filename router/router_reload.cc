@@ -108,12 +108,14 @@ void Router::adopt(Plan plan) {
   if (identities_.adopt(std::move(plan.tls))) {
     subscriptions_.read_materials_again();
   }
+  identities_.set_defaults(listeners_.defaults());
   take_certificates();
   subscriptions_.adopt(std::move(plan.subscription));
   adopt_health_check(options_.health_check);
   adopt_access_log(std::move(plan.access_log));
   settings_ = std::make_shared<const Settings>(
-      Settings{options_, listeners_.https_port(), std::move(plan.sticky),
+      Settings{options_, listeners_.https_port(),
+               listeners_.a_default_demands(), std::move(plan.sticky),
                options_.access_log ? &*access_log_ : nullptr});
   ++setup_version_;
   for (unsigned i = 0; i < workers_.size(); ++i) {
@@ -125,16 +127,26 @@ WorkerSetup Router::setup_of(unsigned worker) const {
   return {settings_, listeners_.of_worker(worker), setup_version_, worker};
 }
 
-// Where nobody speaks TLS, announcements may say of certificates what they like.
+// Where nobody speaks TLS, announcements may say of certificates what they like;
+// what they demand of clients counts all the same.
 void Router::take_certificates() {
+  using subscription::Hash128;
   subscription::Server::Hooks hooks;
   if (serves_https(options_)) {
-    hooks.on_material = [this](std::string_view key,
-                               const subscription::Hash128&,
-                               const subscription::SniMaterial& material) {
-      return identities_.on_material(key, material);
+    hooks.materials.deliver = [this](
+                                  std::string_view key, const Hash128& source,
+                                  const subscription::SniMaterial& material) {
+      return identities_.on_material(key, source, material);
+    };
+    hooks.materials.guards = [this](std::string_view key,
+                                    const Hash128& source) {
+      return identities_.guards(key, source);
     };
   }
+  hooks.materials.retire = [this](std::string_view key,
+                                  const Hash128& source) {
+    identities_.on_retired(key, source);
+  };
   hooks.on_pool_gone = [this](std::string_view key) {
     identities_.on_pool_gone(key);
   };

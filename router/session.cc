@@ -35,7 +35,7 @@ void Session::open(UniqueFd fd, const Address& peer,
   FEALTY_CHECK(state_ == State::kClosed);
   client_ = Stream(std::move(fd));
   listener_ = std::move(listener);
-  plain_on_tls_ = few_first_bytes_ = vouched_ = false;
+  plain_on_tls_ = few_first_bytes_ = vouched_ = vouched_client_ = false;
   set_client(peer);
   client_ended_ = false;
   scanner_.reset();
@@ -300,6 +300,7 @@ http::HeadProblem Session::parse_request(std::string_view bytes) {
     set_client(request.remote_addr, request.remote_port);
   }
   vouched_ = peer_trusted_ && request.https;
+  vouched_client_ = vouched_ && !request.client_subject.empty();
   return problem;
 }
 
@@ -352,12 +353,12 @@ void Session::begin_request(std::string_view bytes) {
     fail(404, "No application answers for this domain.");
     return;
   }
+  pool_ = subscription::PoolRef::share(pool);
   if (!may_reach(head, host, *pool)) return;
   if (body_left_ > context_.options().limits.body_bytes) {
     fail(413, "The request's body is too large (limits.body_bytes).");
     return;
   }
-  pool_ = subscription::PoolRef::share(pool);
   if (pool->algorithm() == subscription::Algorithm::kSticky) {
     choice_.sticky = context_.settings->sticky.read(head, pool->key());
   }

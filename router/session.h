@@ -87,9 +87,9 @@ class Session final : private NodeUser {
   void abort();
   // Ends it if it waits for a request of which nothing has come.
   void drain();
-  // Of one that waits to try its nodes again: before it does, and whether it
-  // is its last time.
-  void before_retry();
+  // Of one that waits to try its nodes again: before it does (false: it waits no
+  // more, it was answered), and whether it is its last time.
+  [[nodiscard]] bool before_retry();
   [[nodiscard]] bool has_waited_enough(std::int64_t now_ms) const;
   // Whose nodes its request is for; null outside of a request.
   [[nodiscard]] const subscription::Pool* pool() const { return pool_.get(); }
@@ -132,21 +132,36 @@ class Session final : private NodeUser {
   [[nodiscard]] bool grow_packet_room();
   void take_packet(std::string_view packet);
 
-  // --- TLS, and who may come without it (session_tls.cc)
+  // --- TLS (session_tls.cc)
   void begin_handshake();
   void shake_hands();
   [[nodiscard]] bool open_tls();
   [[nodiscard]] bool know_client();
+  void log_refused_client();
   void on_secured();
+  [[nodiscard]] bool is_secure() const { return tls_.ssl() != nullptr; }
+
+  // --- who may come, and by which connection (session_rules.cc)
   [[nodiscard]] bool may_come(const http::RequestHead& head,
                               const http::Host& host);
   [[nodiscard]] bool may_reach(const http::RequestHead& head,
                                const http::Host& host,
                                const subscription::Pool& pool);
   [[nodiscard]] bool has_rules() const;
-  [[nodiscard]] bool obeys(const http::RequestHead& head,
-                           const http::Host& host,
-                           const sni::Identity* identity);
+  [[nodiscard]] bool may_still_reach();
+  // Whether what is asked for may be reached by this connection, or why not.
+  enum class Admission : std::uint8_t {
+    kGranted,
+    kMisdirected,  // its client was judged by other rules
+    kUnusable,     // nobody can be judged by the rules
+    kElsewhere,    // over HTTPS
+    kForbidden,    // not over plain HTTP
+  };
+  [[nodiscard]] Admission admission_to(const subscription::Pool& pool) const;
+  [[nodiscard]] Admission admission_by(const sni::Identity* identity) const;
+  [[nodiscard]] Admission plain_admission() const;
+  [[nodiscard]] bool admit(Admission admission, const http::RequestHead* head,
+                           const http::Host* host);
   void redirect_to_https(const http::RequestHead& head,
                          const http::Host& host);
   [[nodiscard]] bool is_secure() const { return tls_.ssl() != nullptr; }
@@ -327,6 +342,7 @@ class Session final : private NodeUser {
   std::unique_ptr<const ClientCertificate> client_certificate_;
   bool peer_trusted_ = false;        // by its listener
   bool vouched_ = false;             // a trusted peer says: it came over TLS
+  bool vouched_client_ = false;      // and with this client's certificate
   bool few_first_bytes_ = false;     // it began with too few bytes to tell
   bool plain_on_tls_ = false;        // it speaks HTTP where TLS is expected
   char remote_addr_[48] = {};

@@ -342,6 +342,9 @@ Server::Server(Loop& loop, const Clock& clock, Options options)
   expiry_timer_.bind<&Server::on_expiry>(loop, this);
   publish_timer_.bind<&Server::on_publish>(loop, this);
   table_.on_pool_gone([this](std::string_view key) { on_pool_gone(key); });
+  table_.on_materials([this](std::string_view key, auto tags) {
+    return materials_.keep_only(key, tags, options_.tolerance_ms);
+  });
 }
 
 Server::~Server() = default;
@@ -471,7 +474,7 @@ void Server::adopt_static_nodes(const std::vector<StaticNode>& before) {
 }
 
 void Server::set_hooks(Hooks hooks) {
-  materials_.set_deliver(std::move(hooks.on_material));
+  materials_.set_hooks(std::move(hooks.materials));
   pool_gone_ = std::move(hooks.on_pool_gone);
 }
 
@@ -541,7 +544,7 @@ bool Server::read_batch(Socket& socket) {
   return count == kBatch;
 }
 
-void Server::on_datagram(const Result<Announcement, Rejection>& announcement,
+void Server::on_datagram(Result<Announcement, Rejection>& announcement,
                          const Origin& origin) {
   ++counters_.packets;
   if (!announcement) return reject(announcement.error(), "", origin);
@@ -555,7 +558,7 @@ void Server::on_datagram(const Result<Announcement, Rejection>& announcement,
   on_change(*change, *announcement, origin.sender);
 }
 
-Result<Change, Rejection> Server::take(const Announcement& announcement,
+Result<Change, Rejection> Server::take(Announcement& announcement,
                                        const Origin& origin) {
   constexpr std::uint8_t kRawNode = 123;
   const bool served = announcement.protocol == Protocol::kUwsgi ||
@@ -567,6 +570,7 @@ Result<Change, Rejection> Server::take(const Announcement& announcement,
   const auto accepted = verifier_.check(announcement, origin);
   if (!accepted) return accepted.error();
   if (accepted->duplicate) return Change::kNone;
+  announcement.material = materials_.tag_of(accepted->sni);
   const auto change = table_.apply(announcement, origin.sender);
   if (!change) return change;
   verifier_.commit(*accepted);
@@ -597,8 +601,16 @@ void Server::take_material(const Announcement& announcement,
                            const Verifier::Accepted& accepted) {
   using Outcome = Materials::Outcome;
   const std::string_view key = announcement.key;
-  const Outcome outcome = materials_.on_announcement(key, accepted.sni);
+  const Outcome outcome = materials_.on_announcement(
+      key, accepted.sni,
+      accepted.speaks_for_domain
+          ? ""
+          : "a certificate counts for the whole domain: who announces one of its "
+            "ports alone brings none");
   if (outcome == Outcome::kNothing || outcome == Outcome::kUnchanged) return;
+  // Even what is refused may have brought other rules.
+  table_.renew(key);
+  schedule_publish();
   verifier_.charge(accepted, kMaterial_us);
   if (outcome == Outcome::kStillRefused || !may_log_change()) return;
   if (outcome == Outcome::kTaken) {
@@ -685,6 +697,7 @@ void Server::on_expiry() {
                  "sockets or clock?",
                  options_.tolerance_ms);
   }
+  materials_.for_each_due([this](const std::string& key) { table_.renew(key); });
   if (table_.dirty()) schedule_publish();
 }
 

@@ -73,7 +73,7 @@ class WorkerTest : public testing::Test {
                std::uint64_t version = 1) {
     std::vector<subscription::PoolRef> pools;
     if (!nodes.empty()) pools.push_back(test::make_pool("example.com", nodes));
-    worker_->publish(test::make_snapshot(pools, version));
+    worker_->publish({test::make_snapshot(pools, version), {}});
     EXPECT_TRUE(test::eventually(
         [&] { return worker_->adopted_version() == version; }));
   }
@@ -131,7 +131,8 @@ TEST_F(WorkerTest, RoutesAreAdoptedAsTheyArePublished) {
 TEST_F(WorkerTest, HeldRequestsGoOnWhenTheRoutesChange) {
   options_.limits.hold_ms = 60'000;
   run();
-  worker_->publish(test::make_snapshot({test::make_pool("example.com", {})}));
+  worker_->publish(
+      {test::make_snapshot({test::make_pool("example.com", {})}), {}});
   ASSERT_TRUE(test::eventually([&] { return worker_->adopted_version() == 1; }));
   auto client = connect();
   client.send(kGet);
@@ -176,7 +177,8 @@ TEST_F(WorkerTest, HeldRequestsFindANodeThatComesBackUnannounced) {
 TEST_F(WorkerTest, EveryHeldRequestEndsInItsTime) {
   options_.limits.hold_ms = 100;
   run();
-  worker_->publish(test::make_snapshot({test::make_pool("example.com", {})}));
+  worker_->publish(
+      {test::make_snapshot({test::make_pool("example.com", {})}), {}});
   ASSERT_TRUE(test::eventually([&] { return worker_->adopted_version() == 1; }));
   std::vector<test::Peer> clients;
   for (int i = 0; i < 200; ++i) {
@@ -194,7 +196,7 @@ TEST_F(WorkerTest, EveryHeldRequestEndsInItsTime) {
 TEST_F(WorkerTest, LatestSnapshotWins) {
   make_worker();
   for (std::uint64_t version = 1; version <= 10; ++version) {
-    worker_->publish(test::make_snapshot({}, version));
+    worker_->publish({test::make_snapshot({}, version), {}});
   }
   run();
   EXPECT_TRUE(test::eventually(
@@ -347,8 +349,8 @@ TEST_F(WorkerTest, TwoWorkersShareTheRound) {
       test::make_node(nodes[2].address())};
   const auto snapshot =
       test::make_snapshot({test::make_pool("example.com", known)});
-  worker_->publish(snapshot);
-  second.publish(snapshot);
+  worker_->publish({snapshot, {}});
+  second.publish({snapshot, {}});
   ASSERT_TRUE(test::eventually([&] {
     return worker_->adopted_version() == 1 && second.adopted_version() == 1;
   }));
@@ -472,8 +474,10 @@ TEST_F(WorkerTest, PipelinedRequestsAfterTheOneThatRunsAreNotBegun) {
 TEST_F(WorkerTest, QueuedConnectionsAreStillServed) {
   make_worker();
   test::FakeNode node(temp_ / "node");
-  worker_->publish(test::make_snapshot(
-      {test::make_pool("example.com", {test::make_node(node.address())})}));
+  worker_->publish(
+      {test::make_snapshot(
+           {test::make_pool("example.com", {test::make_node(node.address())})}),
+       {}});
   auto client = connect();
   client.send(kGet);
   drain();
