@@ -139,7 +139,6 @@ class Session final : private NodeUser {
   [[nodiscard]] bool know_client();
   void log_refused_client();
   void on_secured();
-  [[nodiscard]] bool is_secure() const { return tls_.ssl() != nullptr; }
 
   // --- who may come, and by which connection (session_rules.cc)
   [[nodiscard]] bool may_come(const http::RequestHead& head,
