@@ -42,6 +42,21 @@ std::uint64_t lines_in(std::span<const char> bytes) {
       std::count(bytes.begin(), bytes.end(), '\n'));
 }
 
+UniqueFd open_file(const std::string& path,
+                   const std::optional<AccessLog::Owner>& owner) {
+  constexpr int kFlags =
+      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  UniqueFd file(::open(path.c_str(), kFlags | O_EXCL, kFileMode));
+  if (!file.valid() && errno == EEXIST) {
+    return UniqueFd(::open(path.c_str(), kFlags, kFileMode));
+  }
+  if (file.valid() && owner &&
+      ::fchown(file.get(), owner->user, owner->group) != 0) {
+    file.reset();
+  }
+  return file;
+}
+
 // What does not wait for long: 0 where the file takes nothing for now, -1 where
 // it fails.
 ssize_t write_some(int file, std::span<const char> lines) {
@@ -69,13 +84,11 @@ AccessLog::~AccessLog() {
   if (thread_.joinable()) thread_.join();
 }
 
-Result<UniqueFd> AccessLog::open(const std::string& path) {
-  UniqueFd file(path == "-"
-                    ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                    : ::open(path.c_str(),
-                             O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
-                                 O_NOCTTY | O_NONBLOCK,
-                             kFileMode));
+Result<UniqueFd> AccessLog::open(const std::string& path,
+                                 std::optional<Owner> owner) {
+  UniqueFd file = path == "-"
+                      ? UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3))
+                      : open_file(path, owner);
   if (file.valid()) return file;
   return Error{"access_log: " + (path == "-" ? "stdout" : path) +
                " cannot be opened: " + std::strerror(errno)};

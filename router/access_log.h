@@ -1,10 +1,13 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -36,9 +39,14 @@ class AccessLog {
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
 
+  struct Owner {
+    uid_t user;
+    gid_t group;
+  };
   // Where lines go: "-" is stdout. A file is made if it is not there (mode
-  // 0640), and appended to.
-  [[nodiscard]] static Result<UniqueFd> open(const std::string& path);
+  // 0640, and `owner`'s, who is to open it again), and appended to.
+  [[nodiscard]] static Result<UniqueFd> open(const std::string& path,
+                                             std::optional<Owner> owner = {});
 
   // The control thread: the next lines go there.
   void write_to(UniqueFd file);

@@ -1,7 +1,5 @@
 #include "router/listeners.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -22,8 +20,13 @@ bool same_socket(const ListenerOptions& one, const ListenerOptions& other) {
 void set_mode(const ListenerOptions& options) {
   if (!options.mode || !options.address.is_unix()) return;
   const std::string path = options.address.unix_path();
-  if (::chmod(path.c_str(), *options.mode) == 0) return;
+  if (set_socket_mode(path, *options.mode)) return;
   log::error("cannot set the mode of {}: {}", path, std::strerror(errno));
+}
+
+bool may_set_mode(const ListenerOptions& options) {
+  return !options.mode || !options.address.is_unix() ||
+         may_set_socket_mode(options.address.unix_path(), *options.mode);
 }
 
 }  // namespace
@@ -55,6 +58,10 @@ Result<Listeners::Set> Listeners::prepare(
     }
     BoundSocketPtr bound;
     if (known != nullptr) {
+      if (!may_set_mode(options)) {
+        return failed(Error{"its mode can change at a restart only: the file "
+                            "is another user's"});
+      }
       bound = known->bound;
     } else {
       auto made = bind(options);

@@ -26,6 +26,13 @@ unsigned worker_count(const Options& options) {
   return std::max(1U, std::thread::hardware_concurrency());
 }
 
+// Null: there is none of this name or number.
+const passwd* find_user(const std::string& user) {
+  const bool number = user.find_first_not_of("0123456789") == std::string::npos;
+  return number ? ::getpwuid(static_cast<uid_t>(std::stoul(user)))
+                : ::getpwnam(user.c_str());
+}
+
 }  // namespace
 
 Router::Router(Configuration configuration, Load load, Program program)
@@ -66,11 +73,7 @@ Status Router::bind() {
 
 Status Router::drop_privileges() {
   if (::geteuid() != 0 || options_.user == "root") return Ok{};
-  const bool number =
-      options_.user.find_first_not_of("0123456789") == std::string::npos;
-  const passwd* const user =
-      number ? ::getpwuid(static_cast<uid_t>(std::stoul(options_.user)))
-             : ::getpwnam(options_.user.c_str());
+  const passwd* const user = find_user(options_.user);
   if (user == nullptr) {
     return Error{"no user '" + options_.user +
                  "' to become; set `user` (root must be written out)"};
@@ -85,6 +88,15 @@ Status Router::drop_privileges() {
                  became.error().message};
   }
   return Ok{};
+}
+
+// Whose the files are to be that root makes; nothing where the process makes
+// them as who it is.
+std::optional<AccessLog::Owner> Router::owner_to_be(const Options& options) {
+  if (::geteuid() != 0 || options.user == "root") return std::nullopt;
+  const passwd* const user = find_user(options.user);
+  if (user == nullptr) return std::nullopt;  // drop_privileges() says so
+  return AccessLog::Owner{user->pw_uid, user->pw_gid};
 }
 
 // Requests come first: packets that arrive for the control thread do not

@@ -49,12 +49,8 @@ Result<Router::Plan> Router::prepare(Configuration configuration) {
   if (!tls) return tls.error();
   auto listeners = listeners_.prepare(options.listeners, identities_, *tls);
   if (!listeners) return listeners.error();
-  UniqueFd access_log;
-  if (options.access_log) {
-    auto file = AccessLog::open(options.access_log->path);
-    if (!file) return file.error();
-    access_log = *std::move(file);
-  }
+  auto access_log = open_access_log(options);
+  if (!access_log) return access_log.error();
   auto admin = admin_.prepare(options.admin);
   if (!admin) return admin.error();
   std::vector<Address> own_sockets = Admin::bound(*admin);
@@ -67,7 +63,7 @@ Result<Router::Plan> Router::prepare(Configuration configuration) {
   return Plan{std::move(configuration), *std::move(listeners),
               *std::move(admin),        *std::move(tls),
               *std::move(subscription), *std::move(sticky),
-              std::move(access_log)};
+              *std::move(access_log)};
 }
 
 // A secret of this run's own stays for as long as it does.
@@ -169,6 +165,19 @@ void Router::adopt_health_check(const std::optional<HealthCheck>& check) {
   health_.emplace(loop_, clock_, subscriptions_.table(), *check,
                   options_.node_path_prefixes);
   if (running_) health_->start();
+}
+
+// No file: it is off, or stays open where it is and cannot be opened again.
+// That is no reason to go without the rest of a new configuration.
+Result<UniqueFd> Router::open_access_log(const Options& options) const {
+  if (!options.access_log) return UniqueFd();
+  const std::string& path = options.access_log->path;
+  auto file = AccessLog::open(path, owner_to_be(options));
+  const bool has_it = running_ && options_.access_log &&
+                      options_.access_log->path == path;
+  if (file || !has_it) return file;
+  log::error("{}: lines go where they went before", file.error().message);
+  return UniqueFd();
 }
 
 // Once made it stays: a worker may still have a line for it.

@@ -296,7 +296,7 @@ http::HeadProblem Session::parse_request(std::string_view bytes) {
       {context_.names_scratch.get(), kHeaderNamesBytesMax}, request,
       context_.request);
   if (problem.status != 0) return problem;
-  if (Network::parse(request.remote_addr)) {
+  if (believes_client() && !request.remote_addr.empty()) {
     set_client(request.remote_addr, request.remote_port);
   }
   vouched_ = peer_trusted_ && request.https;
@@ -308,6 +308,15 @@ http::HeadProblem Session::parse_request(std::string_view bytes) {
 std::string_view Session::asked_for() const {
   return listener_->speaks_uwsgi ? context_.uwsgi_request.key
                                  : context_.request.authority;
+}
+
+// And its path, which the application sees decoded.
+RoutePath Session::path_asked_for() const {
+  const std::string_view path_info = context_.uwsgi_request.path_info;
+  if (listener_->speaks_uwsgi && path_info.data() != nullptr) {
+    return {path_info, true};
+  }
+  return {context_.request.path};
 }
 
 void Session::begin_request(std::string_view bytes) {
@@ -343,8 +352,9 @@ void Session::begin_request(std::string_view bytes) {
   }
   if (!may_come(head, host)) return;
   const auto [pool, bad_path] =
-      find_route(*context_.snapshot, context_.options().routes, host, head.path,
-                 listener_->default_port(), context_.heading());
+      find_route(*context_.snapshot, context_.options().routes, host,
+                 path_asked_for(), listener_->default_port(),
+                 context_.heading());
   if (bad_path) {
     fail(400, "Malformed escape in the request's path.");
     return;

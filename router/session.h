@@ -19,6 +19,7 @@
 #include "router/node_http.h"
 #include "router/listener.h"
 #include "router/node_pool.h"
+#include "router/route.h"
 #include "router/stream.h"
 #include "router/worker_context.h"
 #include "sni/connection.h"
@@ -131,6 +132,10 @@ class Session final : private NodeUser {
   void read_packet();
   [[nodiscard]] bool grow_packet_room();
   void take_packet(std::string_view packet);
+  // Of a uwsgi listener's peer: who it says the client is.
+  [[nodiscard]] bool believes_client() const {
+    return peer_trusted_ || listener_->trusted.empty();
+  }
 
   // --- TLS (session_tls.cc)
   void begin_handshake();
@@ -171,6 +176,7 @@ class Session final : private NodeUser {
   void begin_requests();
   [[nodiscard]] http::HeadProblem parse_request(std::string_view bytes);
   [[nodiscard]] std::string_view asked_for() const;
+  [[nodiscard]] RoutePath path_asked_for() const;
   void read_head();
   void process_input();
   [[nodiscard]] bool skip_empty_lines();

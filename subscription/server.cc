@@ -275,10 +275,14 @@ class Server::Socket {
   }
   Status set_mode(std::optional<mode_t> mode) {
     if (!mode || !is_path(address_) ||
-        ::chmod(address_.unix_path().c_str(), *mode) == 0) {
+        set_socket_mode(address_.unix_path(), *mode)) {
       return Ok{};
     }
     return failed(address_, "cannot set the mode", errno);
+  }
+  [[nodiscard]] bool may_set_mode(std::optional<mode_t> mode) const {
+    return !mode || !is_path(address_) ||
+           may_set_socket_mode(address_.unix_path(), *mode);
   }
 
   void start(Server& server) {
@@ -389,7 +393,10 @@ Result<std::shared_ptr<Server::Socket>> Server::socket_for(
     const ServerSocket& wanted) const {
   for (const auto& socket : sockets_) {
     if (socket->address().to_string() != wanted.address.to_string()) continue;
-    return socket;
+    if (socket->may_set_mode(wanted.mode)) return socket;
+    return refused(wanted.address,
+                   "its mode can change at a restart only: the file is another "
+                   "user's");
   }
   auto socket = std::make_shared<Socket>(wanted.address);
   if (auto bound = socket->open(wanted.mode); !bound) return bound.error();
@@ -434,11 +441,11 @@ void Server::adopt(Plan plan) {
 void Server::adopt_sockets(Sockets sockets) {
   const Sockets before = std::exchange(sockets_, std::move(sockets));
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
-    Status set = sockets_[i]->set_mode(options_.servers[i].mode);
-    if (set) {
-      set = sockets_[i]->ask_for_credentials(wants_credentials(options_));
+    for (const Status& set :
+         {sockets_[i]->set_mode(options_.servers[i].mode),
+          sockets_[i]->ask_for_credentials(wants_credentials(options_))}) {
+      if (!set) log::error("{}", set.error().message);
     }
-    if (!set) log::error("{}", set.error().message);
   }
   const auto holds = [](const Sockets& all, const auto& socket) {
     return std::find(all.begin(), all.end(), socket) != all.end();

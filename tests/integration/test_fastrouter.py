@@ -133,6 +133,88 @@ def test_what_is_said_of_tls_counts_only_of_those_who_are_trusted(scene, fast, n
     assert node.requests[-1].variables[name] == "true"
 
 
+@pytest.mark.parametrize("name", ["UWSGI_FILE", "UWSGI_SCRIPT", "UWSGI_MODULE", "UWSGI_CHDIR",
+                                  "DOCUMENT_ROOT", "SCRIPT_FILENAME", "REMOTE_USER",
+                                  "REQUEST_SCHEME", "SSL_CLIENT_S_DN"])
+def test_what_to_run_counts_only_of_those_who_are_trusted(fast, node, name):
+    asked(fast, variables(**{name: "exec:///bin/id", "UWSGI_ROUTER": "http"}))
+    seen = node.requests[-1].variables
+    assert name not in seen and seen["UWSGI_ROUTER"] == "http"
+    fast.reload(listeners=[{"address": f"127.0.0.1:{fast.fast_port}", "protocol": "uwsgi",
+                            "trusted": ["127.0.0.0/8"]}])
+    asked(fast, variables(**{name: "true"}))
+    assert node.requests[-1].variables[name] == "true"
+
+
+def test_the_client_is_the_peer_where_others_are_trusted(scene, fast, node):
+    web = nodes.HttpNode(scene, "web")
+    fast.deliver(packets.subscription("web.test", web.address, proto="http"))
+    fast.wait_known("web.test")
+    fast.reload(listeners=[{"address": f"127.0.0.1:{fast.fast_port}", "protocol": "uwsgi",
+                            "trusted": ["192.0.2.1"]}])
+    asked(fast, variables())
+    seen = node.requests[-1]
+    assert seen.variables["REMOTE_ADDR"] == "127.0.0.1"
+    assert seen.variables["REMOTE_PORT"] != "4711"
+    assert len([name for name, _ in seen.pairs if name.startswith("REMOTE_")]) == 2
+    asked(fast, variables("web.test"))
+    assert web.requests[-1].header("X-Forwarded-For") == "127.0.0.1"
+
+
+@pytest.mark.parametrize("said", ["192.0.2.0/24", "unix:", "<script>"])
+def test_who_says_no_address_is_the_client(fast, node, said):
+    asked(fast, variables(REMOTE_ADDR=said))
+    assert node.requests[-1].variables["REMOTE_ADDR"] == "127.0.0.1"
+
+
+def test_fixed_variables_come_once_whatever_the_client_sends(scene):
+    fast = Fast(scene, variables={"REGION": "ours"})
+    node = nodes.Node(scene, "node")
+    node.subscribe(fast, "app.test")
+    fast.wait_known("app.test")
+    asked(fast, variables(REGION="theirs"))
+    assert [value for name, value in node.requests[-1].pairs if name == "REGION"] == ["ours"]
+
+
+def test_no_variable_becomes_a_line_of_an_http_nodes_head(scene, fast):
+    node = nodes.HttpNode(scene, "web")
+    fast.deliver(packets.subscription("web.test", node.address, proto="http"))
+    fast.wait_known("web.test")
+    node.requests.clear()
+    for name in ("SERVER_NAME", "HTTP_HOST"):
+        pairs = {"HTTP_HOST": None, "SERVER_NAME": None, name: "x\r\nX-Client-DN: /CN=root"}
+        assert asked(fast, variables(UWSGI_FASTROUTER_KEY="web.test", **pairs)).status == 400
+    assert asked(fast, variables("web.test", "http://other.test/")).status == 400
+    assert asked(fast, variables("web.test", "other.test:80", "CONNECT")).status == 501
+    assert node.requests == []
+
+
+def test_without_a_uri_http_nodes_get_path_and_query(scene, fast):
+    node = nodes.HttpNode(scene, "web")
+    fast.deliver(packets.subscription("web.test", node.address, proto="http"))
+    fast.wait_known("web.test")
+    asked(fast, variables("web.test", REQUEST_URI=None, PATH_INFO="/a b%", QUERY_STRING="c=d"))
+    assert node.requests[-1].line == "GET /a%20b%25?c=d HTTP/1.1"
+
+
+def test_a_body_without_its_length_is_411(fast, node):
+    pairs = variables(method="POST", HTTP_TRANSFER_ENCODING="chunked")
+    assert asked(fast, pairs, b"3\r\nabc\r\n0\r\n\r\n").status == 411
+    assert node.requests == []
+
+
+def test_the_mountpoint_is_by_the_path_that_the_application_sees(scene):
+    fast = Fast(scene, subscription={"mountpoints": 1})
+    for name, key in (("root", "app.test"), ("blog", "app.test/blog")):
+        nodes.Node(scene, name).subscribe(fast, key)
+        fast.wait_known(key)
+    for path, name in [("/blog", "blog"), ("/blog/x", "blog"), ("/", "root"),
+                       ("/%62log", "root"), ("/x/../blog", "root")]:
+        for uri in ("/", "/blog"):
+            assert asked(fast, variables(REQUEST_URI=uri, PATH_INFO=path)).text == name
+    assert asked(fast, variables(REQUEST_URI="/%62log", PATH_INFO=None)).text == "blog"
+
+
 def test_a_header_cannot_become_what_the_router_says(fast, node):
     asked(fast, variables(HTTP_PROXY="evil", HTTP_X_CLIENT_DN="/CN=root"))
     assert not {"HTTP_PROXY", "HTTP_X_CLIENT_DN"} & node.requests[-1].variables.keys()

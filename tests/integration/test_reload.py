@@ -88,6 +88,18 @@ def test_reloads_under_load_lose_no_request(scene, router):
     assert router.process.log().count("the configuration was reloaded") == ROUNDS
 
 
+def test_a_body_that_is_collected_goes_on(scene, router, node):
+    node._behave = lambda seen: seen.answer(str(len(seen.read_body())).encode())
+    with router.client() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    b"5\r\nhello\r\n")
+        harness.wait_until(lambda: router.stats()["active_sessions"] > 0, "it is being read")
+        router.reload(temp_dir=str(scene.subdirectory("bodies", 0o777)))
+        part = b"%x\r\n%s\r\n" % (1 << 16, b"x" * (1 << 16))
+        client.send(part * 16 + b"0\r\n\r\n")
+        assert client.read_answer().text == str(5 + (1 << 20))
+
+
 def test_listeners_come_and_go_and_their_connections_stay(router, node):
     new = harness.free_port()
     with router.client() as kept:
