@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 namespace fealty::router {
@@ -40,6 +41,18 @@ std::span<const char> whole_lines(std::span<const char> lines,
 std::uint64_t lines_in(std::span<const char> bytes) {
   return static_cast<std::uint64_t>(
       std::count(bytes.begin(), bytes.end(), '\n'));
+}
+
+// A pipe is opened anew: waiting or not is a property that everyone shares who
+// has the same opening of it.
+UniqueFd open_stdout() {
+  struct stat status {};
+  if (::fstat(STDOUT_FILENO, &status) == 0 && S_ISFIFO(status.st_mode)) {
+    UniqueFd own(::open("/proc/self/fd/1",
+                        O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (own.valid()) return own;
+  }
+  return UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
 }
 
 UniqueFd open_file(const std::string& path,
@@ -86,9 +99,7 @@ AccessLog::~AccessLog() {
 
 Result<UniqueFd> AccessLog::open(const std::string& path,
                                  std::optional<Owner> owner) {
-  UniqueFd file = path == "-"
-                      ? UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3))
-                      : open_file(path, owner);
+  UniqueFd file = path == "-" ? open_stdout() : open_file(path, owner);
   if (file.valid()) return file;
   return Error{"access_log: " + (path == "-" ? "stdout" : path) +
                " cannot be opened: " + std::strerror(errno)};
@@ -155,6 +166,27 @@ bool AccessLog::sleep() {
   return true;
 }
 
+// What was lost may have left half a line, which is ended first.
+ssize_t AccessLog::write_lines(int file, std::span<const char> lines) {
+  if (amid_line_ && lost_) {
+    const ssize_t ended = write_some(file, std::span<const char>("\n", 1));
+    if (ended <= 0) return ended;
+    amid_line_ = false;
+  }
+  const ssize_t result = write_some(file, lines);
+  if (result > 0) {
+    amid_line_ = lines[static_cast<std::size_t>(result) - 1] != '\n';
+  }
+  lost_ = result < 0 || (result == 0 && lost_);
+  return result;
+}
+
+void AccessLog::say_lost(int error) {
+  std::uint64_t suppressed = 0;
+  if (!error_log_.allow(coarse_monotonic_ms(), &suppressed)) return;
+  log::error("access_log: lines are lost: {}", std::strerror(error));
+}
+
 // Everything that the file takes now, at most once around each ring. False:
 // nothing was there, or nothing was taken.
 bool AccessLog::write_out() {
@@ -169,9 +201,10 @@ bool AccessLog::write_out() {
       while (true) {
         const auto lines = ring->peek();
         if (lines.empty()) break;
-        const ssize_t result = write_some(file->get(), lines);
+        const ssize_t result = write_lines(file->get(), lines);
         if (result == 0) return any;
         // Where it fails altogether, the lines are lost.
+        if (result < 0) say_lost(errno);
         auto& count = result > 0 ? written_ : dropped_;
         const std::size_t bytes =
             result > 0 ? static_cast<std::size_t>(result) : lines.size();

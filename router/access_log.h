@@ -15,6 +15,7 @@
 
 #include "base/byte_ring.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/result.h"
 
 namespace fealty::router {
@@ -62,12 +63,18 @@ class AccessLog {
  private:
   void run();
   [[nodiscard]] bool write_out();
+  [[nodiscard]] ssize_t write_lines(int file, std::span<const char> lines);
+  void say_lost(int error);
   [[nodiscard]] bool sleep();
   void wake();
 
   std::vector<std::unique_ptr<ByteRing>> rings_;
   std::mutex mutex_;                   // of file_
   std::shared_ptr<const UniqueFd> file_;
+  // The thread's own.
+  bool amid_line_ = false;             // the file ends with half a line
+  bool lost_ = false;                  // and the other half will not come
+  log::Limiter error_log_{10'000};
   std::atomic<std::uint32_t> asleep_{0};
   std::atomic<bool> ending_{false};
   std::atomic<std::uint64_t> written_{0};  // lines

@@ -12,7 +12,8 @@ namespace fealty::router {
 
 // The listening sockets of the configuration, and of the next one: a reload
 // keeps those whose address stays, with what is in their queues, binds the new
-// ones, and lets go of the others once the workers have. Control thread only.
+// ones, and lets go of the others, as the workers do behind what is in
+// their queues. Control thread only.
 //
 //   prepare()  binds what is new and reads certificates; changes nothing
 //   adopt()    makes that the current set; cannot fail

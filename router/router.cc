@@ -212,7 +212,7 @@ void Router::on_end_signal(int signal) {
 void Router::begin_drain() {
   draining_ = true;
   ::sd_notify(0, "STOPPING=1");
-  listeners_.adopt({});  // a socket closes when the last worker lets go of it
+  listeners_.adopt({});  // a socket closes when its worker lets go of it
   for (const auto& worker : workers_) worker->drain();
   drain_timer_.start(options_.timeouts.drain_ms);
 }

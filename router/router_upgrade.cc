@@ -140,7 +140,9 @@ Handover Router::hand_over() {
   for (const Listeners::Open& open : listeners_.all()) {
     Handover::Socket socket{Kind::kListener, open.options.address.to_string(),
                             open.options.inherited_fd, open.bound->shared, {}};
-    for (const UniqueFd& fd : open.bound->fds) socket.fds.push_back(fd.get());
+    for (const SocketPtr& fd : open.bound->fds) {
+      socket.fds.push_back(fd->get());
+    }
     handover.sockets.push_back(std::move(socket));
   }
   for (const auto& [address, fd] : admin_.sockets()) {

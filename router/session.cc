@@ -37,7 +37,7 @@ void Session::open(UniqueFd fd, const Address& peer,
   listener_ = std::move(listener);
   plain_on_tls_ = few_first_bytes_ = vouched_ = vouched_client_ = false;
   set_client(peer);
-  client_ended_ = false;
+  client_ended_ = ends_soon_ = false;
   scanner_.reset();
   Counters::add(context_.counters.accepted);
   Counters::add(context_.counters.active);
@@ -69,10 +69,19 @@ void Session::abort() {
 }
 
 void Session::drain() {
-  if (state_ != State::kIdle) return;
   // What has arrived already is served: closing on it would reset it away.
-  if (in_.empty()) read_head();
-  if (state_ == State::kIdle && in_.empty()) close();
+  if (state_ == State::kProxyHeader && in_.empty()) read_proxy_header();
+  if (state_ == State::kReadPacket && in_.empty()) read_packet();
+  if (state_ == State::kIdle && in_.empty()) read_head();
+  const bool waits = state_ == State::kProxyHeader ||
+                     state_ == State::kReadPacket || state_ == State::kIdle;
+  if (waits && in_.empty()) close();
+}
+
+void Session::end_soon() {
+  ends_soon_ = true;
+  // One that was just accepted has its first request under way.
+  if (deadline_.queue() == &context_.keepalive_deadline) drain();
 }
 
 // ---------------------------------------------------------------- events
@@ -353,7 +362,8 @@ void Session::begin_request(std::string_view bytes) {
   if (!may_come(head, host)) return;
   const auto [pool, bad_path] =
       find_route(*context_.snapshot, context_.options().routes, host,
-                 path_asked_for(), listener_->default_port(),
+                 path_asked_for(),
+                 vouched_ ? Listener::kHttpsPort : listener_->default_port(),
                  context_.heading());
   if (bad_path) {
     fail(400, "Malformed escape in the request's path.");
@@ -536,13 +546,12 @@ void Session::fail(int status, std::string_view reason) {
   const std::size_t bytes = write_error_page(
       {status, reason, request_id_, keep_alive_, to_head_},
       context_.heading());
-  head_sent_bytes_ = http::find_head_end({context_.head_scratch.get(), bytes});
   send_own_answer(bytes);
 }
 
 void Session::begin_own_answer(int status, bool keep_alive) {
   keep_alive_ = keep_alive_ && keep_alive && !body_unread() &&
-                !context_.draining;
+                !ends_after_this();
   answered_ = failed_ = true;
   Counters::add(context_.counters.answers[status / 100]);
   status_ = static_cast<std::uint16_t>(status);
@@ -551,6 +560,7 @@ void Session::begin_own_answer(int status, bool keep_alive) {
 
 // What was written into heading().
 void Session::send_own_answer(std::size_t bytes) {
+  head_sent_bytes_ += http::find_head_end({context_.head_scratch.get(), bytes});
   const iovec part{context_.head_scratch.get(), bytes};
   if (!send_to_client(&part, 1)) return;
   if (out_.empty()) {
@@ -592,7 +602,7 @@ void Session::finish_answer() {
 }
 
 void Session::finish_request() {
-  const bool again = keep_alive_ && !body_unread() && !context_.draining &&
+  const bool again = keep_alive_ && !body_unread() && !ends_after_this() &&
                      !(client_ended_ && in_.empty());
   forget_request();
   if (!again) {
@@ -619,6 +629,7 @@ void Session::forget_request() {
     log_request();
   }
   noted_.release();
+  noted_apart_.clear();
   noted_bytes_ = {};
   sent_bytes_ = head_sent_bytes_ = 0;
   status_ = 0;

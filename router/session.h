@@ -88,6 +88,11 @@ class Session final : private NodeUser {
   void abort();
   // Ends it if it waits for a request of which nothing has come.
   void drain();
+  // The same between two requests; else after the one that it is at, or that is
+  // its first. A WebSocket goes on.
+  void end_soon();
+  // That it was accepted under; null: it is closed.
+  [[nodiscard]] const Listener* listener() const { return listener_.get(); }
   // Of one that waits to try its nodes again: before it does (false: it waits no
   // more, it was answered), and whether it is its last time.
   [[nodiscard]] bool before_retry();
@@ -127,6 +132,7 @@ class Session final : private NodeUser {
   void set_client(std::string_view host, std::string_view port);
   void set_client(const Address& client);
   void begin_proxy_header();
+  void refuse_proxy_header(std::string_view why);
   void read_proxy_header();
   void begin_packet();
   void read_packet();
@@ -186,6 +192,9 @@ class Session final : private NodeUser {
   void drain_client();
   void fail(int status, std::string_view reason);
   void log_failure(int status, std::string_view reason);
+  [[nodiscard]] bool ends_after_this() const {
+    return context_.draining || ends_soon_;
+  }
   [[nodiscard]] bool body_unread() const {
     return body_left_ > 0 || chunked_open_;
   }
@@ -217,6 +226,7 @@ class Session final : private NodeUser {
 
   // --- the access log (session_log.cc)
   void note_request(const http::RequestHead& head);
+  void shrink_noted();
   void log_request();
   void count_sent(std::size_t bytes);
 
@@ -355,6 +365,7 @@ class Session final : private NodeUser {
   std::uint8_t remote_addr_bytes_ = 0;
   std::uint8_t remote_port_bytes_ = 0;
   bool client_ended_ = false;        // it sends no more
+  bool ends_soon_ = false;           // it takes no further request
   bool processing_ = false;          // process_input() is on the stack
 
   // The request.
@@ -420,9 +431,11 @@ class Session final : private NodeUser {
 
   // For the access log, where there is one.
   Buffer noted_;                     // of the head: method, target, ...
+  std::string noted_apart_;          // the same of a WebSocket, which may last
   struct Noted {
     std::uint16_t method, target, host, referer, user_agent;
   } noted_bytes_{};
+  std::uint8_t noted_minor_version_ = 1;
   std::int64_t began_ms_ = 0;
   std::uint64_t sent_bytes_ = 0;
   std::uint64_t head_sent_bytes_ = 0;

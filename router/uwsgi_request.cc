@@ -41,7 +41,7 @@ bool is_path_char(char c) {
 }
 
 bool is_ip_address(std::string_view text) {
-  return text.find('/') == text.npos && Network::parse(text);
+  return !text.empty() && text.find('/') == text.npos && Network::parse(text);
 }
 
 bool is_port(std::string_view text) {
@@ -125,6 +125,7 @@ class Reader {
       host_ = value;
     }
     if (rule.id == http::Header::kTransferEncoding) coded_ = !value.empty();
+    if (rule.id == http::Header::kConnection) head_.names_fields = true;
     // CONTENT_TYPE says it, without the prefix.
     if (rule.id == http::Header::kContentType) return {};
     return add_field(name, rule, value);
@@ -138,6 +139,7 @@ class Reader {
     http::HeaderField& field = head_.fields[head_.field_count++];
     field.name = name;
     field.value = value;
+    field.name_hash = http::hash_name(name);
     field.rule = &rule;
     return {};
   }
@@ -158,6 +160,8 @@ class Reader {
     if (head_.method == "CONNECT") return {501, "CONNECT is not served here."};
     head_.minor_version = protocol_ == "HTTP/1.0" ? 0 : 1;
     head_.keep_alive = false;
+    head_.upgrade = head_.find(http::Header::kUpgrade) != nullptr &&
+                    head_.is_connection_option("upgrade");
     if (const HeadProblem problem = read_target(); problem.status != 0) {
       return problem;
     }
@@ -257,8 +261,8 @@ HeadProblem parse_uwsgi_request(std::string_view data, std::span<char> names,
   head.method = head.target = head.uri = head.path = head.query =
       head.authority = {};
   head.field_count = 0;
-  head.names_may_repeat = head.expect_continue = head.upgrade =
-      head.names_fields = false;
+  head.expect_continue = head.upgrade = head.names_fields = false;
+  head.names_may_repeat = true;  // nobody has looked
   head.content_length = 0;
   return Reader(names, request, head).read(data);
 }

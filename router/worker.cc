@@ -48,6 +48,7 @@ void Worker::on_setup() {
   on_published();  // it may be about the same change
   context_.adopt(std::move(setup->settings));
   if (!context_.draining) listen(setup->listeners);
+  end_outdated(setup->listeners);
   adopted_setup_.store(setup->version, std::memory_order_release);
   on_progress_();
 }
@@ -76,6 +77,19 @@ void Worker::listen(const std::vector<WorkerListener>& listeners) {
           on_connection(std::move(fd), peer, listener);
         }));
     acceptors_.back()->start();
+  }
+}
+
+// Connections whose listener is no more, or asks for something else now.
+void Worker::end_outdated(const std::vector<WorkerListener>& listeners) {
+  for (const auto& session : sessions_) {
+    const Listener* const its = session->listener();
+    if (its == nullptr) continue;
+    const bool stands = std::any_of(
+        listeners.begin(), listeners.end(), [its](const auto& wanted) {
+          return wanted.listener->terms == its->terms;
+        });
+    if (!stands) session->end_soon();
   }
 }
 
@@ -146,9 +160,10 @@ void Worker::check_drained() {
 void Worker::on_tick() {
   const std::int64_t now_ms = coarse_monotonic_ms();
   for (DeadlineQueue* queue :
-       {&context_.handshake_deadline, &context_.head_deadline, &context_.keepalive_deadline,
-        &context_.client_deadline, &context_.connect_deadline,
-        &context_.node_deadline, &context_.linger_deadline}) {
+       {&context_.handshake_deadline, &context_.head_deadline,
+        &context_.keepalive_deadline, &context_.client_deadline,
+        &context_.connect_deadline, &context_.node_deadline,
+        &context_.linger_deadline}) {
     while (Deadline* const passed = queue->pop_passed(now_ms)) {
       Session::of(*passed).on_deadline(*queue);
     }

@@ -41,7 +41,8 @@ class Worker final : public SessionOwner {
   void run();
 
   // Another setup, the whole of it: listeners that it has no more are let go,
-  // after what is in their queues; the others stay as they are.
+  // after what is in their queues; the others stay as they are. Connections of
+  // listeners that go or have other terms end after the request they are at.
   void set_up(WorkerSetup setup) { setups_.post(std::move(setup)); }
 
   // Adopted as a whole: a route, what it demands of clients and the identity by
@@ -88,6 +89,7 @@ class Worker final : public SessionOwner {
                      const ListenerPtr& listener);
   void on_setup();
   void listen(const std::vector<WorkerListener>& listeners);
+  void end_outdated(const std::vector<WorkerListener>& listeners);
   void on_session_closed(Session& session) override;
   void on_published();
   void on_wake();

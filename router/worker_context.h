@@ -182,6 +182,7 @@ struct WorkerContext {
   AccessClock access_clock;
   log::Limiter failure_log{1'000};
   log::Limiter client_log{1'000};  // certificates of clients' that do not count
+  log::Limiter proxy_log{10'000};
   // Nodes that begin to rest or are back; lines a second.
   log::LineBudget rest_log{10};
   std::uint64_t next_request_id;

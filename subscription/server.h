@@ -61,7 +61,7 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Before start().
+  // Before start(), or where a reload wants others.
   void set_hooks(Hooks hooks);
 
   // What prepare() made ready: options and their sockets.

@@ -100,13 +100,28 @@ def test_a_body_that_is_collected_goes_on(scene, router, node):
         assert client.read_answer().text == str(5 + (1 << 20))
 
 
-def test_listeners_come_and_go_and_their_connections_stay(router, node):
+def test_kept_connections_end_where_their_listener_becomes_another(router, node):
+    with router.client() as kept, router.client() as busy:
+        assert kept.request("GET", "/", host="app.test").text == "node"
+        busy.send(b"GET / HTTP/1.1\r\nHo")
+        harness.wait_until(lambda: router.stats()["active_sessions"] == 2, "both are there")
+        router.reload(timeouts={"head": "8s"})  # which says nothing of listeners
+        assert kept.request("GET", "/", host="app.test").text == "node"
+        router.reload(listeners=[listener(router.port, redirect_to_https=True)])
+        assert kept.closed_by_peer()
+        busy.send(b"st: app.test\r\n\r\n")
+        assert busy.read_answer().header("connection") == "close"
+        assert busy.closed_by_peer()
+    assert router.get().status == 301
+
+
+def test_listeners_come_and_go(router, node):
     new = harness.free_port()
     with router.client() as kept:
         assert kept.request("GET", "/", host="app.test").text == "node"
         router.reload(listeners=[listener(new)])
         harness.wait_until(lambda: not listens(router.port), "the old listener is closed")
-        assert kept.request("GET", "/", host="app.test").text == "node"
+        assert kept.closed_by_peer()
         with clients.Client(("127.0.0.1", new)) as client:
             assert client.request("GET", "/", host="app.test").text == "node"
         assert node.requests[-1].variables["SERVER_PORT"] == str(new)

@@ -156,6 +156,26 @@ TEST_F(UwsgiRequestTest, BodyNeedsItsLength) {
             0);
 }
 
+TEST_F(UwsgiRequestTest, WebSocketIsAskedForAsHttpDoes) {
+  ASSERT_EQ(parse({{"HTTP_CONNECTION", "keep-alive, Upgrade"},
+                   {"HTTP_UPGRADE", "websocket"}}),
+            0);
+  EXPECT_TRUE(head_.asks_for_websocket());
+  ASSERT_EQ(parse({{"HTTP_CONNECTION", "close"}, {"HTTP_UPGRADE", "websocket"}}),
+            0);
+  EXPECT_FALSE(head_.asks_for_websocket());
+  ASSERT_EQ(parse({{"HTTP_CONNECTION", "Upgrade"}}), 0);
+  EXPECT_FALSE(head_.asks_for_websocket());
+}
+
+TEST_F(UwsgiRequestTest, EqualNamesHaveEqualHashes) {
+  ASSERT_EQ(parse({{"HTTP_X_A", "1"}, {"HTTP_x_a", "2"}}), 0);
+  const auto count = head_.field_count;
+  EXPECT_EQ(head_.fields[count - 1].name_hash, http::hash_name("X-A"));
+  EXPECT_EQ(head_.fields[count - 2].name_hash, http::hash_name("X-A"));
+  EXPECT_TRUE(head_.names_may_repeat);
+}
+
 TEST_F(UwsgiRequestTest, ClientIsAnAddressOrNobody) {
   const auto client = [&](const char* address, const char* port) {
     EXPECT_EQ(parse({{"REMOTE_ADDR", address}, {"REMOTE_PORT", port}}), 0);

@@ -32,7 +32,7 @@ class WorkerTest : public testing::Test {
   // Options may be changed before.
   void make_worker() {
     listening_ = listen();
-    address_ = listening_->bound->address;
+    address_ = bound_address(listening_->socket->get());
     worker_ = std::make_unique<Worker>(setup({*listening_}), shared_, [this] {
       progress_.fetch_add(1);
     });
@@ -40,12 +40,8 @@ class WorkerTest : public testing::Test {
   static WorkerListener listen() {
     auto fd = listen_on(test::address_of("127.0.0.1:0"), {});
     EXPECT_TRUE(fd);
-    auto bound = std::make_shared<BoundSocket>();
-    bound->address = bound_address(fd->get());
-    bound->fds.push_back(*std::move(fd));
-    const auto port = std::to_string(bound->address.port());
-    const int number = bound->fds.front().get();
-    return {std::move(bound), number,
+    const auto port = std::to_string(bound_address(fd->get()).port());
+    return {std::make_shared<const UniqueFd>(*std::move(fd)),
             std::make_shared<const Listener>(Listener{port, nullptr, false})};
   }
   WorkerSetup setup(std::vector<WorkerListener> listeners,
@@ -338,7 +334,7 @@ TEST_F(WorkerTest, TwoWorkersShareTheRound) {
   run();
   SharedState shared;
   const WorkerListener listener = listen();
-  const Address second_address = listener.bound->address;
+  const Address second_address = bound_address(listener.socket->get());
   Worker second(setup({listener}), shared, [] {});
   std::thread second_thread([&] { second.run(); });
 
@@ -380,11 +376,41 @@ TEST_F(WorkerTest, AnotherSetupChangesListenersAndLeavesConnections) {
   listening_.reset();
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   EXPECT_EQ(::connect(fd.get(), before.data(), before.length()), -1);
-  test::Peer fresh(test::connect_to(other.bound->address));
+  test::Peer fresh(test::connect_to(bound_address(other.socket->get())));
   for (test::Peer* peer : {&kept, &fresh}) {
     peer->send(kGet);
     EXPECT_TRUE(peer->wait_for("404 Not Found"));
   }
+}
+
+TEST_F(WorkerTest, ConnectionsEndWhereTheirListenerAsksForSomethingElse) {
+  run();
+  auto kept = connect();
+  kept.send(kGet);
+  ASSERT_TRUE(kept.wait_for("404 Not Found"));
+  kept.take();
+  WorkerListener other = *listening_;
+  Listener redirect = *other.listener;
+  redirect.redirect_to_https = true;
+  redirect.terms = "redirect";
+  other.listener = std::make_shared<const Listener>(std::move(redirect));
+  worker_->set_up(setup({other}, 2));
+  EXPECT_TRUE(test::eventually([&] { return kept.ended(); }));
+  auto fresh = connect();
+  fresh.send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+  EXPECT_TRUE(fresh.wait_for("301 Moved Permanently"));
+}
+
+TEST_F(WorkerTest, QueueOfAListenerThatGoesIsServedBeyondTheLimit) {
+  options_.limits.connections = 1;
+  run();
+  auto first = connect();
+  first.send(kGet);
+  ASSERT_TRUE(first.wait_for("404 Not Found"));
+  auto second = connect();
+  second.send(kGet);
+  worker_->set_up(setup({}, 2));
+  EXPECT_TRUE(second.wait_for("404 Not Found"));
 }
 
 // Connections that wait in the queue of a listener which goes.

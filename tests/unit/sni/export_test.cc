@@ -23,12 +23,14 @@ class ExportTest : public testing::Test {
   const Identity* moved(const std::string& name) {
     const Identity* const identity = first_.find_exact(name);
     EXPECT_NE(identity, nullptr);
+    std::uint64_t number = 0;
     for (const ExportedIdentity& each : export_identity(*identity)) {
       EXPECT_EQ(each.name, name);
       EXPECT_TRUE(second_.put(each.name,
                               {each.chain, each.key, each.client_ca,
                                each.client_crl, each.client_demanded,
-                               each.client_depth}));
+                               each.client_depth},
+                              {0, number++}));
     }
     return second_.find_exact(name);
   }
@@ -54,12 +56,14 @@ TEST_F(ExportTest, EachKindOfKeyComesAlong) {
   Wish wish;
   wish.subject = {{"CN", "b.test"}};
   wish.key = test::make_rsa_key();
-  ASSERT_TRUE(first_.put("b.test", texts_of(make_server("b.test")).pem()));
-  ASSERT_TRUE(first_.put("b.test", texts_of(make_certificate(wish)).pem()));
+  ASSERT_TRUE(first_.put("b.test", texts_of(make_server("b.test")).pem(),
+                         {1, 1}));
+  ASSERT_TRUE(first_.put("b.test", texts_of(make_certificate(wish)).pem(),
+                         {1, 2}));
   const Identity* const identity = moved("b.test");
   ASSERT_NE(identity, nullptr);
-  for (const auto& slot : identity->slots()) {
-    EXPECT_NE(slot.credential, nullptr);
+  for (const CredentialRef& credential : identity->slots()) {
+    EXPECT_NE(credential, nullptr);
   }
 }
 
