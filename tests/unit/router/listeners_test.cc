@@ -1,5 +1,6 @@
 #include "router/listeners.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -48,12 +49,12 @@ TEST_F(ListenersTest, TcpHasASocketAWorkerAndUnixOneForAll) {
   const auto second = listeners_.of_worker(1);
   ASSERT_EQ(first.size(), 2U);
   ASSERT_EQ(second.size(), 2U);
-  EXPECT_NE(first[0].fd, second[0].fd);
-  EXPECT_EQ(bound_address(first[0].fd).port(),
-            bound_address(second[0].fd).port());
-  EXPECT_EQ(first[1].fd, second[1].fd);
+  EXPECT_NE(first[0].socket->get(), second[0].socket->get());
+  EXPECT_EQ(bound_address(first[0].socket->get()).port(),
+            bound_address(second[0].socket->get()).port());
+  EXPECT_EQ(first[1].socket->get(), second[1].socket->get());
   EXPECT_EQ(first[0].listener->server_port,
-            std::to_string(bound_address(first[0].fd).port()));
+            std::to_string(bound_address(first[0].socket->get()).port()));
   EXPECT_EQ(first[1].listener->server_port, "");
 }
 
@@ -64,20 +65,20 @@ TEST_F(ListenersTest, WhatStaysIsTheSameSocketUnderOtherSettings) {
   redirects.redirect_to_https = true;
   use({at(temp_ / "socket"), redirects});
   const auto after = listeners_.of_worker(0);
-  EXPECT_EQ(after[1].fd, before[0].fd);
-  EXPECT_EQ(after[1].bound, before[0].bound);
+    EXPECT_EQ(after[1].socket, before[0].socket);
   EXPECT_TRUE(after[1].listener->redirect_to_https);
   EXPECT_FALSE(before[0].listener->redirect_to_https);
-  EXPECT_EQ(after[0].bound, before[1].bound);
+  EXPECT_EQ(after[0].socket, before[1].socket);
 }
 
 TEST_F(ListenersTest, SocketThatGoesLivesAsLongAsAWorkerHasIt) {
   use({at(temp_ / "socket")});
   auto held = listeners_.of_worker(0);
+  const int fd = held[0].socket->get();
   use({});
-  EXPECT_TRUE(std::filesystem::exists(temp_ / "socket"));
+  EXPECT_GE(::fcntl(fd, F_GETFD), 0);
   held.clear();
-  EXPECT_FALSE(std::filesystem::exists(temp_ / "socket"));
+  EXPECT_LT(::fcntl(fd, F_GETFD), 0);
 }
 
 TEST_F(ListenersTest, WhatCannotBeBoundChangesNothing) {
@@ -88,7 +89,7 @@ TEST_F(ListenersTest, WhatCannotBeBoundChangesNothing) {
   ASSERT_FALSE(set);
   EXPECT_NE(set.error().message.find("no/such/folder"), std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(temp_ / "new"));
-  EXPECT_EQ(listeners_.of_worker(0)[0].bound, before[0].bound);
+  EXPECT_EQ(listeners_.of_worker(0)[0].socket, before[0].socket);
 }
 
 TEST_F(ListenersTest, AddressMayBecomeNarrowerWhileTheWiderIsBound) {
@@ -127,7 +128,7 @@ TEST_F(ListenersTest, InheritedSocketsAreAllAcceptedFrom) {
   std::set<int> taken;
   for (unsigned worker = 0; worker < 2; ++worker) {
     for (const auto& listener : listeners_.of_worker(worker)) {
-      EXPECT_TRUE(taken.insert(listener.fd).second);
+      EXPECT_TRUE(taken.insert(listener.socket->get()).second);
     }
   }
   EXPECT_EQ(taken, numbers);
