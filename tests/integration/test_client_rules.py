@@ -240,13 +240,14 @@ def test_a_held_request_is_judged_by_what_came_meanwhile(scene, files, node, ca,
     router = tls.Router(scene, files, tls={"plain_http_for_client_auth": how},
                         limits={"hold": "20s"})
     router.announce(node, NAME, identity)
-    node.unsubscribe(router, NAME)
-    wait_until(lambda: not router.nodes(NAME), "nobody is there")
+    router.wait_leaving(node, NAME)
+    held = router.metric("fealty_held_requests_total")
     before = len(node.requests)
     with router.client(seconds=30) as one, router.tls(NAME, seconds=30) as other:
         for client in (one, other):
             client.send(clients.request_bytes("GET", "/a?b", host=NAME))
-        wait_until(lambda: router.metric("fealty_held_requests_total") == 2, "both are held")
+        wait_until(lambda: router.metric("fealty_held_requests_total") == held + 2,
+                   "both are held")
         router.announce(node, NAME, identity, ca=demanded(ca), good=False)
         answer = one.read_answer()
         assert answer.status == plain
