@@ -9,6 +9,7 @@ import time
 import pytest
 
 import clients
+import harness
 import nodes
 import packets
 import tls
