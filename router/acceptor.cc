@@ -13,11 +13,13 @@ Acceptor::Acceptor(WorkerContext& context, WorkerListener socket,
                    OnConnection on_connection)
     : context_(context), socket_(std::move(socket)),
       on_connection_(std::move(on_connection)) {
-  io_.bind<&Acceptor::on_readable>(context.loop, this);
+  io_.bind<&Acceptor::on_readable>(context.nodes, this);
   pause_timer_.bind<&Acceptor::on_pause_over>(context.loop, this);
 }
 
-void Acceptor::start() { io_.start(socket_.socket->get(), EV_READ); }
+void Acceptor::start() {
+  if (!io_.start(socket_.socket->get(), EV_READ)) pause_timer_.start(kPauseMs);
+}
 
 void Acceptor::stop() {
   if (socket_.socket == nullptr) return;
@@ -27,6 +29,7 @@ void Acceptor::stop() {
 }
 
 void Acceptor::let_go() {
+  if (io_.active()) io_.want(0);
   io_.stop();
   pause_timer_.stop();
   socket_ = {};
@@ -38,7 +41,13 @@ void Acceptor::on_readable(int) {
   }
 }
 
-void Acceptor::on_pause_over() { io_.want(EV_READ); }
+void Acceptor::on_pause_over() {
+  if (io_.active()) {
+    io_.want(EV_READ);
+  } else {
+    start();
+  }
+}
 
 void Acceptor::pause() {
   io_.want(0);

@@ -6,6 +6,7 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/loop.h"
+#include "base/poller.h"
 #include "router/listener.h"
 #include "router/worker_context.h"
 
@@ -53,7 +54,9 @@ class Acceptor {
   WorkerContext& context_;
   WorkerListener socket_;
   OnConnection on_connection_;
-  IoWatcher io_;
+  // Taken out of the set by name, not by closing the socket: after an upgrade the
+  // successor has it open, and it would go on waking this process.
+  Poller::Watcher io_;
   TimerWatcher pause_timer_;
   log::Limiter error_log_{10'000};
 };

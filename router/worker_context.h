@@ -137,7 +137,7 @@ struct WorkerContext {
   SharedState& shared;
   const unsigned number;           // of the worker, from 0
   Loop loop;
-  Poller nodes{loop};              // the connections to nodes
+  Poller nodes{loop};              // the connections to nodes, and listeners
   NodePool node_pool{nodes, {}};
   BufferPool buffers;
   std::shared_ptr<const subscription::Snapshot> snapshot =
