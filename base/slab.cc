@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 
@@ -43,7 +44,10 @@ void* Slab::allocate(std::size_t bytes) {
     return first;
   }
   const std::size_t room = rounded(bytes);
-  if (static_cast<std::size_t>(size.end - size.next) < room) add_chunk(size);
+  if (static_cast<std::size_t>(size.end - size.next) < room) {
+    size.next = take_piece();
+    size.end = size.next + kPieceBytes;
+  }
   void* const object = size.next;
   size.next += room;
   return object;
@@ -61,14 +65,17 @@ void Slab::free(void* object, std::size_t bytes) {
 
 // Chunks grow from small to a huge page, so that a process with few objects
 // stays small.
-void Slab::add_chunk(Size& size) {
-  const std::size_t bytes = size.chunk_bytes;
-  auto* const chunk =
-      static_cast<std::byte*>(::operator new(bytes, std::align_val_t{bytes}));
-  if (bytes == kChunkBytesMost) ::madvise(chunk, bytes, MADV_HUGEPAGE);
-  size.next = chunk;
-  size.end = chunk + bytes;
-  size.chunk_bytes = std::min(bytes * 2, kChunkBytesMost);
+std::byte* Slab::take_piece() {
+  const std::lock_guard lock(chunk_.mutex);
+  if (chunk_.next == chunk_.end) {
+    const std::size_t bytes = chunk_.bytes;
+    chunk_.next =
+        static_cast<std::byte*>(::operator new(bytes, std::align_val_t{bytes}));
+    chunk_.end = chunk_.next + bytes;
+    if (bytes == kChunkBytesMost) ::madvise(chunk_.next, bytes, MADV_HUGEPAGE);
+    chunk_.bytes = std::min(bytes * 2, kChunkBytesMost);
+  }
+  return std::exchange(chunk_.next, chunk_.next + kPieceBytes);
 }
 
 }  // namespace fealty

@@ -27,7 +27,7 @@ class Slab {
   void free(void* object, std::size_t bytes);
 
  private:
-  static constexpr std::size_t kFirstChunkBytes = std::size_t{64} << 10;
+  static constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
   static constexpr std::size_t kChunkBytesMost = std::size_t{2} << 20;
 
   struct Free {
@@ -36,17 +36,25 @@ class Slab {
   struct Size {
     std::mutex mutex;
     Free* free = nullptr;
-    std::byte* next = nullptr;             // of the chunk that is being used up
+    std::byte* next = nullptr;             // of the piece that is being used up
     std::byte* end = nullptr;
-    std::size_t chunk_bytes = kFirstChunkBytes;
+  };
+  // What the sizes take pieces from: one for all, so that small sizes too lie in
+  // huge pages.
+  struct Chunk {
+    std::mutex mutex;
+    std::byte* next = nullptr;
+    std::byte* end = nullptr;
+    std::size_t bytes = kPieceBytes;       // of the next one
   };
   Slab() = default;
   [[nodiscard]] Size& size_of(std::size_t bytes) {
     return sizes_[(bytes - 1) / kAlignment];
   }
-  static void add_chunk(Size& size);
+  [[nodiscard]] std::byte* take_piece();
 
   std::array<Size, kBytesMost / kAlignment> sizes_;
+  Chunk chunk_;
 };
 
 }  // namespace fealty
