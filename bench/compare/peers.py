@@ -96,7 +96,7 @@ user root;
 worker_processes 1;
 pid {directory}/nginx.pid;
 error_log {directory}/error.log error;
-events {{ use epoll; worker_connections 8192; }}
+events {{ use epoll; worker_connections 16384; }}
 http {{
   access_log off;
   keepalive_timeout 3600s;
@@ -176,7 +176,7 @@ user root;
 worker_processes 1;
 pid {directory}/nginx.pid;
 error_log {directory}/error.log error;
-events {{ use epoll; worker_connections 8192; }}
+events {{ use epoll; worker_connections 16384; }}
 http {{
   access_log off;
   keepalive_timeout 3600s;
@@ -227,7 +227,8 @@ class NginxHttp(NginxUwsgi):
 HAPROXY_CONFIG = """\
 global
   nbthread 1
-  maxconn 8192
+  maxconn 16384
+  no strict-limits
 defaults
   mode http
   timeout connect 5s
