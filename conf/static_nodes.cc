@@ -18,7 +18,6 @@ using subscription::Protocol;
 using subscription::StaticNode;
 
 constexpr std::uint64_t kByteMost = 255;
-constexpr std::uint64_t kRawNode = 123;      // modifier1 of a raw node
 
 bool same_place(const StaticNode& a, const StaticNode& b) {
   return a.key == b.key && a.address.to_string() == b.address.to_string();
@@ -92,10 +91,6 @@ class Reader {
           item.scalar(name, *field, IntegerFormat{0, kByteMost});
       if (value != nullptr && word != 0) {
         item.problem(value->at, name, "only protocol uwsgi has it");
-      } else if (value != nullptr && field == &node.modifier1 &&
-                 *field == kRawNode) {
-        item.problem(value->at, name, "123 stands for a raw node, which is "
-                                      "not available in this version");
       }
     }
   }

@@ -167,6 +167,9 @@ void Session::on_deadline(const DeadlineQueue& queue) {
     ++connect_timeouts_;
     pass_over_node(Fault::kSlow);
     connect();
+  } else if (state_ == State::kTunnel && !answered_) {
+    blame(*node_, Fault::kSlow);
+    fail_raw(504, "The application did not answer in time (timeouts.node).");
   } else if (state_ == State::kTunnel) {
     cut_connection();
   } else if (&queue == &context_.node_deadline) {
@@ -385,6 +388,12 @@ void Session::begin_request(std::string_view bytes) {
   idempotent_ = head.is_idempotent();
   websocket_ = head.asks_for_websocket();
   if (!encode_first(bytes, head, host)) return;
+  if (raw_) {
+    body_left_ = 0;
+    chunked_open_ = false;
+    connect();
+    return;
+  }
   switch (head.framing) {
     case http::BodyFraming::kNone:
       connect();
@@ -636,7 +645,7 @@ void Session::forget_request() {
   keep_alive_ = to_head_ = has_body_ = false;
   chunked_open_ = failed_ = answered_ = false;
   client_minor_version_ = 1;
-  idempotent_ = websocket_ = streams_chunks_ = false;
+  idempotent_ = websocket_ = streams_chunks_ = raw_ = false;
   body_left_ = chunk_bytes_ = request_id_ = 0;
   body_decoder_ = {};
   store_.reset();

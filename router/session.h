@@ -232,6 +232,7 @@ class Session final : private NodeUser {
 
   // --- what the node is sent (session_encode.cc)
   [[nodiscard]] static Wire wire_of(const subscription::Node& node);
+  [[nodiscard]] static bool is_raw(const subscription::Node& node);
   [[nodiscard]] bool encode_first(std::string_view bytes,
                                   const http::RequestHead& head,
                                   const http::Host& host);
@@ -314,8 +315,13 @@ class Session final : private NodeUser {
   [[nodiscard]] bool write_chunk(std::span<const char> data, bool last);
   [[nodiscard]] bool upload_pending() const;
 
-  // --- WebSockets (session_tunnel.cc)
+  // --- WebSockets and raw nodes (session_tunnel.cc)
   void begin_tunnel(const http::ResponseHead& head, std::span<const char> rest);
+  void begin_raw_tunnel();
+  void enter_tunnel();
+  void note_raw_status(std::string_view first_bytes);
+  void on_raw_node_ended();
+  void fail_raw(int status, std::string_view reason);
   void tunnel_to_node();
   void tunnel_to_client();
   void give_to_node(std::span<const char> bytes);
@@ -379,6 +385,7 @@ class Session final : private NodeUser {
   bool idempotent_ = false;
   bool websocket_ = false;           // it asks for one
   bool streams_chunks_ = false;      // a chunked body goes on as it comes
+  bool raw_ = false;                 // behind the head, bytes are only passed on
   std::uint64_t body_left_ = 0;      // of a Content-Length body, to be read
   std::uint64_t chunk_bytes_ = 0;    // of a streamed chunked body, so far
   std::uint64_t request_id_ = 0;

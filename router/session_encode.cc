@@ -5,6 +5,7 @@
 #include "router/node_http.h"
 #include "router/node_uwsgi.h"
 #include "router/session.h"
+#include "wire/uwsgi_packet.h"
 
 namespace fealty::router {
 
@@ -13,7 +14,15 @@ Session::Wire Session::wire_of(const subscription::Node& node) {
                                                         : Wire::kUwsgi;
 }
 
-// For the first node, whichever it will be. Where nodes speak several
+// One that is given the packet, and from there on the client's bytes as they
+// come.
+bool Session::is_raw(const subscription::Node& node) {
+  return wire_of(node) == Wire::kUwsgi &&
+         node.modifier1 == wire::kModifierRaw;
+}
+
+// For the first node, whichever it will be. Whether the request is passed on
+// raw goes by it too; those of the other kind manage. Where nodes speak several
 // protocols, or none is there yet, the head is kept, and a chunked body is
 // collected for all of them: its length is then known when the node is. False:
 // failed.
@@ -23,6 +32,7 @@ bool Session::encode_first(std::string_view bytes,
   const Wire wire = pool_->nodes().empty() ? Wire::kNone
                                             : wire_of(pool_->nodes().front());
   if (wire != Wire::kNone && !pool_->mixed_protocols()) {
+    raw_ = is_raw(pool_->nodes().front());
     streams_chunks_ = chunked_open_ && wire == Wire::kHttp;
     return encode_request(head, host, wire);
   }

@@ -80,7 +80,8 @@ void Session::log_request() {
   }
   if (pool_ != nullptr) entry.key = pool_->key();
   if (last_node_ != nullptr) entry.node = last_node_->name();
-  entry.status = status_ != 0 ? status_ : kClientGone;
+  // 0: a raw node's answer that was no HTTP.
+  entry.status = status_ != 0 || answered_ ? status_ : kClientGone;
   entry.sent_bytes = sent_bytes_;
   entry.body_bytes = sent_bytes_ - std::min(sent_bytes_, head_sent_bytes_);
   entry.duration_ms = coarse_monotonic_ms() - began_ms_;

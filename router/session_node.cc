@@ -10,6 +10,7 @@
 #include "router/node_connect.h"
 #include "router/node_uwsgi.h"
 #include "router/session.h"
+#include "wire/uwsgi_packet.h"
 
 namespace fealty::router {
 namespace {
@@ -161,7 +162,9 @@ void Session::on_connected() {
 // was kept.
 Session::Attempt Session::send_packet() {
   if (wire_ == Wire::kUwsgi) {
-    set_modifiers(packet_.data(), node_->modifier1, node_->modifier2);
+    set_modifiers(packet_.data(),
+                  is_raw(*node_) ? wire::kModifierRequest : node_->modifier1,
+                  node_->modifier2);
   }
   const IoResult result =
       connection_->stream.write({packet_.data(), packet_.size()});
@@ -185,7 +188,9 @@ Session::Attempt Session::send_packet() {
     fail(503, "The router has no room for another connection.");
     return Attempt::kTaken;
   }
-  if (whole && upload_pending()) {
+  if (raw_) {
+    begin_raw_tunnel();
+  } else if (whole && upload_pending()) {
     pump_upload();
   } else {
     arm_relay_deadline();

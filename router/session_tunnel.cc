@@ -1,5 +1,9 @@
-// A WebSocket: once the node has switched, bytes of either side go to the other
-// as they are, and each side's end too.
+// A WebSocket, once the node has switched, and a raw node, once it has the
+// request's head: bytes of either side go to the other as they are, and each
+// side's end too.
+
+#include <charconv>
+#include <utility>
 
 #include "router/session.h"
 
@@ -26,24 +30,68 @@ void Session::begin_tunnel(const http::ResponseHead& head,
       http::write_response_head(head, framing, context_.heading());
   praise_node();
   answered_ = answer_head_done_ = true;
-  keep_alive_ = false;
-  client_framing_ = http::ClientFraming::Body::kClose;
   Counters::add(context_.counters.answers[1]);
   status_ = 101;
   head_sent_bytes_ += head_bytes;
-  Counters::add(context_.counters.tunnels);
-  Counters::add(context_.counters.tunnels_open);
-  state_ = State::kTunnel;
+  enter_tunnel();
   const iovec parts[] = {
       {context_.head_scratch.get(), head_bytes},
       {const_cast<char*>(rest.data()), rest.size()}};
   if (!send_to_client(parts, 2)) return;
+  packet_.release();
+  flush_to_node();
+}
+
+// A raw node was sent the packet, or the first bytes of it.
+void Session::begin_raw_tunnel() {
+  enter_tunnel();
+  packet_.consume(packet_sent_);
+  if (packet_.empty()) {
+    packet_.release();
+  } else {
+    upload_ = std::move(packet_);
+  }
+  flush_to_node();
+}
+
+void Session::enter_tunnel() {
+  keep_alive_ = false;
+  client_framing_ = http::ClientFraming::Body::kClose;
+  Counters::add(context_.counters.tunnels);
+  Counters::add(context_.counters.tunnels_open);
+  state_ = State::kTunnel;
   if (noted_.has_block()) shrink_noted();
   head_.release();
-  packet_.release();
-  packet_sent_ = 0;
-  upload_ = std::move(in_);  // what the client did not wait for
-  flush_to_node();
+}
+
+// Nothing has come of it.
+void Session::on_raw_node_ended() {
+  blame(*node_, Fault::kLeft);
+  fail_raw(502, "The application closed the connection without an answer.");
+}
+
+void Session::fail_raw(int status, std::string_view reason) {
+  Counters::subtract(context_.counters.tunnels_open);
+  state_ = State::kRelay;
+  fail(status, reason);
+}
+
+// A raw node's answer is not looked into but for this, so that the log and the
+// counters know it where it is HTTP.
+void Session::note_raw_status(std::string_view first_bytes) {
+  praise_node();
+  answered_ = answer_head_done_ = true;
+  constexpr std::string_view kVersion = "HTTP/1.";
+  constexpr std::size_t kStatusAt = kVersion.size() + 2;
+  int status = 0;
+  if (first_bytes.starts_with(kVersion) &&
+      first_bytes.size() >= kStatusAt + 3) {
+    const char* const at = first_bytes.data() + kStatusAt;
+    std::from_chars(at, at + 3, status);
+  }
+  if (status < 100 || status > 599) return;
+  status_ = static_cast<std::uint16_t>(status);
+  Counters::add(context_.counters.answers[status / 100]);
 }
 
 void Session::tunnel_to_node() {
@@ -71,11 +119,14 @@ void Session::tunnel_to_client() {
     if (result.end()) {
       node_ended_ = true;
     } else if (!result.ok()) {
-      cut_connection();
+      answered_ ? cut_connection() : on_raw_node_ended();
       return;
     } else {
       node_->runtime->received_bytes.fetch_add(result.bytes,
                                                std::memory_order_relaxed);
+      if (!answered_) {
+        note_raw_status({context_.read_scratch.get(), result.bytes});
+      }
       const iovec part{context_.read_scratch.get(), result.bytes};
       if (!send_to_client(&part, 1)) return;
       if (result.bytes < WorkerContext::kReadBytes) break;
@@ -102,7 +153,10 @@ void Session::give_to_node(std::span<const char> bytes) {
 }
 
 void Session::flush_to_node() {
-  if (!upload_.empty()) {
+  while (true) {
+    // Behind what is under way, what the client did not wait for.
+    if (upload_.empty()) upload_ = std::move(in_);
+    if (upload_.empty()) break;
     const IoResult result =
         connection_->stream.write({upload_.data(), upload_.size()});
     if (result.ok()) {
@@ -112,7 +166,9 @@ void Session::flush_to_node() {
     } else if (!result.would_block()) {
       upload_refused_ = true;
       upload_.clear();
+      in_.clear();
     }
+    if (!upload_.empty()) break;
   }
   if (upload_.empty()) upload_.release();
   settle_tunnel();
@@ -122,6 +178,10 @@ void Session::flush_to_node() {
 void Session::settle_tunnel() {
   const bool to_node_done = client_ended_ && upload_.empty();
   const bool to_client_done = node_ended_ && out_.empty();
+  if (to_client_done && !answered_) {
+    on_raw_node_ended();
+    return;
+  }
   if (to_node_done && to_client_done) {
     answer_complete_ = true;
     close();

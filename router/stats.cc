@@ -405,6 +405,28 @@ std::string metrics_text(const StatsSource& source) {
              total([](const Counters& c) -> const auto& {
                return c.proxy_refused;
              }));
+  add_metric(out, "fealty_tunnels", "gauge",
+             "WebSockets and connections to raw nodes.",
+             total([](const Counters& c) -> const auto& {
+               return c.tunnels_open;
+             }));
+  add_metric(out, "fealty_tunnels_total", "counter", "The same, ever.",
+             total([](const Counters& c) -> const auto& { return c.tunnels; }));
+  add_metric(out, "fealty_node_connections_total", "counter",
+             "Connections to nodes that were begun.",
+             total([](const Counters& c) -> const auto& {
+               return c.node_opened;
+             }));
+  add_metric(out, "fealty_node_connections_reused_total", "counter",
+             "Requests that went over a kept connection.",
+             total([](const Counters& c) -> const auto& {
+               return c.node_reused;
+             }));
+  add_metric(out, "fealty_node_connections_stale_total", "counter",
+             "Of them, those that were asked again, since it was dead.",
+             total([](const Counters& c) -> const auto& {
+               return c.node_stale;
+             }));
   add_metric(out, "fealty_truncated_total", "counter",
              "Answers that a node cut short.",
              total([](const Counters& c) -> const auto& {

@@ -45,8 +45,8 @@ struct Counters {
   Count node_stale{0};             // and were asked again, since it was dead
   Count held{0};                   // requests that waited for a node to come
   Count proxy_refused{0};          // connections without a PROXY header to trust
-  Count tunnels{0};                // WebSockets, ever
-  Count tunnels_open{0};           // WebSockets now
+  Count tunnels{0};                // WebSockets and raw nodes' requests, ever
+  Count tunnels_open{0};           // and now
   Count received_bytes{0};         // from clients
   Count sent_bytes{0};             // to clients
 

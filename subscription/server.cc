@@ -567,13 +567,11 @@ void Server::on_datagram(Result<Announcement, Rejection>& announcement,
 
 Result<Change, Rejection> Server::take(Announcement& announcement,
                                        const Origin& origin) {
-  constexpr std::uint8_t kRawNode = 123;
   const bool served = announcement.protocol == Protocol::kUwsgi ||
                       announcement.protocol == Protocol::kHttp;
-  if (!served || announcement.modifier1 == kRawNode) {
+  if (!served || !may_be_found(announcement.key)) {
     return Rejection::kUnsupported;
   }
-  if (!may_be_found(announcement.key)) return Rejection::kUnsupported;
   const auto accepted = verifier_.check(announcement, origin);
   if (!accepted) return accepted.error();
   if (accepted->duplicate) return Change::kNone;

@@ -25,6 +25,7 @@ inline constexpr std::size_t kUwsgiPacketBytesMax =
 
 inline constexpr std::uint8_t kModifierRequest = 0;
 inline constexpr std::uint8_t kModifierLegion = 109;
+// Of a node, not of a packet: what a raw node is sent has kModifierRequest.
 inline constexpr std::uint8_t kModifierRaw = 123;
 inline constexpr std::uint8_t kModifierSubscription = 224;
 

@@ -137,6 +137,12 @@ def test_a_demand_counts_where_nobody_speaks_tls(scene, ca, identity, node, how,
                                         sni_crt=identity[1], sni_ca=demanded(ca)))
     router.wait_known(NAME)
     assert router.get(host=NAME).status == expected
+    # Of several nodes, one that demands is enough, wherever it stands.
+    second = nodes.Node(scene, "second")
+    router.deliver(packets.subscription(NAME, second.address))
+    router.wait_answering(NAME, ["node", "second"]) if expected == 200 else \
+        router.wait_status(NAME, expected)
+    assert {router.get(host=NAME).status for _ in range(16)} == {expected}
 
 
 # --------------------------------------------------------- several nodes and keys

@@ -138,6 +138,18 @@ def test_a_mountpoints_own_certificate_does_not_open_the_wildcard_behind_it(scen
         assert client.status("a.wild.test", "/") == 421, "the wildcard's pool answers there"
 
 
+def test_a_mountpoints_clients_are_none_of_the_wildcard_behind_it(scene, files, ca, certificate):
+    """Both only ask, each for clients of another CA."""
+    router = tls.Router(scene, files, subscription={"mountpoints": 1})
+    node = nodes.Node(scene, "node")
+    other_ca = files.self_signed("other-ca", "other-ca")
+    router.announce(node, ".wild.test", files.self_signed("wild", "wild"), ca=str(other_ca[1]))
+    router.announce(node, "a.wild.test/free", files.self_signed("free", "free"), ca=str(ca[1]))
+    with router.tls("a.wild.test", certificate=certificate) as client:
+        assert client.status("a.wild.test", "/free") == 200
+        assert client.status("a.wild.test", "/") == 421
+
+
 def test_a_default_that_demands_certificates(scene, files, ca, certificate):
     router = tls.Router(scene, files, https={"client_ca": f"!{ca[1]}"})
     node = nodes.Node(scene, "node")

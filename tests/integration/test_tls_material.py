@@ -223,7 +223,8 @@ def test_a_client_hello_in_pieces_over_a_unix_socket(scene, files, node):
 
 
 @pytest.mark.parametrize("pieces", [[b"\1\0", b"\xff\xff"], [b"\1\xff", b"\xff\xff"], [b"\1"]])
-def test_a_client_hello_that_hides_its_size_is_closed(router, pieces):
+def test_a_client_hello_that_hides_its_size_is_closed(scene, files, pieces):
+    router = tls.Router(scene, files, timeouts={"handshake": "10m"})
     with socket.create_connection(("127.0.0.1", router.tls_port), timeout=10) as stream:
         stream.sendall(b"".join(b"\x16\3\1" + len(piece).to_bytes(2, "big") + piece
                                 for piece in pieces) + b"\x16\3\1\0\1\0")
