@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include "base/ref.h"
 #include "sni/openssl.h"
@@ -10,6 +11,8 @@ namespace fealty::sni {
 
 // A certificate and its key as OpenSSL needs them: some 5 to 8 KiB.
 struct Material {
+  Material(CertificatePtr its_certificate, KeyPtr its_key)
+      : certificate(std::move(its_certificate)), key(std::move(its_key)) {}
   CertificatePtr certificate;
   KeyPtr key;
 };

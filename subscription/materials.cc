@@ -38,7 +38,7 @@ Materials::Outcome Materials::on_announcement(std::string_view key,
   source->demands = announced.client_required();
   source->read_ms = now_ms;
   const Outcome outcome = take(key, *source, announced, objection);
-  return same && outcome == Outcome::kTaken ? Outcome::kUnchanged : outcome;
+  return same && outcome == Outcome::kTaken ? Outcome::kTakenAgain : outcome;
 }
 
 Materials::Outcome Materials::take(std::string_view key, Source& source,

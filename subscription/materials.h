@@ -65,6 +65,7 @@ class Materials {
     kNothing,      // no material, or nobody serves it
     kUnchanged,
     kTaken,
+    kTakenAgain,   // what was named before is again
     kRefused,      // problem() says why
     kStillRefused, // for the same reason as before
   };

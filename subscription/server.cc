@@ -579,9 +579,16 @@ Result<Change, Rejection> Server::take(Announcement& announcement,
   const auto change = table_.apply(announcement, origin.sender);
   if (!change) return change;
   verifier_.commit(*accepted);
-  if (announcement.subscribe && *change != Change::kNone &&
-      *change != Change::kRemoved) {
-    on_subscribed(announcement, *accepted);
+  if (!announcement.subscribe || *change == Change::kNone ||
+      *change == Change::kRemoved) {
+    return change;
+  }
+  const bool renewed = take_material(announcement, *accepted);
+  resubscriber_.pass_on(announcement, accepted->sni.any());
+  if (*change == Change::kAdded) {
+    queue_ack(announcement, "new node");
+  } else if (renewed) {
+    queue_ack(announcement, "new certificate");
   }
   return change;
 }
@@ -596,13 +603,8 @@ bool Server::may_be_found(std::string_view key) const {
   return !options_.expect_port_in_key || site != without_port(key);
 }
 
-void Server::on_subscribed(const Announcement& announcement,
-                           const Verifier::Accepted& accepted) {
-  take_material(announcement, accepted);
-  resubscriber_.pass_on(announcement, accepted.sni.any());
-}
-
-void Server::take_material(const Announcement& announcement,
+// True: it brought a certificate that is new and good.
+bool Server::take_material(const Announcement& announcement,
                            const Verifier::Accepted& accepted) {
   using Outcome = Materials::Outcome;
   const std::string_view key = announcement.key;
@@ -612,18 +614,25 @@ void Server::take_material(const Announcement& announcement,
           ? ""
           : "a certificate counts for the whole domain: who announces one of its "
             "ports alone brings none");
-  if (outcome == Outcome::kNothing || outcome == Outcome::kUnchanged) return;
+  if (outcome == Outcome::kNothing || outcome == Outcome::kUnchanged) {
+    return false;
+  }
   // Even what is refused may have brought other rules.
   table_.renew(key);
   schedule_publish();
   verifier_.charge(accepted, kMaterial_us);
-  if (outcome == Outcome::kStillRefused || !may_log_change()) return;
-  if (outcome == Outcome::kTaken) {
+  const bool taken =
+      outcome == Outcome::kTaken || outcome == Outcome::kTakenAgain;
+  const bool silent =
+      outcome == Outcome::kTakenAgain || outcome == Outcome::kStillRefused;
+  if (silent || !may_log_change()) return taken;
+  if (taken) {
     log::info("subscription: {}: certificate read", key);
   } else {
     log::warning("subscription: {}: certificate refused: {}", key,
                  log::printable(materials_.problem(key)));
   }
+  return taken;
 }
 
 void Server::on_pool_gone(std::string_view key) {
@@ -646,7 +655,6 @@ void Server::on_change(Change change, const Announcement& announcement,
                        const std::optional<Credentials>& sender) {
   if (change == Change::kRefreshed || change == Change::kNone) return;
   schedule_publish();
-  if (change == Change::kAdded) queue_ack(announcement);
   if (!may_log_change()) return;
   const std::string node = log::printable(name_of(announcement));
   if (change == Change::kRemoved) {
@@ -720,12 +728,12 @@ void Server::on_publish() {
   publish_(std::move(snapshot));
 }
 
-void Server::queue_ack(const Announcement& announcement) {
+void Server::queue_ack(const Announcement& announcement, const char* what) {
   if (!publish_ || announcement.notify.empty()) return;
   if (acks_.size() >= kAcksMax) return;
   acks_.push_back({kVersionOpen, announcement.notify,
-                   "[subscription ack] " + announcement.key +
-                       " => new node: " + name_of(announcement)});
+                   "[subscription ack] " + announcement.key + " => " + what +
+                       ": " + name_of(announcement)});
 }
 
 void Server::on_adopted(std::uint64_t version) {

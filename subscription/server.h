@@ -157,15 +157,13 @@ class Server {
   [[nodiscard]] bool may_be_found(std::string_view key) const;
   void on_change(Change change, const Announcement& announcement,
                  const std::optional<Credentials>& sender);
-  void on_subscribed(const Announcement& announcement,
-                     const Verifier::Accepted& accepted);
-  void take_material(const Announcement& announcement,
+  bool take_material(const Announcement& announcement,
                      const Verifier::Accepted& accepted);
   void on_pool_gone(std::string_view key);
   void reject(Rejection reason, std::string_view packet_key,
               const Origin& origin);
   void schedule_publish();
-  void queue_ack(const Announcement& announcement);
+  void queue_ack(const Announcement& announcement, const char* what);
   void send_ack(const PendingAck& ack);
   [[nodiscard]] bool may_log_change();
   void on_expiry();

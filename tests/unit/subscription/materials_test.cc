@@ -232,7 +232,7 @@ TEST_F(MaterialsTest, WhatIsNamedAgainIsHandedOverAgain) {
   EXPECT_EQ(announce_text("k", kPem), Outcome::kTaken);
   EXPECT_EQ(announce_text("k", std::string(kPem) + "B"), Outcome::kTaken);
   EXPECT_EQ(keep("k", {tag_}), ClientRule::kNone);
-  EXPECT_EQ(announce_text("k", kPem), Outcome::kUnchanged);
+  EXPECT_EQ(announce_text("k", kPem), Outcome::kTakenAgain);
   EXPECT_EQ(taken_.size(), 3U);
   EXPECT_EQ(announce_text("k", kPem), Outcome::kUnchanged);
   EXPECT_EQ(taken_.size(), 3U);
