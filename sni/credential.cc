@@ -338,6 +338,8 @@ Result<Ref<const Credential>, Refusal> Credential::parse(
   if (!made->give(probe(), *parts.material)) return Refusal::kRefusedByTls;
   if (parts.scalar.empty()) {
     made->kept_.store(parts.material.release(), std::memory_order_relaxed);
+  } else {
+    made->keep(std::move(parts.material));
   }
   return made;
 }

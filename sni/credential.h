@@ -27,10 +27,9 @@ inline constexpr std::size_t kKeyKinds = 2;
 // Immutable for all who look; any thread.
 //
 // ECDSA credentials are kept in short form, the certificate's DER and the key's
-// number in this one allocation, and made into OpenSSL's objects (Material)
-// when a handshake needs them: 20 to 40 us. The first who does leaves them
-// here, where the budget allows; then a handshake costs what it does with a
-// certificate set for good. The others (RSA, Ed25519, and certificates that
+// number in this one allocation, with OpenSSL's objects (Material) beside them
+// where the budget allows. Where it does not, a handshake makes them: 20 to 40
+// us. The others (RSA, Ed25519, and certificates that
 // OpenSSL would not encode as they came) hold their Material from the start.
 //
 // The key's number is wiped at the end.
