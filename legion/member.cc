@@ -28,6 +28,13 @@ std::string described(const Announce& who) {
          " uuid: " + std::string(who.uuid.text());
 }
 
+// The commands of unlord may take their time only where the lease goes on and
+// nobody waits for the end of this process.
+bool addresses_go_first(Why why) {
+  return why == Why::kQuorumLost || why == Why::kLeaving ||
+         why == Why::kHooksFailed;
+}
+
 }  // namespace
 
 Member::Member(Loop& loop, const Clock& clock, LegionOptions options,
@@ -223,8 +230,8 @@ void Member::act_on(const Action& action) {
       ++counters_.unlords;
       role_since_ms_ = now_ms_;
       log::warning("legion {}: i am no more the Lord: {}", options_.name,
-                   action.why);
-      return post(Event::kUnlord, nullptr, action.why == "quorum lost");
+                   to_string(action.why));
+      return post(Event::kUnlord, nullptr, addresses_go_first(action.why));
     case Kind::kJoin:
       log::info("legion {}: joined the Legion", options_.name);
       return post(Event::kJoin);
@@ -234,8 +241,15 @@ void Member::act_on(const Action& action) {
       return post(Event::kNodeJoined, &action.who);
     case Kind::kNodeLeft:
       log::info("legion {}: {} left Legion {}: it {}", options_.name,
-                described(action.who), options_.name, action.why);
+                described(action.who), options_.name, to_string(action.why));
       return post(Event::kNodeLeft, &action.who);
+    case Kind::kMismatch:
+      return log::warning(
+          "legion {}: {} is not counted: its tolerance is {} ms (here {}), its "
+          "quorum {} (here {}); all members need the same",
+          options_.name, described(action.who), action.who.tolerance_ms,
+          options_.election.tolerance_ms, action.who.quorum,
+          options_.election.quorum);
     case Kind::kContest:
       log::warning("legion {}: another Lord has gone; the neighbours are told "
                    "again who has the address",

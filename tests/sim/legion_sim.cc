@@ -251,8 +251,8 @@ class Sim {
     });
   }
 
-  void on_unlord(std::size_t i, std::string_view why) {
-    say("unlord " + std::to_string(i) + ": " + std::string(why));
+  void on_unlord(std::size_t i, Why why) {
+    say("unlord " + std::to_string(i) + ": " + std::string(to_string(why)));
     const std::uint64_t life = nodes_[i].life;
     unlorded(i, life, static_cast<std::int64_t>(draw(kUnlordMost_ms)));
   }
