@@ -51,4 +51,26 @@ class SocketFile {
   ino_t inode_ = 0;
 };
 
+// The mode of a Unix socket's file that stays over a reload. Only its owner and
+// root change it: not a process that dropped its privileges after it was bound.
+// Where it is that mode already, nothing is done; false: errno says why.
+[[nodiscard]] inline bool set_socket_mode(const std::string& path,
+                                          mode_t mode) {
+  constexpr mode_t kBits = 07777;
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0 && (status.st_mode & kBits) == mode) {
+    return true;
+  }
+  return ::chmod(path.c_str(), mode) == 0;
+}
+// Whether that would fail for want of a right.
+[[nodiscard]] inline bool may_set_socket_mode(const std::string& path,
+                                              mode_t mode) {
+  constexpr mode_t kBits = 07777;
+  struct stat status {};
+  return ::stat(path.c_str(), &status) != 0 ||
+         (status.st_mode & kBits) == mode || ::geteuid() == 0 ||
+         ::geteuid() == status.st_uid;
+}
+
 }  // namespace fealty

@@ -133,7 +133,9 @@ class Reader {
     if (listener.redirect_to_https &&
         listener.protocol != router::ListenerProtocol::kHttp) {
       item.problem(redirects->at, "redirect_to_https",
-                   "only protocol http has it");
+                   listener.protocol == router::ListenerProtocol::kHttps
+                       ? "this listener speaks HTTPS itself"
+                       : "only protocol http has it");
     }
     if (address != nullptr && listener.inherited_fd < 0) {
       note_use(item, "address", "tcp", listener.address, address->at);

@@ -17,6 +17,7 @@ enum class Header : std::uint8_t {
   kContentType,
   kCookie,
   kExpect,
+  kFrontEndHttps,
   kHost,
   kKeepAlive,
   kProxy,
@@ -29,6 +30,8 @@ enum class Header : std::uint8_t {
   kXForwardedFor,
   kXForwardedHost,
   kXForwardedProto,
+  kXForwardedSsl,
+  kXSslClient,
 };
 
 // How a request header travels to a node that takes variables (uwsgi, FastCGI,
@@ -88,7 +91,13 @@ inline constexpr std::array kHeaderRules = {
                AsField::kCopied, false, true},
     HeaderRule{"content-length", Header::kContentLength, AsVariable::kBare,
                AsField::kWritten, false, true},
+    // These would make an application take plain HTTP for HTTPS (uWSGI sets its
+    // url_scheme by them, libraries their cookies).
+    HeaderRule{"front-end-https", Header::kFrontEndHttps, AsVariable::kDropped,
+               AsField::kWritten, false, false},
     HeaderRule{"x-forwarded-for", Header::kXForwardedFor, AsVariable::kPrefixed,
+               AsField::kWritten, false, false},
+    HeaderRule{"x-forwarded-ssl", Header::kXForwardedSsl, AsVariable::kDropped,
                AsField::kWritten, false, false},
     HeaderRule{"proxy-connection", Header::kProxyConnection,
                AsVariable::kPrefixed, AsField::kWritten, true, false},
@@ -97,9 +106,17 @@ inline constexpr std::array kHeaderRules = {
     // The body reaches the node unchunked, or chunked anew.
     HeaderRule{"transfer-encoding", Header::kTransferEncoding,
                AsVariable::kDropped, AsField::kWritten, true, false},
+    // uwsgi nodes are told by HTTPS.
     HeaderRule{"x-forwarded-proto", Header::kXForwardedProto,
-               AsVariable::kPrefixed, AsField::kWritten, false, false},
+               AsVariable::kDropped, AsField::kWritten, false, false},
 };
+
+// x-ssl-client-verify, x-ssl-client-s-dn and so on: other proxies' words for what
+// X-Client-DN and HTTPS_DN say.
+inline constexpr std::string_view kClientHearsay = "x-ssl-client-";
+inline constexpr HeaderRule kClientHearsayRule = {
+    kClientHearsay, Header::kXSslClient, AsVariable::kDropped,
+    AsField::kWritten, false, false};
 
 inline constexpr HeaderRule kOtherHeader = {"", Header::kOther,
                                             AsVariable::kPrefixed,
@@ -137,6 +154,11 @@ inline constexpr auto kFirstOfLength = [] {
 
 // The rule of a header; kOtherHeader where none is written.
 [[nodiscard]] inline const HeaderRule& rule_of(std::string_view name) {
+  if (name.size() > kClientHearsay.size() && name[1] == '-' &&
+      equals_ignoring_case(name.substr(0, kClientHearsay.size()),
+                           kClientHearsay)) {
+    return kClientHearsayRule;
+  }
   if (name.size() > detail::kLongestRule) return kOtherHeader;
   const std::size_t end = detail::kFirstOfLength[name.size() + 1];
   for (std::size_t i = detail::kFirstOfLength[name.size()]; i < end; ++i) {

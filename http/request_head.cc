@@ -174,15 +174,6 @@ bool has_single_spaces(std::string_view bytes, const RequestHead& head) {
          head.method.size() + head.target.size() + kRest.size();
 }
 
-// FNV-1a of the name in lower case.
-std::uint32_t hash_name(std::string_view name) {
-  std::uint32_t hash = 2166136261U;
-  for (const char c : name) {
-    hash = (hash ^ static_cast<unsigned char>(ascii_lower(c))) * 16777619U;
-  }
-  return hash;
-}
-
 HeadProblem apply_transfer_encoding(std::string_view value,
                                     RequestHead& head) {
   if (head.framing == BodyFraming::kChunked) {

@@ -9,6 +9,15 @@
 
 namespace fealty::http {
 
+// FNV-1a of a header's name in lower case.
+[[nodiscard]] constexpr std::uint32_t hash_name(std::string_view name) {
+  std::uint32_t hash = 2166136261U;
+  for (const char c : name) {
+    hash = (hash ^ static_cast<unsigned char>(ascii_lower(c))) * 16777619U;
+  }
+  return hash;
+}
+
 struct HeaderField {
   std::string_view name;
   std::string_view value;       // without the blanks around it

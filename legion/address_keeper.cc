@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <utility>
 
 #include "base/log.h"
 #include "legion/netlink.h"
@@ -57,6 +58,7 @@ Status AddressKeeper::add(const FloatingAddress& address) {
   }
   std::erase_if(held_, [&](const Held& own) { return own.address == address; });
   held_.push_back({address, now_ms, 0, now_ms});
+  show();
   wake_.notify_one();
   return Ok{};
 }
@@ -64,6 +66,7 @@ Status AddressKeeper::add(const FloatingAddress& address) {
 Status AddressKeeper::remove(const FloatingAddress& address) {
   const std::lock_guard lock(kernel_);
   std::erase_if(held_, [&](const Held& own) { return own.address == address; });
+  show();
   return delete_address(address);
 }
 
@@ -75,6 +78,7 @@ void AddressKeeper::remove_all() {
     }
   }
   held_.clear();
+  show();
 }
 
 void AddressKeeper::set_lease(std::int64_t until_ms) {
@@ -88,10 +92,15 @@ void AddressKeeper::tell_again() {
 }
 
 std::vector<FloatingAddress> AddressKeeper::held() const {
-  const std::lock_guard lock(kernel_);
-  std::vector<FloatingAddress> out;
-  for (const Held& own : held_) out.push_back(own.address);
-  return out;
+  const std::lock_guard lock(mutex_);
+  return shown_;
+}
+
+// After each change of held_, with kernel_ held.
+void AddressKeeper::show() {
+  const std::lock_guard lock(mutex_);
+  shown_.clear();
+  for (const Held& own : held_) shown_.push_back(own.address);
 }
 
 void AddressKeeper::run() {

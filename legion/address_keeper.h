@@ -38,6 +38,7 @@ class AddressKeeper {
   void set_lease(std::int64_t until_ms);
   // Somebody else held them too: the neighbours are told anew.
   void tell_again();
+  // Never waits for the kernel.
   [[nodiscard]] std::vector<FloatingAddress> held() const;
 
  private:
@@ -49,6 +50,7 @@ class AddressKeeper {
   };
 
   void run();
+  void show();
   void renew(std::int64_t now_ms);
   void tell(std::int64_t now_ms);
   [[nodiscard]] std::uint32_t valid_s(std::int64_t now_ms) const;
@@ -56,11 +58,12 @@ class AddressKeeper {
   const Clock& clock_;
   const std::int64_t tolerance_ms_;
   // Held while the kernel is asked: what is removed is not renewed afterwards.
-  mutable std::mutex kernel_;
+  std::mutex kernel_;
   std::vector<Held> held_;
   mutable std::mutex mutex_;       // the rest
   std::condition_variable wake_;
   std::int64_t until_ms_ = 0;
+  std::vector<FloatingAddress> shown_;     // held_'s
   bool tell_again_ = false;
   bool ended_ = false;
   std::thread thread_;             // the last member: it starts at once

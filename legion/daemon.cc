@@ -128,6 +128,7 @@ int Daemon::run() {
   watch.operator()<&Daemon::on_end_signal>(SIGINT);
   watch.operator()<&Daemon::on_reload_signal>(SIGHUP);
   watch.operator()<&Daemon::on_other_signal>(SIGUSR1);
+  watch.operator()<&Daemon::on_other_signal>(SIGUSR2);
   for (const auto& member : members_) member->start();
   admin_.start();
   std::uint64_t watchdog_us = 0;
@@ -182,6 +183,13 @@ void Daemon::on_reload_signal(int) {
   ::sd_notify(0, "RELOADING=1");
   if (auto options = reload_()) apply(*std::move(options));
   ::sd_notify(0, "READY=1");
+}
+
+void Daemon::on_other_signal(int signal) {
+  if (signal == SIGUSR1) return;  // stderr has nothing to reopen
+  log::warning("signal {}: this version takes a new binary only by a restart; "
+               "SIGTERM hands over within milliseconds",
+               signal);
 }
 
 // All that may fail comes first: either everything is taken or nothing.

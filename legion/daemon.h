@@ -43,7 +43,7 @@ class Daemon {
   [[nodiscard]] Admin::Answer on_admin(std::string_view path);
   void on_end_signal(int signal);
   void on_reload_signal(int signal);
-  void on_other_signal(int) {}
+  void on_other_signal(int signal);
   void apply(Options options);
   void retire(std::size_t index);
   void on_left(const Member* member);

@@ -84,10 +84,9 @@ std::string end_of(int status) {
 }  // namespace
 
 HookRunner::HookRunner(std::string legion, AddressKeeper& addresses,
-                       std::string alarm_command,
                        std::function<void(const HookResult&)> done)
     : legion_(std::move(legion)), addresses_(addresses),
-      alarm_command_(std::move(alarm_command)), done_(std::move(done)),
+      done_(std::move(done)),
       cancel_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   FEALTY_CHECK(cancel_fd_.valid());
   thread_ = std::thread([this] { run(); });
@@ -199,10 +198,10 @@ Status HookRunner::perform_action(const HookAction& action,
       return Ok{};
     case Kind::kAlarm:
       log::error("legion {}: ALARM: {}", legion_, action.text);
-      if (alarm_command_.empty()) return Ok{};
+      if (job.alarm_command.empty()) return Ok{};
       HookJob alarm = job;
       alarm.environment.push_back("ALARM=" + action.text);
-      return execute(alarm_command_, alarm);
+      return execute(job.alarm_command, alarm);
   }
   return Ok{};
 }

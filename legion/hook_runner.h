@@ -25,6 +25,7 @@ struct HookJob {
   std::int64_t timeout_ms = 10'000;        // of each action
   // kUnlord: the lease is over, so the addresses go before any command runs.
   bool addresses_first = false;
+  std::string alarm_command;               // of the action `alarm`; "": none
 };
 
 struct HookResult {
@@ -49,7 +50,6 @@ class HookRunner {
 
   // `done` is called on the runner's thread after each job.
   HookRunner(std::string legion, AddressKeeper& addresses,
-             std::string alarm_command,
              std::function<void(const HookResult&)> done);
   ~HookRunner();
   HookRunner(const HookRunner&) = delete;
@@ -72,7 +72,6 @@ class HookRunner {
 
   const std::string legion_;
   AddressKeeper& addresses_;
-  const std::string alarm_command_;
   const std::function<void(const HookResult&)> done_;
   UniqueFd cancel_fd_;                     // an eventfd that ends the command
   mutable std::mutex mutex_;

@@ -76,7 +76,7 @@ void Member::start() {
   addresses_ = std::make_unique<AddressKeeper>(clock_,
                                                options_.election.tolerance_ms);
   hooks_ = std::make_unique<HookRunner>(
-      options_.name, *addresses_, alarm_command_,
+      options_.name, *addresses_,
       [this](const HookResult& result) {
         static_cast<void>(results_.post(result));
       });
@@ -89,6 +89,13 @@ void Member::start() {
             transport_.bound().to_string(), options_.election.valor,
             options_.election.quorum, options_.nodes.size(),
             election_->uuid().text());
+  if (!options_.nodes.empty() &&
+      options_.election.quorum * 2 <= options_.nodes.size() + 1) {
+    log::warning("legion {}: a quorum of {} is not above half of {} members: a "
+                 "network that is cut in parts may have several Lords",
+                 options_.name, options_.election.quorum,
+                 options_.nodes.size() + 1);
+  }
   post(Event::kSetup);
   io_.start(transport_.fd(), EV_READ);
   tick_.start(1, tick_ms());
@@ -280,6 +287,7 @@ void Member::post(Event event, const Announce* who, bool urgent) {
   job.actions = options_.hooks[static_cast<std::size_t>(event)];
   job.timeout_ms = options_.hook_timeout_ms;
   job.addresses_first = urgent;
+  job.alarm_command = alarm_command_;
   // Without actions only those are posted that somebody waits for.
   const bool awaited = event == Event::kLord || event == Event::kUnlord ||
                        event == Event::kDeath;

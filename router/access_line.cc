@@ -1,8 +1,11 @@
 #include "router/access_line.h"
 
+#include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <type_traits>
 
 #include "base/check.h"
 
@@ -10,6 +13,10 @@ namespace fealty::router {
 namespace {
 
 constexpr char kHex[] = "0123456789abcdef";
+
+bool is_plain(char c) {
+  return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
 
 // Appends to a span that is large enough; the bounds of access_line.h say so.
 class Line {
@@ -32,14 +39,18 @@ class Line {
   }
   // What others sent, at most `most` bytes of it.
   Line& quote(std::string_view text, std::size_t most = kFieldBytesMax) {
-    for (const char c : text.substr(0, most)) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
-        *this << std::string_view(&c, 1);
-        continue;
-      }
+    text = text.substr(0, most);
+    while (!text.empty()) {
+      const auto plain = static_cast<std::size_t>(
+          std::find_if_not(text.begin(), text.end(), &is_plain) -
+          text.begin());
+      *this << text.substr(0, plain);
+      text.remove_prefix(plain);
+      if (text.empty()) break;
+      const auto byte = static_cast<unsigned char>(text.front());
       const char hex[] = {kHex[byte >> 4], kHex[byte & 15]};
       *this << escape_ << std::string_view(hex, 2);
+      text.remove_prefix(1);
     }
     return *this;
   }

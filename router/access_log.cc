@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 namespace fealty::router {
@@ -42,6 +43,33 @@ std::uint64_t lines_in(std::span<const char> bytes) {
       std::count(bytes.begin(), bytes.end(), '\n'));
 }
 
+// A pipe is opened anew: waiting or not is a property that everyone shares who
+// has the same opening of it.
+UniqueFd open_stdout() {
+  struct stat status {};
+  if (::fstat(STDOUT_FILENO, &status) == 0 && S_ISFIFO(status.st_mode)) {
+    UniqueFd own(::open("/proc/self/fd/1",
+                        O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (own.valid()) return own;
+  }
+  return UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
+}
+
+UniqueFd open_file(const std::string& path,
+                   const std::optional<AccessLog::Owner>& owner) {
+  constexpr int kFlags =
+      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  UniqueFd file(::open(path.c_str(), kFlags | O_EXCL, kFileMode));
+  if (!file.valid() && errno == EEXIST) {
+    return UniqueFd(::open(path.c_str(), kFlags, kFileMode));
+  }
+  if (file.valid() && owner &&
+      ::fchown(file.get(), owner->user, owner->group) != 0) {
+    file.reset();
+  }
+  return file;
+}
+
 // What does not wait for long: 0 where the file takes nothing for now, -1 where
 // it fails.
 ssize_t write_some(int file, std::span<const char> lines) {
@@ -69,13 +97,9 @@ AccessLog::~AccessLog() {
   if (thread_.joinable()) thread_.join();
 }
 
-Result<UniqueFd> AccessLog::open(const std::string& path) {
-  UniqueFd file(path == "-"
-                    ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                    : ::open(path.c_str(),
-                             O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
-                                 O_NOCTTY | O_NONBLOCK,
-                             kFileMode));
+Result<UniqueFd> AccessLog::open(const std::string& path,
+                                 std::optional<Owner> owner) {
+  UniqueFd file = path == "-" ? open_stdout() : open_file(path, owner);
   if (file.valid()) return file;
   return Error{"access_log: " + (path == "-" ? "stdout" : path) +
                " cannot be opened: " + std::strerror(errno)};
@@ -97,8 +121,7 @@ void AccessLog::push(unsigned worker, std::span<const char> line) {
     return;
   }
   // Either the writer sees the line before it sleeps, or this sees it asleep.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (asleep_.load(std::memory_order_relaxed) != 0) wake();
+  if (asleep_.load() != 0) wake();
 }
 
 void AccessLog::wake() {
@@ -131,7 +154,6 @@ void AccessLog::run() {
 // Until there is something. False: there is already.
 bool AccessLog::sleep() {
   asleep_.store(1);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   const bool something =
       ending_ || std::any_of(rings_.begin(), rings_.end(), [](const auto& ring) {
         return !ring->peek().empty();
@@ -142,6 +164,27 @@ bool AccessLog::sleep() {
   }
   asleep_.wait(1);
   return true;
+}
+
+// What was lost may have left half a line, which is ended first.
+ssize_t AccessLog::write_lines(int file, std::span<const char> lines) {
+  if (amid_line_ && lost_) {
+    const ssize_t ended = write_some(file, std::span<const char>("\n", 1));
+    if (ended <= 0) return ended;
+    amid_line_ = false;
+  }
+  const ssize_t result = write_some(file, lines);
+  if (result > 0) {
+    amid_line_ = lines[static_cast<std::size_t>(result) - 1] != '\n';
+  }
+  lost_ = result < 0 || (result == 0 && lost_);
+  return result;
+}
+
+void AccessLog::say_lost(int error) {
+  std::uint64_t suppressed = 0;
+  if (!error_log_.allow(coarse_monotonic_ms(), &suppressed)) return;
+  log::error("access_log: lines are lost: {}", std::strerror(error));
 }
 
 // Everything that the file takes now, at most once around each ring. False:
@@ -158,9 +201,10 @@ bool AccessLog::write_out() {
       while (true) {
         const auto lines = ring->peek();
         if (lines.empty()) break;
-        const ssize_t result = write_some(file->get(), lines);
+        const ssize_t result = write_lines(file->get(), lines);
         if (result == 0) return any;
         // Where it fails altogether, the lines are lost.
+        if (result < 0) say_lost(errno);
         auto& count = result > 0 ? written_ : dropped_;
         const std::size_t bytes =
             result > 0 ? static_cast<std::size_t>(result) : lines.size();

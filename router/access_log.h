@@ -1,10 +1,13 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -12,6 +15,7 @@
 
 #include "base/byte_ring.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/result.h"
 
 namespace fealty::router {
@@ -36,9 +40,14 @@ class AccessLog {
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
 
+  struct Owner {
+    uid_t user;
+    gid_t group;
+  };
   // Where lines go: "-" is stdout. A file is made if it is not there (mode
-  // 0640), and appended to.
-  [[nodiscard]] static Result<UniqueFd> open(const std::string& path);
+  // 0640, and `owner`'s, who is to open it again), and appended to.
+  [[nodiscard]] static Result<UniqueFd> open(const std::string& path,
+                                             std::optional<Owner> owner = {});
 
   // The control thread: the next lines go there.
   void write_to(UniqueFd file);
@@ -54,12 +63,18 @@ class AccessLog {
  private:
   void run();
   [[nodiscard]] bool write_out();
+  [[nodiscard]] ssize_t write_lines(int file, std::span<const char> lines);
+  void say_lost(int error);
   [[nodiscard]] bool sleep();
   void wake();
 
   std::vector<std::unique_ptr<ByteRing>> rings_;
   std::mutex mutex_;                   // of file_
   std::shared_ptr<const UniqueFd> file_;
+  // The thread's own.
+  bool amid_line_ = false;             // the file ends with half a line
+  bool lost_ = false;                  // and the other half will not come
+  log::Limiter error_log_{10'000};
   std::atomic<std::uint32_t> asleep_{0};
   std::atomic<bool> ending_{false};
   std::atomic<std::uint64_t> written_{0};  // lines

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
@@ -17,9 +18,8 @@ namespace fealty::router {
 // thread; writes go to the page cache.
 class BodyStore {
  public:
-  // `temp_dir` must outlive the store.
-  BodyStore(const std::string& temp_dir, std::size_t memory_bytes)
-      : temp_dir_(temp_dir), memory_bytes_(memory_bytes) {}
+  BodyStore(std::string temp_dir, std::size_t memory_bytes)
+      : temp_dir_(std::move(temp_dir)), memory_bytes_(memory_bytes) {}
 
   // False where the file cannot be made or written (errno says why).
   [[nodiscard]] bool append(std::span<const char> bytes);
@@ -34,7 +34,7 @@ class BodyStore {
  private:
   [[nodiscard]] bool append_to_file(std::span<const char> bytes);
 
-  const std::string& temp_dir_;
+  std::string temp_dir_;           // the configuration may go before the body
   std::size_t memory_bytes_;
   std::vector<char> memory_;
   UniqueFd file_;

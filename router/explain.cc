@@ -147,20 +147,43 @@ void add_drained(Json& nodes, const StatsSource& source,
 }
 
 // What a TLS client is served who asks for this host.
-void add_identity(Json& json, const sni::Identity* identity) {
+void add_identity(Json& json, const sni::Identity* identity,
+                  std::string_view host) {
   json["certificate"] = nullptr;
+  json["certificate_warning"] = nullptr;
   json["client_policy"] = nullptr;
   if (identity == nullptr) return;
   Json kinds = Json::array();
   constexpr std::string_view kNames[sni::kKeyKinds] = {"ecdsa", "rsa"};
   for (std::size_t i = 0; i < sni::kKeyKinds; ++i) {
-    if (identity->slots()[i].credential != nullptr) kinds.push_back(kNames[i]);
+    if (identity->slots()[i] != nullptr) kinds.push_back(kNames[i]);
   }
   json["certificate"] = {{"name", identity->key()},
                          {"keys", std::move(kinds)},
                          {"expires", identity->not_after_s()}};
+  if (!identity->names(std::string(host))) {
+    json["certificate_warning"] =
+        "it does not name this host: most clients will refuse it";
+  }
   if (const auto& policy = identity->policy()) {
     json["client_policy"] = policy->demands() ? "demands" : "asks";
+  }
+}
+
+// What the key's announcements demand of clients, and what comes of it.
+void add_client_rule(Json& json, const StatsSource& source, const Pool& pool) {
+  using subscription::ClientRule;
+  json["client_rule"] = subscription::to_string(pool.client_rule());
+  json["client_rule_problem"] = nullptr;
+  if (pool.client_rule() == ClientRule::kUnusable) {
+    json["client_rule_problem"] =
+        "a node demands client certificates (sni_ca begins with `!`), and no "
+        "certificate and client CA that can be used came with it: requests over "
+        "HTTPS get 503, over HTTP what tls.plain_http_for_client_auth says";
+  } else if (source.identities.conflict(pool.key())) {
+    json["client_rule_problem"] =
+        "the keys and nodes of this domain want different things of clients: "
+        "only those get in whom all of them let in";
   }
 }
 
@@ -171,10 +194,12 @@ void explain_pool(const StatsSource& source, const Pool& pool,
   json["rule"] = rule_for(pool.key(), host);
   json["algorithm"] = subscription::to_string(pool.algorithm());
   json["chooses"] = meaning_of(pool.algorithm());
-  add_identity(json, source.identities.serving(host.host()));
+  add_identity(json, source.identities.serving(host.host()),
+               host.host());
   const std::string problem =
       source.subscriptions.materials().problem(pool.key());
   json["certificate_problem"] = problem.empty() ? Json() : Json(problem);
+  add_client_rule(json, source, pool);
   if (pool.nodes().empty()) {
     const bool wakes = options.emperor && !pool.vassal_to_wake().empty();
     json["why"] =

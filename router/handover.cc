@@ -22,7 +22,6 @@ enum class Tag : std::uint8_t {
   kStickySecret,
   kIdentity,
   kDefault,
-  kIdentityKey,
   kNode,
 };
 
@@ -139,6 +138,7 @@ void node_fields(Stream& stream, Node& node) {
   field(node.sleeping);
   field(node.on_demand);
   field(node.drained);
+  field(node.demands_client);
   field(node.weight);
   field(node.backup);
   field(node.cores);
@@ -180,9 +180,6 @@ void read_record(Tag tag, Fields& fields, Handover& out) {
     case Tag::kDefault:
       identity_fields(fields, out.defaults.emplace_back());
       break;
-    case Tag::kIdentityKey:
-      fields >> out.identity_keys.emplace_back();
-      break;
     case Tag::kNode:
       node_fields(fields, out.nodes.emplace_back());
       break;
@@ -213,9 +210,6 @@ std::string Handover::encode() const {
   for (const auto& identity : defaults) {
     Record record(out, Tag::kDefault);
     identity_fields(record, identity);
-  }
-  for (const std::string& key : identity_keys) {
-    Record(out, Tag::kIdentityKey) << std::string_view(key);
   }
   for (const auto& node : nodes) {
     Record record(out, Tag::kNode);

@@ -44,7 +44,6 @@ struct Handover {
   // The certificates of listeners, by the path of each: `user` may not be able
   // to read them again.
   std::vector<sni::ExportedIdentity> defaults;
-  std::vector<std::string> identity_keys;  // keys that brought an identity
   std::vector<subscription::SavedNode> nodes;  // the longest silent first
 
   [[nodiscard]] std::string encode() const;

@@ -12,6 +12,8 @@
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "base/key_block.h"
+#include "base/key_hash.h"
 #include "base/log.h"
 #include "subscription/key.h"
 
@@ -20,9 +22,16 @@ namespace {
 
 constexpr std::size_t kFileBytesMax = 256 * 1024;
 constexpr std::int64_t kDay_s = 24 * 3600;
+// In place of a key's hash: what a predecessor of this process knew.
+constexpr std::uint64_t kHandedOver = 0;
 
 std::string_view name_of(std::string_view key) {
   return subscription::without_port(subscription::without_mountpoint(key));
+}
+
+sni::Origin origin_of(std::string_view key,
+                      const subscription::Hash128& source) {
+  return {hash_key(key), source.low};
 }
 
 // A file's bytes, wiped when they are not needed any more.
@@ -34,7 +43,8 @@ struct FileText {
   std::string text;
 };
 
-Result<FileText> read_file(const std::string& path) {
+// `secret`: it must be its owner's alone.
+Result<FileText> read_file(const std::string& path, bool secret = false) {
   const auto failed = [&](int code) {
     return Error{path + ": cannot be read: " + std::strerror(code)};
   };
@@ -44,6 +54,9 @@ Result<FileText> read_file(const std::string& path) {
   if (!fd.valid() || ::fstat(fd.get(), &status) != 0) return failed(errno);
   if (!S_ISREG(status.st_mode)) {
     return Error{path + ": it is no regular file"};
+  }
+  if (secret && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    return Error{path + ": others may read or change it; its mode must be 0600"};
   }
   FileText file;
   file.text.resize(kFileBytesMax + 1);
@@ -67,7 +80,6 @@ Identities::Identities(Loop& loop, const Clock& clock)
     : clock_(clock),
       store_(clock),
       tickets_(options_.tickets.rotate_s, clock.unix_s()) {
-  change_timer_.bind<&Identities::flush>(loop, this);
   tick_.bind<&Identities::on_tick>(loop, this);
 }
 
@@ -89,7 +101,7 @@ Result<Identities::Loaded> Identities::read(const sni::Options& options) const {
   }
   const std::string& path = options.tickets.keys_file;
   if (path.empty()) return loaded;
-  const auto keys = read_file(path);
+  const auto keys = read_file(path, true);
   if (!keys && path == options_.tickets.keys_file) {
     log::error("tls.ticket_keys: {}: what was read before stays",
                keys.error().message);
@@ -123,7 +135,7 @@ bool Identities::adopt(Loaded loaded) {
   } else if (!loaded.ticket_keys.empty()) {
     new_keys = tickets_.set(loaded.ticket_keys.span(), clock_.unix_s());
   }
-  if (new_keys && publish_) publish_({published_, tickets_.current()});
+  if (new_keys && on_rotation_) on_rotation_();
   return rules_changed;
 }
 
@@ -147,18 +159,18 @@ Result<std::shared_ptr<const sni::Context>> Identities::context_for(
 }
 
 void Identities::hand_over(std::string& ticket_keys,
-                           std::vector<sni::ExportedIdentity>& identities,
-                           std::vector<std::string>& keys) const {
+                           std::vector<sni::ExportedIdentity>& identities) {
   const sni::SecretBytes saved = tickets_.save();
   ticket_keys = saved.view();
-  for (const auto& [name, count] : names_) {
-    const sni::Identity* const identity = store_.find_exact(name);
-    if (identity == nullptr) continue;
-    for (auto& each : sni::export_identity(*identity)) {
-      identities.push_back(std::move(each));
+  const TlsState now = state();
+  for (std::size_t i = 0; i < kShards; ++i) {
+    const Shard<sni::Identity>* const shard = now.identities->shard(i);
+    for (std::size_t at = 0; shard != nullptr && at < shard->size(); ++at) {
+      for (auto& each : sni::export_identity(*(*shard)[at])) {
+        identities.push_back(std::move(each));
+      }
     }
   }
-  keys.assign(keys_.begin(), keys_.end());
 }
 
 void Identities::inherit(std::string_view ticket_keys,
@@ -169,30 +181,28 @@ void Identities::inherit(std::string_view ticket_keys,
     log::warning("the ticket keys were not taken over: clients will make full "
                  "handshakes");
   }
-  defaults_ = defaults;
+  inherited_defaults_ = defaults;
 }
 
-void Identities::restore(const std::vector<sni::ExportedIdentity>& identities,
-                         const std::vector<std::string>& keys) {
-  defaults_ = {};
+void Identities::restore(
+    const std::vector<sni::ExportedIdentity>& identities) {
+  inherited_defaults_ = {};
+  std::uint64_t number = 0;
   for (const sni::ExportedIdentity& each : identities) {
     const auto outcome = store_.put(
         each.name, {each.chain, each.key, each.client_ca, each.client_crl,
-                    each.client_demanded, each.client_depth});
+                    each.client_demanded, each.client_depth},
+        {kHandedOver, number++});
     if (!outcome) {
       log::warning("tls: the certificate of {} was not taken over: {}",
-                   each.name, sni::text_of(outcome.error()));
+                   log::printable(each.name), sni::text_of(outcome.error()));
     }
   }
-  for (const std::string& key : keys) {
-    if (keys_.insert(key).second) ++names_[std::string(name_of(key))];
-  }
-  if (store_.dirty()) on_change();
 }
 
 Result<sni::IdentityRef> Identities::inherited_default(
     const std::string& certificate) {
-  for (const sni::ExportedIdentity& each : defaults_) {
+  for (const sni::ExportedIdentity& each : inherited_defaults_) {
     if (each.name != certificate) continue;
     auto made = store_.make_default(
         "", {each.chain, each.key, each.client_ca, each.client_crl,
@@ -226,27 +236,20 @@ Result<sni::IdentityRef> Identities::default_identity(
                std::string(sni::text_of(made.error()))};
 }
 
-void Identities::start(Publish publish, OnExpiry on_expiry) {
-  publish_ = std::move(publish);
+void Identities::start(OnRotation on_rotation, OnExpiry on_expiry) {
+  on_rotation_ = std::move(on_rotation);
   on_expiry_ = std::move(on_expiry);
-  publish_({published_, tickets_.current()});
   tick_.start(kTickMs, kTickMs);
 }
 
-void Identities::flush() {
-  change_timer_.stop();
-  if (!store_.dirty()) return;
-  published_ = store_.build();
-  if (publish_) publish_({published_, tickets_.current()});
-}
-
-// Changes that come in one turn of the loop go out together.
-void Identities::on_change() {
-  if (!change_timer_.active()) change_timer_.start(0);
+TlsState Identities::state() {
+  if (store_.dirty()) published_ = store_.build();
+  return last_state();
 }
 
 std::optional<std::string> Identities::on_material(
-    std::string_view key, const subscription::SniMaterial& material) {
+    std::string_view key, const subscription::Hash128& source,
+    const subscription::SniMaterial& material) {
   sni::IdentityPem pem{material.chain, material.key};
   if (!material.client_ca.empty() || material.client_required) {
     pem.client_ca = material.client_ca;
@@ -255,21 +258,61 @@ std::optional<std::string> Identities::on_material(
     pem.client_depth = static_cast<int>(options_.client_depth);
   }
   const std::string_view name = name_of(key);
-  const auto outcome = store_.put(name, pem);
+  const bool conflict = store_.conflict(name);
+  const auto outcome = store_.put(name, pem, origin_of(key, source));
+  say_conflict(name, conflict);
   if (!outcome) return std::string(sni::text_of(outcome.error()));
-  if (keys_.emplace(key).second) ++names_[std::string(name)];
-  if (*outcome == sni::Store::Outcome::kChanged) on_change();
+  store_.drop(name, kHandedOver);
+  if (*outcome == sni::Store::Outcome::kChanged) say_other_name(name);
   return std::nullopt;
 }
 
+// It is served all the same: clients may trust it in ways of their own.
+void Identities::say_other_name(std::string_view name) {
+  const sni::Identity* const identity = store_.find_exact(name);
+  const std::string host =
+      (name.starts_with('.') ? "any" : "") + std::string(name);
+  if (identity == nullptr || identity->names(host) ||
+      warning_log_.ask(clock_.monotonic_ms()) !=
+          log::LineBudget::Verdict::kWrite) {
+    return;
+  }
+  log::warning("tls: the certificate of {} does not name it: most clients will "
+               "refuse it", log::printable(name));
+}
+
+void Identities::say_conflict(std::string_view name, bool before) {
+  if (before || !store_.conflict(name) ||
+      warning_log_.ask(clock_.monotonic_ms()) !=
+          log::LineBudget::Verdict::kWrite) {
+    return;
+  }
+  log::warning("tls: the keys and nodes of {} demand different things of "
+               "clients: only those get in whom all of them let in",
+               log::printable(name));
+}
+
+void Identities::on_retired(std::string_view key,
+                            const subscription::Hash128& source) {
+  store_.retire(name_of(key), origin_of(key, source));
+}
+
+bool Identities::guards(std::string_view key,
+                        const subscription::Hash128& source) const {
+  return store_.guards(name_of(key), origin_of(key, source));
+}
+
 void Identities::on_pool_gone(std::string_view key) {
-  if (keys_.erase(std::string(key)) == 0) return;
-  const std::string name(name_of(key));
-  const auto found = names_.find(name);
-  if (found == names_.end() || --found->second > 0) return;
-  names_.erase(found);
-  told_.erase(name);
-  if (store_.remove(name)) on_change();
+  const std::string_view name = name_of(key);
+  store_.drop(name, hash_key(key));
+  store_.drop(name, kHandedOver);
+  if (store_.find_exact(name) != nullptr) return;
+  told_.erase(std::string(name));
+  told_.erase(std::string(name) + " (revocation list)");
+}
+
+bool Identities::conflict(std::string_view key) const {
+  return store_.conflict(name_of(key));
 }
 
 const sni::Identity* Identities::find(std::string_view key) const {
@@ -278,27 +321,41 @@ const sni::Identity* Identities::find(std::string_view key) const {
 
 void Identities::on_tick() {
   const std::int64_t now_s = clock_.unix_s();
-  if (tickets_.rotate_if_due(now_s) && publish_) {
-    publish_({published_, tickets_.current()});
-  }
-  if (expiry_.step(published_, now_s + std::int64_t{options_.expiry_alarm_days} * kDay_s,
-                   kShardsPerTick)) {
-    tell_expiry();
+  if (tickets_.rotate_if_due(now_s) && on_rotation_) on_rotation_();
+  alarms_left_ = kAlarmsPerTick;
+  const std::int64_t alarm_s = std::int64_t{options_.expiry_alarm_days} * kDay_s;
+  if (expiry_.step(published_, now_s, alarm_s, kShardsPerTick,
+                   [this](const Due& due) { tell(due); })) {
+    tell_defaults(now_s + alarm_s);
   }
 }
 
-void Identities::tell_expiry() {
-  const std::int64_t now_s = clock_.unix_s();
-  const std::int64_t until_s = now_s + std::int64_t{options_.expiry_alarm_days} * kDay_s;
-  for (const auto& entry : expiry_.soonest()) {
-    if (entry.not_after_s > until_s) break;
-    const std::int64_t day = now_s / kDay_s;
-    const auto [told, is_new] = told_.emplace(entry.name, day);
-    if (!is_new && std::exchange(told->second, day) == day) continue;
-    log::warning("tls: the certificate of {} expires in {} days", entry.name,
-                 (entry.not_after_s - now_s) / kDay_s);
-    if (on_expiry_) on_expiry_(entry);
+void Identities::tell_defaults(std::int64_t before_s) {
+  for (const Default& it : defaults_) {
+    const std::int64_t until_s = it.context->fallback().not_after_s();
+    if (until_s < before_s) {
+      tell({it.name, sni::ExpiryScan::What::kCertificate, until_s});
+    }
   }
+}
+
+void Identities::tell(const Due& due) {
+  const bool is_list = due.what == sni::ExpiryScan::What::kRevocationList;
+  const std::int64_t now_s = clock_.unix_s();
+  const std::int64_t day = now_s / kDay_s;
+  std::string name(due.name);
+  if (is_list) name += " (revocation list)";
+  const auto told = told_.find(name);
+  if (told != told_.end() && told->second == day) return;
+  if (alarms_left_ == 0) return;
+  --alarms_left_;
+  log::warning("tls: the {} of {} {} in {} days",
+               is_list ? "revocation list" : "certificate",
+               log::printable(due.name),
+               is_list ? "goes out of date" : "expires",
+               (due.until_s - now_s) / kDay_s);
+  if (on_expiry_) on_expiry_({name, due.what, due.until_s});
+  told_.insert_or_assign(std::move(name), day);
 }
 
 }  // namespace fealty::router

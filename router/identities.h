@@ -8,10 +8,10 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/result.h"
 #include "router/worker_context.h"
@@ -29,12 +29,21 @@ namespace fealty::router {
 // ticket keys in time, and looks which identities expire. Control thread only.
 //
 // Identities go by name: the domain of a key, without its port and mountpoint.
-// An identity stays as long as any key of its name has a pool.
+// What a key brought for its name goes with the key's pool. The caller publishes
+// state() together with the routes that belong to it.
 class Identities {
  public:
-  using Publish = std::function<void(const TlsState&)>;
-  // Each identity that comes within the alarm's days of its end, once a day.
-  using OnExpiry = std::function<void(const sni::ExpiryScan::Entry& entry)>;
+  // last_state() has changed without an announcement.
+  using OnRotation = std::function<void()>;
+  // Each identity that comes within the alarm's days of its end, and each
+  // revocation list that does within one: once a day.
+  using Due = sni::ExpiryScan::Due;
+  using OnExpiry = std::function<void(const Due& due)>;
+  // A listener's identity, by its certificate's path.
+  struct Default {
+    std::string name;
+    std::shared_ptr<const sni::Context> context;
+  };
 
   Identities(Loop& loop, const Clock& clock);
   Identities(const Identities&) = delete;
@@ -59,29 +68,44 @@ class Identities {
   // the next announcements, if their material is read again.
   bool adopt(Loaded loaded);
 
-  // A successor takes over: the ticket keys, and announced identities with the
-  // keys that brought them.
+  // A successor takes over: the ticket keys, and announced identities.
   void hand_over(std::string& ticket_keys,
-                 std::vector<sni::ExportedIdentity>& identities,
-                 std::vector<std::string>& keys) const;
+                 std::vector<sni::ExportedIdentity>& identities);
   // The same of its side: before the first read(), with the certificates of
   // listeners for those files that may not be read again; and once they are in
-  // use. `defaults` must outlive the first context_for()s.
+  // use. `defaults` must outlive the first context_for()s. What was handed over
+  // for a name is served, and its policy counts, until an announcement brings
+  // something for it or one of its keys goes.
   void inherit(std::string_view ticket_keys,
                const std::vector<sni::ExportedIdentity>& defaults);
-  void restore(const std::vector<sni::ExportedIdentity>& identities,
-               const std::vector<std::string>& keys);
+  void restore(const std::vector<sni::ExportedIdentity>& identities);
 
-  // Workers are told from now on, and at once.
-  void start(Publish publish, OnExpiry on_expiry);
-  // What changed, if anything: to be called before routes are published, so that
-  // no domain is served without its identity.
-  void flush();
+  void start(OnRotation on_rotation, OnExpiry on_expiry);
+  // Those in use, to be looked at like the announced ones.
+  void set_defaults(std::vector<Default> defaults) {
+    defaults_ = std::move(defaults);
+  }
+  [[nodiscard]] const std::vector<Default>& defaults() const {
+    return defaults_;
+  }
+  // What handshakes go by, the last changes included.
+  [[nodiscard]] TlsState state();
+  // The same as of the last state(), with the ticket keys of now.
+  [[nodiscard]] TlsState last_state() const {
+    return {published_, tickets_.current()};
+  }
 
-  // subscription::Server's hooks.
+  // subscription::Materials' hooks, and the server's.
   [[nodiscard]] std::optional<std::string> on_material(
-      std::string_view key, const subscription::SniMaterial& material);
+      std::string_view key, const subscription::Hash128& source,
+      const subscription::SniMaterial& material);
+  void on_retired(std::string_view key, const subscription::Hash128& source);
+  [[nodiscard]] bool guards(std::string_view key,
+                            const subscription::Hash128& source) const;
   void on_pool_gone(std::string_view key);
+
+  // The keys and nodes of this key's domain want different things of clients.
+  [[nodiscard]] bool conflict(std::string_view key) const;
 
   [[nodiscard]] const sni::Store& store() const { return store_; }
   // What is served under exactly this name; null: nothing.
@@ -97,14 +121,19 @@ class Identities {
   static constexpr std::int64_t kTickMs = 1'000;
   // A walk over all names takes half a minute.
   static constexpr std::size_t kShardsPerTick = 1'024;
+  static constexpr unsigned kWarningsMost = 10;   // lines a second
+  // Alarms a tick; the others' turn comes with the next walk.
+  static constexpr unsigned kAlarmsPerTick = 16;
 
   [[nodiscard]] Result<sni::IdentityRef> default_identity(
       const sni::DefaultIdentity& identity, const Loaded& loaded);
   [[nodiscard]] Result<sni::IdentityRef> inherited_default(
       const std::string& certificate);
-  void on_change();
+  void say_other_name(std::string_view name);
+  void say_conflict(std::string_view name, bool before);
   void on_tick();
-  void tell_expiry();
+  void tell_defaults(std::int64_t before_s);
+  void tell(const Due& due);
 
   const Clock& clock_;
   sni::Options options_;
@@ -113,14 +142,13 @@ class Identities {
   sni::SnapshotPtr published_ = std::make_shared<const sni::Snapshot>();
   sni::ExpiryScan expiry_;
   std::string client_crl_;
-  // Keys that brought material, and how many of each name.
-  std::unordered_set<std::string> keys_;
-  std::unordered_map<std::string, std::uint32_t> names_;
+  std::vector<Default> defaults_;
+  unsigned alarms_left_ = 0;             // in this tick
   std::unordered_map<std::string, std::int64_t> told_;   // name, day
-  std::span<const sni::ExportedIdentity> defaults_;  // until they are in use
-  Publish publish_;
+  std::span<const sni::ExportedIdentity> inherited_defaults_;  // until in use
+  log::LineBudget warning_log_{kWarningsMost};
+  OnRotation on_rotation_;
   OnExpiry on_expiry_;
-  TimerWatcher change_timer_;
   TimerWatcher tick_;
 };
 

@@ -21,6 +21,9 @@ struct Listener {
   bool proxy_protocol = false;
   bool speaks_uwsgi = false;       // requests come as uwsgi packets
   std::vector<Network> trusted{};
+  // Its address, and all that a connection was accepted or refused by: where a
+  // reload brings others, those of before end after the request they are at.
+  std::string terms{};
 
   // Of a Unix socket, its file's mode says who connects.
   [[nodiscard]] bool trusts(const Address& peer) const {
@@ -39,13 +42,16 @@ struct Listener {
 };
 using ListenerPtr = std::shared_ptr<const Listener>;
 
-// A configured address, bound: whoever holds it keeps it open, whatever becomes
-// of the configuration. TCP has a socket a worker (SO_REUSEPORT), and the kernel
-// spreads the connections; a Unix or an inherited socket is one, which all
+// A listening socket: open for as long as somebody holds it. A worker that lets
+// go of its own closes it, at once: what came to its queue later would be reset.
+using SocketPtr = std::shared_ptr<const UniqueFd>;
+
+// A configured address, bound. TCP has a socket a worker (SO_REUSEPORT), and the
+// kernel spreads the connections; a Unix or an inherited socket is one, which all
 // workers accept from.
 struct BoundSocket {
   Address address;                 // with its port
-  std::vector<UniqueFd> fds;
+  std::vector<SocketPtr> fds;
   bool shared = false;             // fds has one, for all
   mutable SocketFile file;         // a successor may take it over
 };
@@ -53,8 +59,7 @@ using BoundSocketPtr = std::shared_ptr<const BoundSocket>;
 
 // One of its sockets, as a worker accepts from it.
 struct WorkerListener {
-  BoundSocketPtr bound;
-  int fd = -1;                     // one of bound->fds
+  SocketPtr socket;
   ListenerPtr listener;
 };
 

@@ -1,7 +1,5 @@
 #include "router/listeners.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -22,8 +20,31 @@ bool same_socket(const ListenerOptions& one, const ListenerOptions& other) {
 void set_mode(const ListenerOptions& options) {
   if (!options.mode || !options.address.is_unix()) return;
   const std::string path = options.address.unix_path();
-  if (::chmod(path.c_str(), *options.mode) == 0) return;
+  if (set_socket_mode(path, *options.mode)) return;
   log::error("cannot set the mode of {}: {}", path, std::strerror(errno));
+}
+
+// Not `trusted`, which counts for the connections to come, and not the identity
+// itself: one that was renewed is as good as before.
+std::string terms_of(const ListenerOptions& options, const Listener& listener,
+                     const sni::Options& tls) {
+  std::string terms = options.text;
+  const auto add = [&](unsigned value) {
+    terms.append(" ").append(std::to_string(value));
+  };
+  add(listener.redirect_to_https);
+  add(listener.proxy_protocol);
+  add(listener.speaks_uwsgi);
+  if (!listener.is_tls()) return terms;
+  add(static_cast<unsigned>(tls.min_version));
+  terms.append(" ").append(tls.ciphers).append(" ");
+  const auto& binding = listener.tls->fallback().binding();
+  return terms.append(binding.begin(), binding.end());
+}
+
+bool may_set_mode(const ListenerOptions& options) {
+  return !options.mode || !options.address.is_unix() ||
+         may_set_socket_mode(options.address.unix_path(), *options.mode);
 }
 
 }  // namespace
@@ -55,6 +76,10 @@ Result<Listeners::Set> Listeners::prepare(
     }
     BoundSocketPtr bound;
     if (known != nullptr) {
+      if (!may_set_mode(options)) {
+        return failed(Error{"its mode can change at a restart only: the file "
+                            "is another user's"});
+      }
       bound = known->bound;
     } else {
       auto made = bind(options);
@@ -64,6 +89,7 @@ Result<Listeners::Set> Listeners::prepare(
     if (bound->address.is_ip()) {
       its.server_port = std::to_string(bound->address.port());
     }
+    its.terms = terms_of(options, its, loaded.options);
     set.push_back({options, std::move(bound),
                    std::make_shared<const Listener>(std::move(its))});
   }
@@ -75,7 +101,9 @@ void Listeners::inherit(const Address& address, int inherited_fd, bool shared,
   if (fds.empty()) return;
   auto bound = std::make_shared<BoundSocket>();
   bound->address = bound_address(fds.front().get());
-  bound->fds = std::move(fds);
+  for (UniqueFd& fd : fds) {
+    bound->fds.push_back(std::make_shared<const UniqueFd>(std::move(fd)));
+  }
   bound->shared = shared;
   if (inherited_fd < 0) bound->file = SocketFile(address);
   Open open;
@@ -124,7 +152,7 @@ Result<BoundSocketPtr> Listeners::bind(const ListenerOptions& options) const {
   bound->shared = true;
   bound->address = bound_address(fd->get());
   if (options.inherited_fd < 0) bound->file = SocketFile(options.address);
-  bound->fds.push_back(*std::move(fd));
+  bound->fds.push_back(std::make_shared<const UniqueFd>(*std::move(fd)));
   return BoundSocketPtr(std::move(bound));
 }
 
@@ -140,7 +168,7 @@ Result<BoundSocketPtr> Listeners::bind_each(
     auto fd = listen_on(bound->address, {true, {}});
     if (!fd) return fd.error();
     bound->address = bound_address(fd->get());  // port 0: the same for all
-    bound->fds.push_back(*std::move(fd));
+    bound->fds.push_back(std::make_shared<const UniqueFd>(*std::move(fd)));
   }
   return BoundSocketPtr(std::move(bound));
 }
@@ -151,7 +179,7 @@ std::vector<WorkerListener> Listeners::of_worker(unsigned worker) const {
     const auto& fds = open.bound->fds;
     for (std::size_t i = 0; i < fds.size(); ++i) {
       if (!open.bound->shared && i % workers_ != worker) continue;
-      its.push_back({open.bound, fds[i].get(), open.listener});
+      its.push_back({fds[i], open.listener});
     }
   }
   return its;
@@ -164,6 +192,22 @@ std::string Listeners::https_port() const {
     }
   }
   return std::to_string(Listener::kHttpsPort);
+}
+
+std::vector<Identities::Default> Listeners::defaults() const {
+  std::vector<Identities::Default> all;
+  for (const Open& open : set_) {
+    if (!open.listener->is_tls()) continue;
+    all.push_back({open.options.identity.certificate, open.listener->tls});
+  }
+  return all;
+}
+
+bool Listeners::a_default_demands() const {
+  return std::any_of(set_.begin(), set_.end(), [](const Open& open) {
+    return open.listener->is_tls() &&
+           open.listener->tls->fallback().demands();
+  });
 }
 
 }  // namespace fealty::router

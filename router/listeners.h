@@ -12,7 +12,8 @@ namespace fealty::router {
 
 // The listening sockets of the configuration, and of the next one: a reload
 // keeps those whose address stays, with what is in their queues, binds the new
-// ones, and lets go of the others once the workers have. Control thread only.
+// ones, and lets go of the others, as the workers do behind what is in
+// their queues. Control thread only.
 //
 //   prepare()  binds what is new and reads certificates; changes nothing
 //   adopt()    makes that the current set; cannot fail
@@ -44,6 +45,9 @@ class Listeners {
   [[nodiscard]] std::vector<WorkerListener> of_worker(unsigned worker) const;
   // The first TCP port that speaks HTTPS: where plain HTTP is redirected to.
   [[nodiscard]] std::string https_port() const;
+  [[nodiscard]] std::vector<Identities::Default> defaults() const;
+  // One for HTTPS lets nobody in without a certificate, by its default.
+  [[nodiscard]] bool a_default_demands() const;
 
  private:
   [[nodiscard]] const Open* current(const ListenerOptions& wanted) const;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -12,6 +13,14 @@
 namespace fealty::router {
 
 using ExtraVariables = std::vector<std::pair<std::string, std::string>>;
+
+// A client's variable gives way to one of these.
+[[nodiscard]] inline bool is_among(const ExtraVariables* extra,
+                                   std::string_view name) {
+  return extra != nullptr &&
+         std::any_of(extra->begin(), extra->end(),
+                     [&](const auto& pair) { return pair.first == name; });
+}
 
 // What the connection, not the request, says of the variables.
 struct ConnectionVariables {

@@ -22,10 +22,11 @@ bool normalise_path(std::string_view& path, std::span<char> scratch) {
 
 Route find_route(const subscription::Snapshot& snapshot,
                  const RouteRules& rules, http::Host& host,
-                 std::string_view path, std::uint16_t default_port,
+                 RoutePath wanted, std::uint16_t default_port,
                  std::span<char> scratch) {
   const int levels = static_cast<int>(rules.mountpoints);
-  if (levels > 0 && !normalise_path(path, scratch)) {
+  std::string_view path = wanted.text;
+  if (levels > 0 && !wanted.decoded && !normalise_path(path, scratch)) {
     return {nullptr, true};
   }
   if (!rules.expect_port_in_key) {

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/privilege.h"
 #include "base/version.h"
 #include "router/expiry_alarm.h"
 
@@ -23,6 +24,13 @@ namespace {
 unsigned worker_count(const Options& options) {
   if (options.workers != 0) return options.workers;
   return std::max(1U, std::thread::hardware_concurrency());
+}
+
+// Null: there is none of this name or number.
+const passwd* find_user(const std::string& user) {
+  const bool number = user.find_first_not_of("0123456789") == std::string::npos;
+  return number ? ::getpwuid(static_cast<uid_t>(std::stoul(user)))
+                : ::getpwnam(user.c_str());
 }
 
 }  // namespace
@@ -65,21 +73,30 @@ Status Router::bind() {
 
 Status Router::drop_privileges() {
   if (::geteuid() != 0 || options_.user == "root") return Ok{};
-  const bool number =
-      options_.user.find_first_not_of("0123456789") == std::string::npos;
-  const passwd* const user =
-      number ? ::getpwuid(static_cast<uid_t>(std::stoul(options_.user)))
-             : ::getpwnam(options_.user.c_str());
+  const passwd* const user = find_user(options_.user);
   if (user == nullptr) {
     return Error{"no user '" + options_.user +
                  "' to become; set `user` (root must be written out)"};
   }
-  if (::initgroups(user->pw_name, user->pw_gid) != 0 ||
-      ::setgid(user->pw_gid) != 0 || ::setuid(user->pw_uid) != 0) {
+  if (::initgroups(user->pw_name, user->pw_gid) != 0) {
     return Error{"cannot become " + options_.user + ": " +
                  std::strerror(errno)};
   }
+  const Status became = become_user(user->pw_uid, user->pw_gid);
+  if (!became) {
+    return Error{"cannot become " + options_.user + ": " +
+                 became.error().message};
+  }
   return Ok{};
+}
+
+// Whose the files are to be that root makes; nothing where the process makes
+// them as who it is.
+std::optional<AccessLog::Owner> Router::owner_to_be(const Options& options) {
+  if (::geteuid() != 0 || options.user == "root") return std::nullopt;
+  const passwd* const user = find_user(options.user);
+  if (user == nullptr) return std::nullopt;  // drop_privileges() says so
+  return AccessLog::Owner{user->pw_uid, user->pw_gid};
 }
 
 // Requests come first: packets that arrive for the control thread do not
@@ -96,11 +113,9 @@ int Router::run() {
   running_ = true;
   ::signal(SIGPIPE, SIG_IGN);
   watch_signals();
-  identities_.start(
-      [this](const TlsState& state) {
-        for (const auto& worker : workers_) worker->publish_tls(state);
-      },
-      [this](const auto& entry) { on_expiry(entry); });
+  identities_.start([this] { hand_out(identities_.last_state()); },
+                    [this](const auto& due) { on_expiry(due); });
+  hand_out(identities_.state());
   subscriptions_.start([this](auto snapshot) { publish(std::move(snapshot)); });
   if (access_log_) access_log_->start();
   start_workers();
@@ -135,22 +150,27 @@ void Router::start_workers() {
     threads_.emplace_back([this, i] {
       const std::string name = "worker-" + std::to_string(i);
       ::prctl(PR_SET_NAME, name.c_str());
+      renounce_reading();
       workers_[i]->run();
     });
   }
 }
 
+// Routes, and what is demanded and shown on the way to them, in one step.
 void Router::publish(std::shared_ptr<const subscription::Snapshot> snapshot) {
-  identities_.flush();
-  published_ = snapshot;
-  for (const auto& worker : workers_) worker->publish(snapshot);
+  published_ = std::move(snapshot);
+  hand_out(identities_.state());
 }
 
-void Router::on_expiry(const sni::ExpiryScan::Entry& entry) {
+void Router::hand_out(const TlsState& tls) {
+  for (const auto& worker : workers_) worker->publish({published_, tls});
+}
+
+void Router::on_expiry(const Identities::Due& due) {
   if (options_.expiry_alarm_command.empty()) return;
   const Status started =
-      run_expiry_alarm(options_.expiry_alarm_command, entry.name,
-                       entry.not_after_s, clock_.unix_s());
+      run_expiry_alarm(options_.expiry_alarm_command, std::string(due.name),
+                       due.until_s, clock_.unix_s());
   if (!started) log::error("{}", started.error().message);
 }
 
@@ -192,7 +212,7 @@ void Router::on_end_signal(int signal) {
 void Router::begin_drain() {
   draining_ = true;
   ::sd_notify(0, "STOPPING=1");
-  listeners_.adopt({});  // a socket closes when the last worker lets go of it
+  listeners_.adopt({});  // a socket closes when its worker lets go of it
   for (const auto& worker : workers_) worker->drain();
   drain_timer_.start(options_.timeouts.drain_ms);
 }

@@ -51,8 +51,8 @@ struct Configuration {
 // sockets with what waits in them, connections, announced nodes, ticket keys.
 //
 // SIGUSR2 starts the program anew, hands over to it, and ends with its last
-// connection (router_upgrade.cc). SIGUSR1 reopens the access log. SIGTERM and SIGINT drain: no new connections, /healthz says 503, what runs
-// may finish within timeouts.drain; a second one ends at once.
+// connection (router_upgrade.cc). SIGUSR1 reopens the access log. SIGTERM and SIGINT
+// drain: no new connections, /healthz says 503, what runs may finish within timeouts.drain; a second one ends at once.
 class Router {
  public:
   // What the configuration is now; nothing where it is broken, which is then
@@ -83,13 +83,16 @@ class Router {
     Identities::Loaded tls;
     subscription::Server::Plan subscription;
     StickyCookie sticky;
-    UniqueFd access_log;           // where it goes; none: it is off
+    UniqueFd access_log;           // where it goes; none: as before, or off
   };
   [[nodiscard]] Result<Plan> prepare(Configuration configuration);
   [[nodiscard]] Result<StickyCookie> sticky_for(const Options& options) const;
   [[nodiscard]] StickyCookie inherited_sticky() const;
   void adopt(Plan plan);
   void adopt_health_check(const std::optional<HealthCheck>& check);
+  [[nodiscard]] Result<UniqueFd> open_access_log(const Options& options) const;
+  [[nodiscard]] static std::optional<AccessLog::Owner> owner_to_be(
+      const Options& options);
   void adopt_access_log(UniqueFd file);
   void reopen_access_log();
   [[nodiscard]] WorkerSetup setup_of(unsigned worker) const;
@@ -120,8 +123,9 @@ class Router {
   void start_workers();
   static void yield_to_workers();
   void publish(std::shared_ptr<const subscription::Snapshot> snapshot);
+  void hand_out(const TlsState& tls);
   void on_worker_progress();
-  void on_expiry(const sni::ExpiryScan::Entry& entry);
+  void on_expiry(const Identities::Due& due);
   void on_sleepers();
   void on_end_signal(int signal);
   void on_reload_signal(int signal);

@@ -49,12 +49,8 @@ Result<Router::Plan> Router::prepare(Configuration configuration) {
   if (!tls) return tls.error();
   auto listeners = listeners_.prepare(options.listeners, identities_, *tls);
   if (!listeners) return listeners.error();
-  UniqueFd access_log;
-  if (options.access_log) {
-    auto file = AccessLog::open(options.access_log->path);
-    if (!file) return file.error();
-    access_log = *std::move(file);
-  }
+  auto access_log = open_access_log(options);
+  if (!access_log) return access_log.error();
   auto admin = admin_.prepare(options.admin);
   if (!admin) return admin.error();
   std::vector<Address> own_sockets = Admin::bound(*admin);
@@ -67,7 +63,7 @@ Result<Router::Plan> Router::prepare(Configuration configuration) {
   return Plan{std::move(configuration), *std::move(listeners),
               *std::move(admin),        *std::move(tls),
               *std::move(subscription), *std::move(sticky),
-              std::move(access_log)};
+              *std::move(access_log)};
 }
 
 // A secret of this run's own stays for as long as it does.
@@ -108,12 +104,14 @@ void Router::adopt(Plan plan) {
   if (identities_.adopt(std::move(plan.tls))) {
     subscriptions_.read_materials_again();
   }
+  identities_.set_defaults(listeners_.defaults());
   take_certificates();
   subscriptions_.adopt(std::move(plan.subscription));
   adopt_health_check(options_.health_check);
   adopt_access_log(std::move(plan.access_log));
   settings_ = std::make_shared<const Settings>(
-      Settings{options_, listeners_.https_port(), std::move(plan.sticky),
+      Settings{options_, listeners_.https_port(),
+               listeners_.a_default_demands(), std::move(plan.sticky),
                options_.access_log ? &*access_log_ : nullptr});
   ++setup_version_;
   for (unsigned i = 0; i < workers_.size(); ++i) {
@@ -125,16 +123,26 @@ WorkerSetup Router::setup_of(unsigned worker) const {
   return {settings_, listeners_.of_worker(worker), setup_version_, worker};
 }
 
-// Where nobody speaks TLS, announcements may say of certificates what they like.
+// Where nobody speaks TLS, announcements may say of certificates what they like;
+// what they demand of clients counts all the same.
 void Router::take_certificates() {
+  using subscription::Hash128;
   subscription::Server::Hooks hooks;
   if (serves_https(options_)) {
-    hooks.on_material = [this](std::string_view key,
-                               const subscription::Hash128&,
-                               const subscription::SniMaterial& material) {
-      return identities_.on_material(key, material);
+    hooks.materials.deliver = [this](
+                                  std::string_view key, const Hash128& source,
+                                  const subscription::SniMaterial& material) {
+      return identities_.on_material(key, source, material);
+    };
+    hooks.materials.guards = [this](std::string_view key,
+                                    const Hash128& source) {
+      return identities_.guards(key, source);
     };
   }
+  hooks.materials.retire = [this](std::string_view key,
+                                  const Hash128& source) {
+    identities_.on_retired(key, source);
+  };
   hooks.on_pool_gone = [this](std::string_view key) {
     identities_.on_pool_gone(key);
   };
@@ -157,6 +165,19 @@ void Router::adopt_health_check(const std::optional<HealthCheck>& check) {
   health_.emplace(loop_, clock_, subscriptions_.table(), *check,
                   options_.node_path_prefixes);
   if (running_) health_->start();
+}
+
+// No file: it is off, or stays open where it is and cannot be opened again.
+// That is no reason to go without the rest of a new configuration.
+Result<UniqueFd> Router::open_access_log(const Options& options) const {
+  if (!options.access_log) return UniqueFd();
+  const std::string& path = options.access_log->path;
+  auto file = AccessLog::open(path, owner_to_be(options));
+  const bool has_it = running_ && options_.access_log &&
+                      options_.access_log->path == path;
+  if (file || !has_it) return file;
+  log::error("{}: lines go where they went before", file.error().message);
+  return UniqueFd();
 }
 
 // Once made it stays: a worker may still have a line for it.

@@ -140,7 +140,9 @@ Handover Router::hand_over() {
   for (const Listeners::Open& open : listeners_.all()) {
     Handover::Socket socket{Kind::kListener, open.options.address.to_string(),
                             open.options.inherited_fd, open.bound->shared, {}};
-    for (const UniqueFd& fd : open.bound->fds) socket.fds.push_back(fd.get());
+    for (const SocketPtr& fd : open.bound->fds) {
+      socket.fds.push_back(fd->get());
+    }
     handover.sockets.push_back(std::move(socket));
   }
   for (const auto& [address, fd] : admin_.sockets()) {
@@ -153,8 +155,7 @@ Handover Router::hand_over() {
   }
   const auto secret = settings_->sticky.secret();
   handover.sticky_secret.assign(secret.begin(), secret.end());
-  identities_.hand_over(handover.ticket_keys, handover.identities,
-                        handover.identity_keys);
+  identities_.hand_over(handover.ticket_keys, handover.identities);
   for (const Listeners::Open& open : listeners_.all()) {
     if (!open.listener->is_tls()) continue;
     for (auto& each : sni::export_identity(open.listener->tls->fallback())) {
@@ -263,7 +264,7 @@ void Router::take_socket(const Handover::Socket& socket) {
 void Router::take_over() {
   if (inherited_ == nullptr) return;
   subscriptions_.restore(inherited_->nodes);
-  identities_.restore(inherited_->identities, inherited_->identity_keys);
+  identities_.restore(inherited_->identities);
   inherited_.reset();
 }
 

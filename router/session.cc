@@ -35,9 +35,9 @@ void Session::open(UniqueFd fd, const Address& peer,
   FEALTY_CHECK(state_ == State::kClosed);
   client_ = Stream(std::move(fd));
   listener_ = std::move(listener);
-  plain_on_tls_ = few_first_bytes_ = vouched_ = false;
+  plain_on_tls_ = few_first_bytes_ = vouched_ = vouched_client_ = false;
   set_client(peer);
-  client_ended_ = false;
+  client_ended_ = ends_soon_ = false;
   scanner_.reset();
   Counters::add(context_.counters.accepted);
   Counters::add(context_.counters.active);
@@ -69,10 +69,19 @@ void Session::abort() {
 }
 
 void Session::drain() {
-  if (state_ != State::kIdle) return;
   // What has arrived already is served: closing on it would reset it away.
-  if (in_.empty()) read_head();
-  if (state_ == State::kIdle && in_.empty()) close();
+  if (state_ == State::kProxyHeader && in_.empty()) read_proxy_header();
+  if (state_ == State::kReadPacket && in_.empty()) read_packet();
+  if (state_ == State::kIdle && in_.empty()) read_head();
+  const bool waits = state_ == State::kProxyHeader ||
+                     state_ == State::kReadPacket || state_ == State::kIdle;
+  if (waits && in_.empty()) close();
+}
+
+void Session::end_soon() {
+  ends_soon_ = true;
+  // One that was just accepted has its first request under way.
+  if (deadline_.queue() == &context_.keepalive_deadline) drain();
 }
 
 // ---------------------------------------------------------------- events
@@ -296,10 +305,11 @@ http::HeadProblem Session::parse_request(std::string_view bytes) {
       {context_.names_scratch.get(), kHeaderNamesBytesMax}, request,
       context_.request);
   if (problem.status != 0) return problem;
-  if (Network::parse(request.remote_addr)) {
+  if (believes_client() && !request.remote_addr.empty()) {
     set_client(request.remote_addr, request.remote_port);
   }
   vouched_ = peer_trusted_ && request.https;
+  vouched_client_ = vouched_ && !request.client_subject.empty();
   return problem;
 }
 
@@ -307,6 +317,15 @@ http::HeadProblem Session::parse_request(std::string_view bytes) {
 std::string_view Session::asked_for() const {
   return listener_->speaks_uwsgi ? context_.uwsgi_request.key
                                  : context_.request.authority;
+}
+
+// And its path, which the application sees decoded.
+RoutePath Session::path_asked_for() const {
+  const std::string_view path_info = context_.uwsgi_request.path_info;
+  if (listener_->speaks_uwsgi && path_info.data() != nullptr) {
+    return {path_info, true};
+  }
+  return {context_.request.path};
 }
 
 void Session::begin_request(std::string_view bytes) {
@@ -342,8 +361,10 @@ void Session::begin_request(std::string_view bytes) {
   }
   if (!may_come(head, host)) return;
   const auto [pool, bad_path] =
-      find_route(*context_.snapshot, context_.options().routes, host, head.path,
-                 listener_->default_port(), context_.heading());
+      find_route(*context_.snapshot, context_.options().routes, host,
+                 path_asked_for(),
+                 vouched_ ? Listener::kHttpsPort : listener_->default_port(),
+                 context_.heading());
   if (bad_path) {
     fail(400, "Malformed escape in the request's path.");
     return;
@@ -352,12 +373,12 @@ void Session::begin_request(std::string_view bytes) {
     fail(404, "No application answers for this domain.");
     return;
   }
+  pool_ = subscription::PoolRef::share(pool);
   if (!may_reach(head, host, *pool)) return;
   if (body_left_ > context_.options().limits.body_bytes) {
     fail(413, "The request's body is too large (limits.body_bytes).");
     return;
   }
-  pool_ = subscription::PoolRef::share(pool);
   if (pool->algorithm() == subscription::Algorithm::kSticky) {
     choice_.sticky = context_.settings->sticky.read(head, pool->key());
   }
@@ -525,13 +546,12 @@ void Session::fail(int status, std::string_view reason) {
   const std::size_t bytes = write_error_page(
       {status, reason, request_id_, keep_alive_, to_head_},
       context_.heading());
-  head_sent_bytes_ = http::find_head_end({context_.head_scratch.get(), bytes});
   send_own_answer(bytes);
 }
 
 void Session::begin_own_answer(int status, bool keep_alive) {
   keep_alive_ = keep_alive_ && keep_alive && !body_unread() &&
-                !context_.draining;
+                !ends_after_this();
   answered_ = failed_ = true;
   Counters::add(context_.counters.answers[status / 100]);
   status_ = static_cast<std::uint16_t>(status);
@@ -540,6 +560,7 @@ void Session::begin_own_answer(int status, bool keep_alive) {
 
 // What was written into heading().
 void Session::send_own_answer(std::size_t bytes) {
+  head_sent_bytes_ += http::find_head_end({context_.head_scratch.get(), bytes});
   const iovec part{context_.head_scratch.get(), bytes};
   if (!send_to_client(&part, 1)) return;
   if (out_.empty()) {
@@ -581,7 +602,7 @@ void Session::finish_answer() {
 }
 
 void Session::finish_request() {
-  const bool again = keep_alive_ && !body_unread() && !context_.draining &&
+  const bool again = keep_alive_ && !body_unread() && !ends_after_this() &&
                      !(client_ended_ && in_.empty());
   forget_request();
   if (!again) {
@@ -608,6 +629,7 @@ void Session::forget_request() {
     log_request();
   }
   noted_.release();
+  noted_apart_.clear();
   noted_bytes_ = {};
   sent_bytes_ = head_sent_bytes_ = 0;
   status_ = 0;

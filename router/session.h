@@ -19,6 +19,7 @@
 #include "router/node_http.h"
 #include "router/listener.h"
 #include "router/node_pool.h"
+#include "router/route.h"
 #include "router/stream.h"
 #include "router/worker_context.h"
 #include "sni/connection.h"
@@ -87,9 +88,14 @@ class Session final : private NodeUser {
   void abort();
   // Ends it if it waits for a request of which nothing has come.
   void drain();
-  // Of one that waits to try its nodes again: before it does, and whether it
-  // is its last time.
-  void before_retry();
+  // The same between two requests; else after the one that it is at, or that is
+  // its first. A WebSocket goes on.
+  void end_soon();
+  // That it was accepted under; null: it is closed.
+  [[nodiscard]] const Listener* listener() const { return listener_.get(); }
+  // Of one that waits to try its nodes again: before it does (false: it waits no
+  // more, it was answered), and whether it is its last time.
+  [[nodiscard]] bool before_retry();
   [[nodiscard]] bool has_waited_enough(std::int64_t now_ms) const;
   // Whose nodes its request is for; null outside of a request.
   [[nodiscard]] const subscription::Pool* pool() const { return pool_.get(); }
@@ -126,27 +132,46 @@ class Session final : private NodeUser {
   void set_client(std::string_view host, std::string_view port);
   void set_client(const Address& client);
   void begin_proxy_header();
+  void refuse_proxy_header(std::string_view why);
   void read_proxy_header();
   void begin_packet();
   void read_packet();
   [[nodiscard]] bool grow_packet_room();
   void take_packet(std::string_view packet);
+  // Of a uwsgi listener's peer: who it says the client is.
+  [[nodiscard]] bool believes_client() const {
+    return peer_trusted_ || listener_->trusted.empty();
+  }
 
-  // --- TLS, and who may come without it (session_tls.cc)
+  // --- TLS (session_tls.cc)
   void begin_handshake();
   void shake_hands();
   [[nodiscard]] bool open_tls();
   [[nodiscard]] bool know_client();
+  void log_refused_client();
   void on_secured();
+
+  // --- who may come, and by which connection (session_rules.cc)
   [[nodiscard]] bool may_come(const http::RequestHead& head,
                               const http::Host& host);
   [[nodiscard]] bool may_reach(const http::RequestHead& head,
                                const http::Host& host,
                                const subscription::Pool& pool);
   [[nodiscard]] bool has_rules() const;
-  [[nodiscard]] bool obeys(const http::RequestHead& head,
-                           const http::Host& host,
-                           const sni::Identity* identity);
+  [[nodiscard]] bool may_still_reach();
+  // Whether what is asked for may be reached by this connection, or why not.
+  enum class Admission : std::uint8_t {
+    kGranted,
+    kMisdirected,  // its client was judged by other rules
+    kUnusable,     // nobody can be judged by the rules
+    kElsewhere,    // over HTTPS
+    kForbidden,    // not over plain HTTP
+  };
+  [[nodiscard]] Admission admission_to(const subscription::Pool& pool) const;
+  [[nodiscard]] Admission admission_by(const sni::Identity* identity) const;
+  [[nodiscard]] Admission plain_admission() const;
+  [[nodiscard]] bool admit(Admission admission, const http::RequestHead* head,
+                           const http::Host* host);
   void redirect_to_https(const http::RequestHead& head,
                          const http::Host& host);
   [[nodiscard]] bool is_secure() const { return tls_.ssl() != nullptr; }
@@ -157,6 +182,7 @@ class Session final : private NodeUser {
   void begin_requests();
   [[nodiscard]] http::HeadProblem parse_request(std::string_view bytes);
   [[nodiscard]] std::string_view asked_for() const;
+  [[nodiscard]] RoutePath path_asked_for() const;
   void read_head();
   void process_input();
   [[nodiscard]] bool skip_empty_lines();
@@ -166,6 +192,9 @@ class Session final : private NodeUser {
   void drain_client();
   void fail(int status, std::string_view reason);
   void log_failure(int status, std::string_view reason);
+  [[nodiscard]] bool ends_after_this() const {
+    return context_.draining || ends_soon_;
+  }
   [[nodiscard]] bool body_unread() const {
     return body_left_ > 0 || chunked_open_;
   }
@@ -197,6 +226,7 @@ class Session final : private NodeUser {
 
   // --- the access log (session_log.cc)
   void note_request(const http::RequestHead& head);
+  void shrink_noted();
   void log_request();
   void count_sent(std::size_t bytes);
 
@@ -327,6 +357,7 @@ class Session final : private NodeUser {
   std::unique_ptr<const ClientCertificate> client_certificate_;
   bool peer_trusted_ = false;        // by its listener
   bool vouched_ = false;             // a trusted peer says: it came over TLS
+  bool vouched_client_ = false;      // and with this client's certificate
   bool few_first_bytes_ = false;     // it began with too few bytes to tell
   bool plain_on_tls_ = false;        // it speaks HTTP where TLS is expected
   char remote_addr_[48] = {};
@@ -334,6 +365,7 @@ class Session final : private NodeUser {
   std::uint8_t remote_addr_bytes_ = 0;
   std::uint8_t remote_port_bytes_ = 0;
   bool client_ended_ = false;        // it sends no more
+  bool ends_soon_ = false;           // it takes no further request
   bool processing_ = false;          // process_input() is on the stack
 
   // The request.
@@ -399,9 +431,11 @@ class Session final : private NodeUser {
 
   // For the access log, where there is one.
   Buffer noted_;                     // of the head: method, target, ...
+  std::string noted_apart_;          // the same of a WebSocket, which may last
   struct Noted {
     std::uint16_t method, target, host, referer, user_agent;
   } noted_bytes_{};
+  std::uint8_t noted_minor_version_ = 1;
   std::int64_t began_ms_ = 0;
   std::uint64_t sent_bytes_ = 0;
   std::uint64_t head_sent_bytes_ = 0;

@@ -122,6 +122,7 @@ bool Session::on_answer_head(std::string_view bytes, std::span<char> rest) {
     if (head.status == 100 || client_minor_version_ == 0) return false;
     const std::size_t interim_bytes =
         http::write_response_head(head, framing, context_.heading());
+    head_sent_bytes_ += interim_bytes;
     const iovec part = part_of(context_.head_scratch.get(), interim_bytes);
     return !send_to_client(&part, 1);
   }
@@ -137,7 +138,7 @@ bool Session::on_answer_head(std::string_view bytes, std::span<char> rest) {
   framing.body = body_for_client(head.framing, client_minor_version_);
   // An answer ahead of the body's end may mean that the rest is never read.
   keep_alive_ = keep_alive_ && framing.body != Body::kClose &&
-                !body_unread() && !context_.draining;
+                !body_unread() && !ends_after_this();
   framing.keep_alive = keep_alive_;
   char cookie[StickyCookie::kHeaderBytesMax];
   framing.more_fields = sticky_field(cookie);
@@ -165,7 +166,8 @@ std::string_view Session::sticky_field(std::span<char> out) const {
   const std::uint64_t token = subscription::sticky_token(*node_);
   if (token == choice_.sticky) return {};
   const std::size_t bytes =
-      context_.settings->sticky.write(token, pool_->key(), is_secure(), out);
+      context_.settings->sticky.write(token, pool_->key(), came_securely(),
+                                       out);
   return {out.data(), bytes};
 }
 

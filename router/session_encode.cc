@@ -97,9 +97,11 @@ Encoded Session::encode_into(const http::RequestHead& head,
     connection.client_subject = context_.uwsgi_request.client_subject;
   }
   if (wire == Wire::kUwsgi && listener_->speaks_uwsgi) {
-    return forward_uwsgi_request(context_.uwsgi_request, peer_trusted_,
-                                 context_.options().extra_variables, out,
-                                 bytes);
+    const UwsgiRequest& request = context_.uwsgi_request;
+    const UwsgiForward how{
+        peer_trusted_, !believes_client() || request.remote_addr.empty(),
+        connection.remote_addr, connection.remote_port, connection.extra};
+    return forward_uwsgi_request(request, how, out, bytes);
   }
   if (wire == Wire::kHttp) {
     return encode_http_request(head, connection, body_for_node(head), out,

@@ -40,12 +40,24 @@ void Session::set_client(const Address& client) {
 
 void Session::begin_proxy_header() {
   if (!peer_trusted_) {
-    Counters::add(context_.counters.proxy_refused);
-    close();
+    refuse_proxy_header("it is not in `trusted`");
     return;
   }
   state_ = State::kProxyHeader;
   context_.head_deadline.arm(deadline_, coarse_monotonic_ms());
+}
+
+void Session::refuse_proxy_header(std::string_view why) {
+  Counters::add(context_.counters.proxy_refused);
+  std::uint64_t suppressed = 0;
+  if (context_.proxy_log.allow(coarse_monotonic_ms(), &suppressed)) {
+    log::warning("connection of {} refused, on a listener with PROXY headers: "
+                 "{}{}",
+                 std::string_view(remote_addr_, remote_addr_bytes_), why,
+                 suppressed > 0 ? fmt::format(" ({} more like it)", suppressed)
+                                : "");
+  }
+  close();
 }
 
 // Only the header's own bytes are taken off the socket: what follows may be TLS.
@@ -60,10 +72,14 @@ void Session::read_proxy_header() {
       seen <= 0 ? wire::ProxyHeader{}
                 : wire::parse_proxy_header(
                       {in_.data(), in_.size() + static_cast<std::size_t>(seen)});
+  // Whoever only looks whether somebody listens.
+  if (seen <= 0 && in_.empty()) {
+    close();
+    return;
+  }
   using Found = wire::ProxyHeader::State;
   if (header.state == Found::kBad) {
-    Counters::add(context_.counters.proxy_refused);
-    close();
+    refuse_proxy_header("what it sent is no PROXY header");
     return;
   }
   const std::size_t own = header.state == Found::kMore

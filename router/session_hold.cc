@@ -55,14 +55,15 @@ void Session::end_hold() {
 }
 
 // A held request goes by the routes as they are now. Its key's pool may be gone
-// for a moment, and come back.
-void Session::before_retry() {
-  if (!held_) return;
+// for a moment, and come back with other demands on its clients.
+bool Session::before_retry() {
+  if (!held_) return true;
   const subscription::Pool* const now =
       context_.snapshot->find_exact(pool_->key());
-  if (now == nullptr || now == pool_.get()) return;
+  if (now == nullptr || now == pool_.get()) return true;
   last_node_ = nullptr;
   pool_ = subscription::PoolRef::share(now);
+  return may_still_reach();
 }
 
 bool Session::has_waited_enough(std::int64_t now_ms) const {

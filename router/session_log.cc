@@ -44,6 +44,7 @@ void Session::note_request(const http::RequestHead& head) {
     return static_cast<std::uint16_t>(
         noted_.append(text.substr(0, most)));
   };
+  noted_minor_version_ = static_cast<std::uint8_t>(head.minor_version);
   noted_bytes_.method = note(head.method, 64);
   noted_bytes_.target = note(head.target, kTargetBytesMax);
   noted_bytes_.host = note(head.authority, http::Host::kBytesMax + 8);
@@ -51,9 +52,15 @@ void Session::note_request(const http::RequestHead& head) {
   noted_bytes_.user_agent = note(value_of(head, "user-agent"), kFieldBytesMax);
 }
 
+void Session::shrink_noted() {
+  noted_apart_.assign(noted_.data(), noted_.size());
+  noted_.release();
+}
+
 // Called when the request is over, and nothing of it is forgotten yet.
 void Session::log_request() {
   std::string_view noted(noted_.data(), noted_.size());
+  if (!noted_apart_.empty()) noted = noted_apart_;
   const auto next = [&](std::size_t bytes) {
     const std::string_view text = noted.substr(0, bytes);
     noted.remove_prefix(bytes);
@@ -69,7 +76,7 @@ void Session::log_request() {
   entry.referer = next(noted_bytes_.referer);
   entry.user_agent = next(noted_bytes_.user_agent);
   if (!entry.method.empty()) {
-    entry.protocol = client_minor_version_ == 0 ? "HTTP/1.0" : "HTTP/1.1";
+    entry.protocol = noted_minor_version_ == 0 ? "HTTP/1.0" : "HTTP/1.1";
   }
   if (pool_ != nullptr) entry.key = pool_->key();
   if (last_node_ != nullptr) entry.node = last_node_->name();

@@ -30,7 +30,7 @@ void Session::begin_tunnel(const http::ResponseHead& head,
   client_framing_ = http::ClientFraming::Body::kClose;
   Counters::add(context_.counters.answers[1]);
   status_ = 101;
-  head_sent_bytes_ = head_bytes;
+  head_sent_bytes_ += head_bytes;
   Counters::add(context_.counters.tunnels);
   Counters::add(context_.counters.tunnels_open);
   state_ = State::kTunnel;
@@ -38,6 +38,7 @@ void Session::begin_tunnel(const http::ResponseHead& head,
       {context_.head_scratch.get(), head_bytes},
       {const_cast<char*>(rest.data()), rest.size()}};
   if (!send_to_client(parts, 2)) return;
+  if (noted_.has_block()) shrink_noted();
   head_.release();
   packet_.release();
   packet_sent_ = 0;

@@ -58,6 +58,7 @@ void Session::begin_length_body(bool expects_continue) {
 // Bytes of the body are proof that the client waits for none of this.
 void Session::send_continue() {
   constexpr char kContinue[] = "HTTP/1.1 100 Continue\r\n\r\n";
+  head_sent_bytes_ += sizeof kContinue - 1;
   const iovec part{const_cast<char*>(kContinue), sizeof kContinue - 1};
   static_cast<void>(send_to_client(&part, 1));
 }

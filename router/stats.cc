@@ -246,13 +246,20 @@ std::uint64_t tls_sum(const StatsSource& source, const auto& pick) {
 void add_expiry(std::string& out, const StatsSource& source) {
   constexpr std::string_view kName = "fealty_tls_identity_expires_seconds";
   add_head(out, kName, "gauge",
-           "Seconds until a certificate expires, of those that do so soonest; 0 "
+           "Seconds until a certificate expires, of those that do so soonest and of "
+           "the listeners; 0 "
            "afterwards.");
   const std::int64_t now_s = source.clock.unix_s();
   for (const auto& entry : source.identities.expiry().soonest()) {
     add_sample(out, kName, {{"name", entry.name}},
                static_cast<std::uint64_t>(
                    std::max<std::int64_t>(0, entry.not_after_s - now_s)));
+  }
+  for (const auto& it : source.identities.defaults()) {
+    const std::int64_t until_s = it.context->fallback().not_after_s();
+    add_sample(out, kName, {{"name", it.name}},
+               static_cast<std::uint64_t>(
+                   std::max<std::int64_t>(0, until_s - now_s)));
   }
   add_metric(out, "fealty_tls_identities_expiring", "gauge",
              "Identities that expire within tls.expiry_alarm_days.",
@@ -293,6 +300,16 @@ void add_subscriptions(std::string& out, const StatsSource& source) {
              "Subscription packets that counted.",
              server.counters().accepted);
   add_rejections(out, server.refusals());
+  add_metric(out, "fealty_routes_version", "gauge",
+             "The version of the routes, certificates included, that was "
+             "published last.",
+             source.snapshot.version());
+  std::uint64_t adopted = source.snapshot.version();
+  for (const auto& worker : source.workers) {
+    adopted = std::min(adopted, worker->adopted_version());
+  }
+  add_metric(out, "fealty_routes_adopted_version", "gauge",
+             "The version that every worker goes by.", adopted);
   add_metric(out, "fealty_pools", "gauge", "Keys with a node.",
              server.table().pool_count());
   add_metric(out, "fealty_nodes", "gauge", "Nodes announced.",

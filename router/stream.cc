@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "sni/connection.h"
+
 namespace fealty::router {
 namespace {
 
@@ -90,6 +92,7 @@ IoResult Stream::read_tls(std::span<char> into) {
       if (done == 0) return failed_tls(result);
       break;  // whatever it is comes again
     }
+    sni::Connection::of(tls_).on_data();
     done += bytes;
     // A short record ends what came: to ask for more would be a call for
     // nothing, most times.
@@ -122,7 +125,11 @@ IoResult Stream::failed_tls(int result) {
   switch (SSL_get_error(tls_, result)) {
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE:
-      return {IoResult::Kind::kWouldBlock, 0, 0};
+      if (sni::Connection::of(tls_).orderly()) {
+        return {IoResult::Kind::kWouldBlock, 0, 0};
+      }
+      SSL_set_quiet_shutdown(tls_, 1);
+      return {IoResult::Kind::kError, 0, EPROTO};
     case SSL_ERROR_ZERO_RETURN:
       return {IoResult::Kind::kEnd, 0, 0};
     case SSL_ERROR_SYSCALL:

@@ -48,7 +48,7 @@ class Stream {
   }
 
   // From now on through `tls`, whose handshake is done over this socket, and
-  // which outlives close().
+  // which outlives close(): the one of an sni::Connection.
   void secure(SSL* tls) {
     tls_ = tls;
     said_end_ = false;

@@ -25,8 +25,7 @@ Worker::Worker(WorkerSetup setup, SharedState& shared,
       on_progress_(std::move(on_progress)) {
   setups_.open<&Worker::on_setup>(context_.loop, this);
   setups_.post(std::move(setup));
-  snapshots_.open<&Worker::on_snapshot>(context_.loop, this);
-  tls_states_.open<&Worker::on_tls_state>(context_.loop, this);
+  published_.open<&Worker::on_published>(context_.loop, this);
   wake_.start<&Worker::on_wake>(context_.loop, this);
   tick_.bind<&Worker::on_tick>(context_.loop, this);
   context_.retry_timer.bind<&Worker::on_retry>(context_.loop, this);
@@ -38,7 +37,7 @@ Worker::~Worker() {
 }
 
 void Worker::run() {
-  on_snapshot();  // the first request is to find what is there already
+  on_published();  // the first request is to find what is there already
   on_setup();
   context_.loop.run();
 }
@@ -46,9 +45,10 @@ void Worker::run() {
 void Worker::on_setup() {
   auto setup = setups_.take();
   if (!setup) return;
-  on_tls_state();  // it may be about the same change
+  on_published();  // it may be about the same change
   context_.adopt(std::move(setup->settings));
   if (!context_.draining) listen(setup->listeners);
+  end_outdated(setup->listeners);
   adopted_setup_.store(setup->version, std::memory_order_release);
   on_progress_();
 }
@@ -80,6 +80,19 @@ void Worker::listen(const std::vector<WorkerListener>& listeners) {
   }
 }
 
+// Connections whose listener is no more, or asks for something else now.
+void Worker::end_outdated(const std::vector<WorkerListener>& listeners) {
+  for (const auto& session : sessions_) {
+    const Listener* const its = session->listener();
+    if (its == nullptr) continue;
+    const bool stands = std::any_of(
+        listeners.begin(), listeners.end(), [its](const auto& wanted) {
+          return wanted.listener->terms == its->terms;
+        });
+    if (!stands) session->end_soon();
+  }
+}
+
 void Worker::on_connection(UniqueFd fd, const Address& peer,
                            const ListenerPtr& listener) {
   if (free_sessions_.empty()) {
@@ -96,18 +109,14 @@ void Worker::on_session_closed(Session& session) {
   free_sessions_.push_back(&session);
 }
 
-void Worker::on_tls_state() {
-  auto state = tls_states_.take();
-  if (!state) return;
-  context_.tls.identities = std::move(state->identities);
-  context_.tls.tickets = std::move(state->tickets);
-}
-
-void Worker::on_snapshot() {
-  on_tls_state();  // who is told of a new domain finds its identity too
-  auto snapshot = snapshots_.take();
-  if (!snapshot) return;
-  context_.snapshot = std::move(*snapshot);
+void Worker::on_published() {
+  auto published = published_.take();
+  if (!published) return;
+  context_.snapshot = std::move(published->routes);
+  if (published->tls.identities != nullptr) {
+    context_.tls.identities = std::move(published->tls.identities);
+    context_.tls.tickets = std::move(published->tls.tickets);
+  }
   adopted_version_.store(context_.snapshot->version(),
                          std::memory_order_release);
   on_progress_();
@@ -151,9 +160,10 @@ void Worker::check_drained() {
 void Worker::on_tick() {
   const std::int64_t now_ms = coarse_monotonic_ms();
   for (DeadlineQueue* queue :
-       {&context_.handshake_deadline, &context_.head_deadline, &context_.keepalive_deadline,
-        &context_.client_deadline, &context_.connect_deadline,
-        &context_.node_deadline, &context_.linger_deadline}) {
+       {&context_.handshake_deadline, &context_.head_deadline,
+        &context_.keepalive_deadline, &context_.client_deadline,
+        &context_.connect_deadline, &context_.node_deadline,
+        &context_.linger_deadline}) {
     while (Deadline* const passed = queue->pop_passed(now_ms)) {
       Session::of(*passed).on_deadline(*queue);
     }
@@ -189,7 +199,7 @@ void Worker::retry(DeadlineQueue& queue, std::int64_t until_ms) {
     Deadline* const passed = queue.pop_passed(until_ms);
     if (passed == nullptr) break;
     Session& session = Session::of(*passed);
-    session.before_retry();
+    if (!session.before_retry()) continue;
     const subscription::Pool* const pool = session.pool();
     const auto end = full.begin() + static_cast<std::ptrdiff_t>(full_count);
     if (!session.has_waited_enough(now_ms) &&

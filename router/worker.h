@@ -41,14 +41,13 @@ class Worker final : public SessionOwner {
   void run();
 
   // Another setup, the whole of it: listeners that it has no more are let go,
-  // after what is in their queues; the others stay as they are.
+  // after what is in their queues; the others stay as they are. Connections of
+  // listeners that go or have other terms end after the request they are at.
   void set_up(WorkerSetup setup) { setups_.post(std::move(setup)); }
 
-  void publish(std::shared_ptr<const subscription::Snapshot> snapshot) {
-    snapshots_.post(std::move(snapshot));
-  }
-  // What handshakes go by from now on; before the snapshot of what they lead to.
-  void publish_tls(TlsState state) { tls_states_.post(std::move(state)); }
+  // Adopted as a whole: a route, what it demands of clients and the identity by
+  // which they are judged are never from different times.
+  void publish(Published published) { published_.post(std::move(published)); }
   // No new connections; those that wait for a request are closed, the others
   // after the one that they are at. drained() follows.
   void drain() {
@@ -90,9 +89,9 @@ class Worker final : public SessionOwner {
                      const ListenerPtr& listener);
   void on_setup();
   void listen(const std::vector<WorkerListener>& listeners);
+  void end_outdated(const std::vector<WorkerListener>& listeners);
   void on_session_closed(Session& session) override;
-  void on_snapshot();
-  void on_tls_state();
+  void on_published();
   void on_wake();
   void on_tick();
   void on_retry();
@@ -105,8 +104,7 @@ class Worker final : public SessionOwner {
   WorkerContext context_;
   std::function<void()> on_progress_;
   Mailbox<WorkerSetup> setups_;
-  Mailbox<std::shared_ptr<const subscription::Snapshot>> snapshots_;
-  Mailbox<TlsState> tls_states_;
+  Mailbox<Published> published_;
   AsyncWatcher wake_;
   TimerWatcher tick_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;

@@ -66,6 +66,9 @@ struct Counters {
 struct Settings {
   Options options;
   std::string https_port = "443";  // where redirects lead to
+  // A listener for HTTPS demands certificates where a domain has no identity of
+  // its own: over plain HTTP such a domain is as one that demands them.
+  bool https_default_demands = false;
   StickyCookie sticky{kStickyCookie, StickyCookie::random_secret()};
   AccessLog* access_log = nullptr;     // outlives all workers; null: off
 };
@@ -75,6 +78,12 @@ using SettingsPtr = std::shared_ptr<const Settings>;
 struct TlsState {
   sni::SnapshotPtr identities;
   sni::TicketKeysPtr tickets;
+};
+
+// What workers adopt between two turns of their loops.
+struct Published {
+  std::shared_ptr<const subscription::Snapshot> routes;
+  TlsState tls;                    // without identities: as it was
 };
 
 // What all workers share.
@@ -128,7 +137,7 @@ struct WorkerContext {
   SharedState& shared;
   const unsigned number;           // of the worker, from 0
   Loop loop;
-  Poller nodes{loop};              // the connections to nodes
+  Poller nodes{loop};              // the connections to nodes, and listeners
   NodePool node_pool{nodes, {}};
   BufferPool buffers;
   std::shared_ptr<const subscription::Snapshot> snapshot =
@@ -172,6 +181,8 @@ struct WorkerContext {
   Counters counters;
   AccessClock access_clock;
   log::Limiter failure_log{1'000};
+  log::Limiter client_log{1'000};  // certificates of clients' that do not count
+  log::Limiter proxy_log{10'000};
   // Nodes that begin to rest or are back; lines a second.
   log::LineBudget rest_log{10};
   std::uint64_t next_request_id;

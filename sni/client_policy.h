@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/ref.h"
@@ -20,30 +23,48 @@ namespace fealty::sni {
 // null pointer stands for it. Immutable; any thread.
 //
 // Each certificate of the CA file is trusted as it is, be it a root or not. A
-// client's chain has at most `depth` intermediates. With a revocation list,
-// there must be one of every CA in the chain, and none may be out of date.
+// client's chain has at most `depth` intermediates.
+//
+// Revocation lists come from the customer, as X509 CRL blocks beside his CAs, and
+// from the operator, one text for all: of that one what the policy's own CAs have
+// signed counts. A CA without a list has revoked nothing; one whose list is out of
+// date vouches for nobody.
 class ClientPolicy {
  public:
   static constexpr std::size_t kCertificatesMax = 64;
   static constexpr std::size_t kCrlBytesMax = 48 * 1024;
   static constexpr int kDepthMax = 10;
+  // Of the names of the CAs, in DER: more are not sent, and the client chooses
+  // among all of its certificates.
+  static constexpr std::size_t kNameBytesMax = 4 * 1024;
 
   struct Pem {
     std::string_view ca;
-    std::string_view crl;              // "": nothing is revoked
+    std::string_view crl;              // the operator's lists; "": none
     bool demands = false;
     int depth = 2;
   };
   [[nodiscard]] static Result<Ref<const ClientPolicy>, Refusal> parse(
       const Pem& pem, Interned<ClientPolicy>& policies);
 
-  [[nodiscard]] bool demands() const { return demands_; }
+  // One that lets in only whom both let in: a certificate is demanded where one
+  // of them demands it, of a CA that each of them has (none: it asks for
+  // nothing). Where they have none in common, nobody has such a certificate.
+  [[nodiscard]] static Ref<const ClientPolicy> joint(
+      const Ref<const ClientPolicy>& one, const Ref<const ClientPolicy>& other,
+      Interned<ClientPolicy>& policies);
+
+  [[nodiscard]] bool demands() const { return parts_.demands; }
   // Of the mode, the set of CAs, the depth and the revocation lists: policies
   // of one digest let the same clients in, under the same names.
   [[nodiscard]] const Digest& digest() const { return digest_; }
 
   // Lets `ssl` ask for a certificate; false where memory ran out.
   [[nodiscard]] bool apply(SSL* ssl) const;
+  // Has `ssl` tell which CAs count: in full handshakes only. The same.
+  [[nodiscard]] bool name_cas(SSL* ssl) const;
+  // When the first of its revocation lists goes out of date, seconds since 1970.
+  [[nodiscard]] std::int64_t lists_until_s() const { return lists_until_s_; }
 
   [[nodiscard]] bool shared() const { return !refs_.unique(); }
   void acquire() const { refs_.add(); }
@@ -52,16 +73,27 @@ class ClientPolicy {
   }
 
  private:
-  ClientPolicy() = default;
-  [[nodiscard]] std::optional<Refusal> trust(
-      const std::vector<SecretBytes>& certificates);
-  [[nodiscard]] bool revoke(const std::vector<SecretBytes>& lists);
+  // What it was made of; both sorted, each once.
+  struct Parts {
+    std::vector<SecretBytes> certificates;
+    std::vector<SecretBytes> lists;
+    bool demands = false;
+    int depth = 0;
 
+    [[nodiscard]] Digest digest() const;
+  };
+
+  explicit ClientPolicy(Parts parts) : parts_(std::move(parts)) {}
+  [[nodiscard]] static Result<Ref<const ClientPolicy>, Refusal> make(
+      Parts parts, Interned<ClientPolicy>& policies);
+  [[nodiscard]] std::optional<Refusal> trust();
+  [[nodiscard]] bool revoke();
+
+  Parts parts_;
   TrustPtr trust_;
   NamesPtr names_;
   Digest digest_{};
-  int depth_ = 0;
-  bool demands_ = false;
+  std::int64_t lists_until_s_ = std::numeric_limits<std::int64_t>::max();
   RefCount refs_;
 };
 

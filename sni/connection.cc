@@ -42,6 +42,7 @@ Connection::Progress Connection::handshake(Counters& counters) {
   if (result == 1) {
     // The keys are for handshakes, and there will be none.
     SSL_certs_clear(ssl_.get());
+    on_data();
     Counters::add(resumed() ? counters.resumed : counters.full);
     return Progress::kDone;
   }
@@ -64,6 +65,7 @@ X509* Connection::client() const {
 void Connection::close() {
   ssl_.reset();
   identity_.reset();
+  records_without_data_ = 0;
 }
 
 }  // namespace fealty::sni

@@ -45,19 +45,33 @@ class Connection {
   // the session was made; null where there is none. Lives as long as the SSL.
   [[nodiscard]] X509* client() const;
 
+  // Data came, or the handshake is done: what is no data may come again.
+  void on_data() { records_without_data_ = 0; }
+  // False where so many records came one after the other without a byte of data
+  // (key updates, attempts to renegotiate, alerts) that it is a flood: each
+  // costs as much as a request's.
+  [[nodiscard]] bool orderly() const {
+    return records_without_data_ <= kRecordsWithoutDataMost;
+  }
+
   void close();
 
   // For the context's callbacks.
   [[nodiscard]] static Connection& of(const SSL* ssl);
   [[nodiscard]] bool choose_identity();
   [[nodiscard]] const View& view() const { return *view_; }
+  void count_record() { ++records_without_data_; }
 
  private:
+  // A record of data counts until its bytes are read, too.
+  static constexpr std::uint32_t kRecordsWithoutDataMost = 32;
+
   const Context* context_ = nullptr;
   const View* view_ = nullptr;
   IdentityRef identity_;
   SslPtr ssl_;
   Failure failure_ = Failure::kClosed;
+  std::uint32_t records_without_data_ = 0;
 };
 
 }  // namespace fealty::sni

@@ -23,6 +23,8 @@ constexpr const char* kCiphers13 =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
     "TLS_CHACHA20_POLY1305_SHA256";
 constexpr const char* kGroups = "X25519:P-256:P-384";
+// Keys and digests of 112 bits: RSA with 2048 bits, no SHA-1.
+constexpr int kSecurityLevel = 2;
 constexpr std::int64_t kSessionMax_s = 7 * 24 * 3600;   // RFC 8446, 4.6.1
 
 std::string last_error() {
@@ -77,6 +79,13 @@ int on_ticket_made(SSL* ssl, void*) {
   return SSL_SESSION_set1_ticket_appdata(session, &now_s, sizeof now_s);
 }
 
+void on_message(int sent, int, int content, const void*, std::size_t, SSL* ssl,
+                void*) {
+  if (sent == 0 && content == SSL3_RT_HEADER) {
+    Connection::of(ssl).count_record();
+  }
+}
+
 bool client_still_counts(SSL_SESSION* session, std::int64_t now_s) {
   const X509* const client = SSL_SESSION_get0_peer(session);
   if (client == nullptr) return true;
@@ -113,6 +122,10 @@ void set_up_connections(SSL_CTX* context, const Options& options) {
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN |
                                 SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  // A read ends at each record that is no data: whoever sends nothing else
+  // takes his turn like all others.
+  SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
+  SSL_CTX_set_msg_callback(context, &on_message);
   SSL_CTX_set_max_cert_list(context,
                             static_cast<long>(options.client_chain_bytes_max));
   SSL_CTX_set_client_hello_cb(context, &on_client_hello, nullptr);
@@ -134,6 +147,9 @@ Status Context::set_up(const Options& options) {
   context_.reset(SSL_CTX_new(TLS_server_method()));
   SSL_CTX* const context = context_.get();
   if (context == nullptr) return Error{"TLS: no context: " + last_error()};
+  // Whatever the system's configuration of OpenSSL says; "@SECLEVEL=" in
+  // tls.ciphers may say otherwise.
+  SSL_CTX_set_security_level(context, kSecurityLevel);
   const int version =
       options.min_version == TlsVersion::k13 ? TLS1_3_VERSION : TLS1_2_VERSION;
   const char* const ciphers =

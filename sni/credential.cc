@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <new>
@@ -244,6 +245,48 @@ Result<Ref<const Chain>, Refusal> chain_of(
   return chain;
 }
 
+// Each of the chain has signed the one before it, and counts today: whoever
+// serves another one is refused by clients who do not know better. A root at its
+// end is not asked. `not_after_s` becomes that of the first to expire.
+PartsStep judge_chain(std::span<const unsigned char> der, const Chain& chain,
+                      std::int64_t now_s, std::int64_t& not_after_s) {
+  const CertificatePtr leaf = parse_certificate(der);
+  if (leaf == nullptr) return Refusal::kBadCertificate;
+  X509* below = leaf.get();
+  for (int i = 0; i < sk_X509_num(chain.get()); ++i) {
+    X509* const above = sk_X509_value(chain.get(), i);
+    const bool signed_it =
+        X509_NAME_cmp(X509_get_issuer_name(below),
+                      X509_get_subject_name(above)) == 0 &&
+        X509_verify(below, X509_get0_pubkey(above)) == 1;
+    ERR_clear_error();
+    if (!signed_it) return Refusal::kBrokenChain;
+    below = above;
+    if (is_self_issued(above)) continue;
+    std::int64_t until_s = 0;
+    if (judge_dates(above, now_s, until_s)) return Refusal::kChainOutOfDate;
+    not_after_s = std::min(not_after_s, until_s);
+  }
+  return std::nullopt;
+}
+
+// A certificate that says what it is for is for servers.
+bool is_for_servers(const X509* certificate) {
+  bool fits = true;
+  auto* const uses = static_cast<EXTENDED_KEY_USAGE*>(X509_get_ext_d2i(
+      certificate, NID_ext_key_usage, nullptr, nullptr));
+  ERR_clear_error();
+  if (uses != nullptr) {
+    fits = false;
+    for (int i = 0; i < sk_ASN1_OBJECT_num(uses); ++i) {
+      const int use = OBJ_obj2nid(sk_ASN1_OBJECT_value(uses, i));
+      fits = fits || use == NID_server_auth || use == NID_anyExtendedKeyUsage;
+    }
+  }
+  sk_ASN1_OBJECT_pop_free(uses, ASN1_OBJECT_free);
+  return fits;
+}
+
 // An SSL that nobody connects to: what it takes, those of handshakes take.
 SSL* probe() {
   static const SslContextPtr context(SSL_CTX_new(TLS_server_method()));
@@ -271,6 +314,7 @@ Result<Ref<const Credential>, Refusal> Credential::parse(
     return *why;
   }
   if (has_weak_digest(first.get())) return Refusal::kWeakDigest;
+  if (!is_for_servers(first.get())) return Refusal::kNotForServers;
   const PublicKeyFacts facts = public_key_facts(first.get());
   if (facts.is_ec && !facts.curve) return Refusal::kWeakKey;
   parts.curve = facts.curve;
@@ -283,6 +327,12 @@ Result<Ref<const Credential>, Refusal> Credential::parse(
   auto chain = chain_of(parts.certificates, chains);
   if (!chain) return chain.error();
   parts.chain = *std::move(chain);
+  if (parts.chain != nullptr) {
+    if (const auto bad = judge_chain(parts.der(), *parts.chain, now_s,
+                                     parts.not_after_s)) {
+      return *bad;
+    }
+  }
 
   auto made = Ref<const Credential>::adopt(make(parts));
   if (!made->give(probe(), *parts.material)) return Refusal::kRefusedByTls;
@@ -290,6 +340,23 @@ Result<Ref<const Credential>, Refusal> Credential::parse(
     made->kept_.store(parts.material.release(), std::memory_order_relaxed);
   }
   return made;
+}
+
+bool Credential::names(const std::string& host) const {
+  CertificatePtr made;
+  const X509* certificate = nullptr;
+  if (const Material* const kept = kept_.load(std::memory_order_acquire)) {
+    certificate = kept->certificate.get();
+  } else {
+    made = parse_certificate(der(), bare_library());
+    certificate = made.get();
+  }
+  // Its cache of extensions is filled under a lock of its own.
+  const bool its = certificate != nullptr &&
+                   X509_check_host(const_cast<X509*>(certificate), host.data(),
+                                   host.size(), 0, nullptr) == 1;
+  ERR_clear_error();
+  return its;
 }
 
 Credential* Credential::make(const Parts& parts) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/ref.h"
@@ -45,6 +46,8 @@ class Credential {
   [[nodiscard]] KeyKind kind() const { return kind_; }
   [[nodiscard]] std::int64_t not_after_s() const { return not_after_s_; }
   [[nodiscard]] bool is_short() const { return scalar_bytes_ != 0; }
+  // Whether the certificate is for this host, by its names.
+  [[nodiscard]] bool names(const std::string& host) const;
   // What this allocation holds.
   [[nodiscard]] std::size_t bytes() const;
 

@@ -22,8 +22,14 @@ FirstBytes judge_text(std::span<const unsigned char> bytes) {
 FirstBytes judge_record(std::span<const unsigned char> bytes) {
   constexpr unsigned char kTlsMajor = 3;
   constexpr unsigned char kClientHello = 1;
+  constexpr int kHandshakeHeaderBytes = 4;
   if (bytes.size() > 1 && bytes[1] != kTlsMajor) return FirstBytes::kNeither;
   if (bytes.size() > 5 && bytes[5] != kClientHello) return FirstBytes::kNeither;
+  if (bytes.size() > 4) {
+    // The size would stand in the next record, where nobody looks.
+    const int payload = bytes[3] << 8 | bytes[4];
+    if (payload < kHandshakeHeaderBytes) return FirstBytes::kOversized;
+  }
   if (bytes.size() < kFirstBytesMost) return FirstBytes::kMore;
   const std::size_t size = static_cast<std::size_t>(bytes[6]) << 16 |
                            static_cast<std::size_t>(bytes[7]) << 8 | bytes[8];
@@ -34,10 +40,9 @@ FirstBytes judge_record(std::span<const unsigned char> bytes) {
 }  // namespace
 
 FirstBytes judge_first_bytes(std::span<const unsigned char> bytes) {
-  constexpr unsigned char kHandshake = 22;
   if (bytes.empty()) return FirstBytes::kMore;
   bytes = bytes.first(std::min(bytes.size(), kFirstBytesMost));
-  return bytes[0] == kHandshake ? judge_record(bytes) : judge_text(bytes);
+  return begins_like_tls(bytes[0]) ? judge_record(bytes) : judge_text(bytes);
 }
 
 }  // namespace fealty::sni

@@ -10,7 +10,8 @@ enum class FirstBytes : std::uint8_t {
   kMore,                 // too few to tell
   kTls,                  // a ClientHello of reasonable size
   kHttp,                 // a request without TLS
-  kOversized,            // a ClientHello over kClientHelloBytesMax
+  kOversized,            // a ClientHello over kClientHelloBytesMax, or one
+                         // whose size the first record does not tell
   kNeither,
 };
 
@@ -26,5 +27,10 @@ inline constexpr std::size_t kFirstBytesMost = 9;
 // them.
 [[nodiscard]] FirstBytes judge_first_bytes(
     std::span<const unsigned char> bytes);
+
+// Of a first byte alone: a record of type handshake, rather than a letter.
+[[nodiscard]] constexpr bool begins_like_tls(unsigned char first) {
+  return first == 22;
+}
 
 }  // namespace fealty::sni

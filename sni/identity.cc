@@ -42,20 +42,21 @@ void Identity::release() const {
   ::operator delete(const_cast<Identity*>(this));
 }
 
-bool Identity::is_made_of(const Digest& source) const {
-  return std::any_of(slots_.begin(), slots_.end(), [&](const Slot& slot) {
-    return slot.credential != nullptr && slot.source == source;
-  });
-}
-
 std::int64_t Identity::not_after_s() const {
   std::int64_t first = std::numeric_limits<std::int64_t>::max();
-  for (const Slot& slot : slots_) {
-    if (slot.credential != nullptr) {
-      first = std::min(first, slot.credential->not_after_s());
+  for (const CredentialRef& credential : slots_) {
+    if (credential != nullptr) {
+      first = std::min(first, credential->not_after_s());
     }
   }
   return first;
+}
+
+bool Identity::names(const std::string& host) const {
+  return std::all_of(slots_.begin(), slots_.end(),
+                     [&](const CredentialRef& credential) {
+                       return credential == nullptr || credential->names(host);
+                     });
 }
 
 bool Identity::bind(SSL* ssl) const {
@@ -69,12 +70,12 @@ bool Identity::bind(SSL* ssl) const {
 
 bool Identity::apply(SSL* ssl) const {
   bool applied = false;
-  for (const Slot& slot : slots_) {
-    if (slot.credential == nullptr) continue;
-    if (!slot.credential->apply(ssl)) return false;
+  for (const CredentialRef& credential : slots_) {
+    if (credential == nullptr) continue;
+    if (!credential->apply(ssl)) return false;
     applied = true;
   }
-  return applied;
+  return applied && (policy_ == nullptr || policy_->name_cas(ssl));
 }
 
 }  // namespace fealty::sni

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/ref.h"
@@ -20,16 +21,11 @@ inline constexpr std::size_t kNameBytesMax = 255;
 // thread. Whoever holds a reference keeps the keys alive.
 class Identity {
  public:
-  // What one announcement brought: its credential and the digest of all bytes
-  // that it was made of.
-  struct Slot {
-    CredentialRef credential;
-    Digest source{};
-  };
+  using Slots = std::array<CredentialRef, kKeyKinds>;
   struct Parts {
     std::string_view name;             // "example.com", ".example.com", or ""
                                        // for what is served to the nameless
-    std::array<Slot, kKeyKinds> slots; // at least one is there
+    Slots slots;                       // at least one is there
     ClientPolicyRef policy;
   };
   [[nodiscard]] static Ref<const Identity> make(Parts parts);
@@ -37,13 +33,16 @@ class Identity {
   [[nodiscard]] std::string_view key() const {
     return {reinterpret_cast<const char*>(this + 1), name_bytes_};
   }
-  [[nodiscard]] const std::array<Slot, kKeyKinds>& slots() const {
-    return slots_;
-  }
+  [[nodiscard]] const Slots& slots() const { return slots_; }
   [[nodiscard]] const ClientPolicyRef& policy() const { return policy_; }
-  [[nodiscard]] bool is_made_of(const Digest& source) const;
+  [[nodiscard]] bool demands() const {
+    return policy_ != nullptr && policy_->demands();
+  }
   // When the first of its certificates expires, seconds since 1970.
   [[nodiscard]] std::int64_t not_after_s() const;
+
+  // Whether all of its certificates are for this host, by their names.
+  [[nodiscard]] bool names(const std::string& host) const;
 
   // What sessions made under this identity carry, and must bring again: of its
   // name and its policy. OpenSSL's session id context.
@@ -52,7 +51,8 @@ class Identity {
   // Sets `ssl` to this identity's policy and binding: before OpenSSL looks at
   // what the client wants to resume.
   [[nodiscard]] bool bind(SSL* ssl) const;
-  // Gives `ssl` the credentials.
+  // Gives `ssl` the credentials, and the names of the CAs that clients' are to
+  // be of.
   [[nodiscard]] bool apply(SSL* ssl) const;
 
   void acquire() const { refs_.add(); }
@@ -66,7 +66,7 @@ class Identity {
 
   RefCount refs_;
   std::uint8_t name_bytes_ = 0;
-  std::array<Slot, kKeyKinds> slots_;
+  Slots slots_;
   ClientPolicyRef policy_;
   Digest binding_;
 };

@@ -52,6 +52,17 @@ std::string_view text_of(Refusal why) {
     case Refusal::kRefusedByTls:
       return "OpenSSL does not serve this chain at its security level: look "
              "for short keys or old digests in the intermediates";
+    case Refusal::kTooManyOrigins:
+      return "too many keys and nodes of this name bring certificates";
+    case Refusal::kBrokenChain:
+      return "the chain is out of order: behind the domain's certificate stands "
+             "the one that signed it, and so on";
+    case Refusal::kChainOutOfDate:
+      return "an intermediate certificate of the chain has expired, or is not "
+             "valid yet: fetch the CA's present one";
+    case Refusal::kNotForServers:
+      return "the certificate is not for servers: its extended key usage has no "
+             "serverAuth";
   }
   return "unknown";
 }

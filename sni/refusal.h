@@ -26,8 +26,12 @@ enum class Refusal : std::uint8_t {
   kBadCrl,
   kBadName,
   kRefusedByTls,
+  kTooManyOrigins,
+  kBrokenChain,
+  kChainOutOfDate,
+  kNotForServers,
 };
-inline constexpr int kRefusals = static_cast<int>(Refusal::kRefusedByTls) + 1;
+inline constexpr int kRefusals = static_cast<int>(Refusal::kNotForServers) + 1;
 
 // What is wrong and what to do, for the log and /explain. No byte of the
 // material is in it.

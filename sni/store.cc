@@ -1,5 +1,6 @@
 #include "sni/store.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -23,12 +24,13 @@ bool is_name(std::string_view name) {
 }
 
 // What an identity and its places in the tree take for themselves, of what it
-// may take in all. The overhead is malloc's, and the shards'.
+// may take in all. The overhead is malloc's, the shards', and what is known of
+// its origins.
 std::int64_t own_bytes(const Identity& identity) {
-  constexpr std::size_t kOverhead = 160;
+  constexpr std::size_t kOverhead = 160 + 280;
   std::size_t bytes = sizeof identity + identity.key().size() + kOverhead;
-  for (const auto& slot : identity.slots()) {
-    if (slot.credential != nullptr) bytes += slot.credential->bytes();
+  for (const auto& credential : identity.slots()) {
+    if (credential != nullptr) bytes += credential->bytes();
   }
   return static_cast<std::int64_t>(bytes);
 }
@@ -36,8 +38,8 @@ std::int64_t own_bytes(const Identity& identity) {
 // What the budget has of an identity. RSA ones add nothing, and take nothing.
 std::int64_t share_of(const Identity* identity) {
   if (identity == nullptr) return 0;
-  for (const auto& slot : identity->slots()) {
-    if (slot.credential != nullptr && slot.credential->is_short()) {
+  for (const auto& credential : identity->slots()) {
+    if (credential != nullptr && credential->is_short()) {
       return Store::kBytesEach - own_bytes(*identity);
     }
   }
@@ -56,59 +58,175 @@ Store::Store(const Clock& clock)
           new MaterialBudget(kBytesFree))) {}
 
 Result<Store::Outcome, Refusal> Store::put(std::string_view name,
-                                           const IdentityPem& pem) {
+                                           const IdentityPem& pem,
+                                           const Origin& origin) {
   if (!is_name(name)) return Refusal::kBadName;
   const Digest source = source_of(pem);
-  const Identity* const before = tree_.find(name);
-  if (before != nullptr && before->is_made_of(source)) {
-    forget(name);
-    return Outcome::kUnchanged;
-  }
-  if (const auto why = known_problem(name, source)) return *why;
-  auto parts = judge(name, pem, source);
-  if (!parts) {
-    remember(name, source, parts.error());
-    return parts.error();
-  }
-  if (before != nullptr) {
-    for (std::size_t i = 0; i < kKeyKinds; ++i) {
-      auto& slot = parts->slots[i];
-      if (slot.credential == nullptr) slot = before->slots()[i];
+  auto at = names_.find(name);
+  if (at != names_.end()) {
+    auto& all = at->second.brought;
+    const auto own = std::find_if(all.begin(), all.end(), [&](const auto& it) {
+      return it.origin == origin && !it.retired && it.source == source;
+    });
+    if (own != all.end()) {
+      forget(name);
+      std::rotate(own, own + 1, all.end());
+      return rebuild(at) ? Outcome::kChanged : Outcome::kUnchanged;
     }
   }
-  insert(Identity::make(*std::move(parts)), before);
+  if (at == names_.end()) at = names_.emplace(name, Name{}).first;
+  const auto known = known_problem(name, source);
+  const auto why = take(at->second, pem, origin, source, known);
+  const bool changed = rebuild(at);
+  if (why) {
+    remember(name, source, *why);
+    return *why;
+  }
   forget(name);
-  return Outcome::kChanged;
+  return changed ? Outcome::kChanged : Outcome::kUnchanged;
+}
+
+// Without a readable policy nothing is taken: what is wanted of clients would be
+// unknown.
+std::optional<Refusal> Store::take(Name& name, const IdentityPem& pem,
+                                   const Origin& origin, const Digest& source,
+                                   std::optional<Refusal> known) {
+  auto policy = policy_of(pem);
+  if (!policy) return policy.error();
+  auto credential = known ? Result<CredentialRef, Refusal>(*known)
+                          : credential_of(pem);
+  auto& all = name.brought;
+  auto own = std::find_if(all.begin(), all.end(), [&](const Brought& brought) {
+    return brought.origin == origin;
+  });
+  if (own == all.end()) {
+    if (all.size() == kOriginsMax) return Refusal::kTooManyOrigins;
+    own = all.emplace(all.end());
+    own->origin = origin;
+  }
+  own->policy = *std::move(policy);
+  own->retired = false;
+  own->source = {};
+  if (!credential) return credential.error();
+  own->credential = *std::move(credential);
+  own->source = source;
+  std::rotate(own, own + 1, all.end());
+  return std::nullopt;
+}
+
+void Store::retire(std::string_view name, const Origin& origin) {
+  const auto at = names_.find(name);
+  if (at == names_.end()) return;
+  for (Brought& brought : at->second.brought) {
+    if (brought.origin != origin) continue;
+    brought.retired = true;
+    brought.policy.reset();
+  }
+  rebuild(at);
+}
+
+void Store::drop(std::string_view name, std::uint64_t key) {
+  const auto at = names_.find(name);
+  if (at == names_.end()) return;
+  std::erase_if(at->second.brought, [&](const Brought& brought) {
+    return brought.origin.key == key;
+  });
+  rebuild(at);
+  if (find_exact(name) == nullptr) forget(name);
+}
+
+bool Store::conflict(std::string_view name) const {
+  const auto at = names_.find(name);
+  return at != names_.end() && at->second.conflict;
+}
+
+bool Store::guards(std::string_view name, const Origin& origin) const {
+  const auto at = names_.find(name);
+  if (at == names_.end() || find_exact(name) == nullptr) return false;
+  return std::any_of(at->second.brought.begin(), at->second.brought.end(),
+                     [&](const Brought& brought) {
+                       return brought.origin == origin && !brought.retired &&
+                              brought.policy != nullptr &&
+                              brought.policy->demands();
+                     });
+}
+
+ClientPolicyRef Store::joint_policy(Name& name) {
+  ClientPolicyRef joint;
+  bool first = true;
+  name.conflict = false;
+  for (const Brought& brought : name.brought) {
+    if (brought.retired) continue;
+    const bool differs =
+        !first && !same_policy(joint.get(), brought.policy.get());
+    joint = differs ? ClientPolicy::joint(joint, brought.policy, policies_)
+                    : brought.policy;
+    name.conflict = name.conflict || differs;
+    first = false;
+  }
+  return joint;
+}
+
+// What is served of a name, from what was brought. True where it is another now.
+bool Store::rebuild(Names::iterator at) {
+  Name& name = at->second;
+  auto& all = name.brought;
+  const bool served = std::any_of(all.begin(), all.end(), [](const auto& it) {
+    return !it.retired && it.credential != nullptr;
+  });
+  if (served) std::erase_if(all, [](const auto& it) { return it.retired; });
+  Identity::Parts parts;
+  parts.name = at->first;
+  bool any = false;
+  for (const Brought& brought : all) {
+    if (brought.credential == nullptr) continue;
+    const auto kind = static_cast<std::size_t>(brought.credential->kind());
+    parts.slots[kind] = brought.credential;
+    any = true;
+  }
+  parts.policy = joint_policy(name);
+  const Identity* const before = tree_.find(at->first);
+  if (!any) {
+    const bool gone = before != nullptr && erase(at->first);
+    if (all.empty()) names_.erase(at);
+    return gone;
+  }
+  if (before != nullptr && before->slots() == parts.slots &&
+      same_policy(before->policy().get(), parts.policy.get())) {
+    return false;
+  }
+  insert(Identity::make(std::move(parts)), before);
+  return true;
 }
 
 Result<IdentityRef, Refusal> Store::make_default(std::string_view name,
                                                  const IdentityPem& pem) {
   if (name.size() > kNameBytesMax) return Refusal::kBadName;
-  auto parts = judge(name, pem, source_of(pem));
-  if (!parts) return parts.error();
-  return Identity::make(*std::move(parts));
-}
-
-Result<Identity::Parts, Refusal> Store::judge(std::string_view name,
-                                              const IdentityPem& pem,
-                                              const Digest& source) {
+  auto policy = policy_of(pem);
+  if (!policy) return policy.error();
+  auto credential = credential_of(pem);
+  if (!credential) return credential.error();
   Identity::Parts parts;
   parts.name = name;
-  if (!pem.client_ca.empty()) {
-    auto policy = ClientPolicy::parse({pem.client_ca, pem.client_crl,
-                                       pem.client_demanded, pem.client_depth},
-                                      policies_);
-    if (!policy) return policy.error();
-    parts.policy = *std::move(policy);
-  } else if (pem.client_demanded) {
-    return Refusal::kBadClientCa;
-  }
-  auto credential = Credential::parse(pem.chain, pem.key, clock_.unix_s(),
-                                      chains_, budget_);
-  if (!credential) return credential.error();
+  parts.policy = *std::move(policy);
   const auto kind = static_cast<std::size_t>((*credential)->kind());
-  parts.slots[kind] = {*std::move(credential), source};
-  return parts;
+  parts.slots[kind] = *std::move(credential);
+  return Identity::make(std::move(parts));
+}
+
+Result<ClientPolicyRef, Refusal> Store::policy_of(const IdentityPem& pem) {
+  if (!pem.client_ca.empty()) {
+    return ClientPolicy::parse({pem.client_ca, pem.client_crl,
+                                pem.client_demanded, pem.client_depth},
+                               policies_);
+  }
+  if (pem.client_demanded) return Refusal::kBadClientCa;
+  return ClientPolicyRef{};
+}
+
+Result<CredentialRef, Refusal> Store::credential_of(const IdentityPem& pem) {
+  return Credential::parse(pem.chain, pem.key, clock_.unix_s(), chains_,
+                           budget_);
 }
 
 void Store::insert(IdentityRef identity, const Identity* before) {
@@ -125,6 +243,12 @@ void Store::insert(IdentityRef identity, const Identity* before) {
 
 bool Store::remove(std::string_view name) {
   forget(name);
+  const auto at = names_.find(name);
+  if (at != names_.end()) names_.erase(at);
+  return erase(name);
+}
+
+bool Store::erase(std::string_view name) {
   const Identity* const identity = tree_.find(name);
   if (identity == nullptr) return false;
   budget_->charge(share_of(identity));

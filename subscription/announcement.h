@@ -81,6 +81,10 @@ struct Announcement {
   std::string_view sni_key;
   std::string_view sni_crt;
   std::string_view sni_ca;
+  [[nodiscard]] bool demands_client() const { return sni_ca.starts_with('!'); }
+  // Which of its key's materials it names (materials.h); 0: none, or nobody
+  // has looked yet.
+  std::uint32_t material = 0;
   std::string notify;           // datagram socket to acknowledge to; may be ""
   // The routers that passed it on (resubscribe.h); views the packet.
   std::string_view via;

@@ -161,6 +161,8 @@ struct NodeRecord final : NodeRuntime {
   bool permanent : 1 = false;            // from the configuration: never expires
   bool drained : 1 = false;              // an operator wants no request to it
   bool announced : 1 = false;            // though it is permanent
+  bool demands_client : 1 = false;       // a certificate of each client
+  bool handed_over : 1 = false;          // by a predecessor, not heard since
 
  private:
   friend class NodeRuntime;
@@ -181,7 +183,12 @@ struct NodeRecord final : NodeRuntime {
   pid_t pid_ = 0;
   uid_t uid_ = 0;
   gid_t gid_ = 0;
+
+ public:
+  // As announced. Stands where there would be padding.
+  std::uint32_t material = 0;
 };
+static_assert(sizeof(NodeRecord) == 152);
 
 // A node in a pool: how requests are routed to it. A plain value; its pool
 // keeps the runtime alive.

@@ -74,6 +74,7 @@ Ref<const Pool> Pool::make(const Parts& parts) {
   pool->sleeping_count_ = static_cast<std::uint16_t>(parts.sleeping.size());
   pool->key_bytes_ = static_cast<std::uint8_t>(parts.key.size());
   pool->algorithm_ = parts.algorithm;
+  pool->client_rule_ = parts.client_rule;
   pool->mixed_protocols_ = speak_several_protocols(parts.nodes);
   auto* const to = const_cast<Node*>(pool->entries());
   std::uninitialized_copy(parts.nodes.begin(), parts.nodes.end(), to);

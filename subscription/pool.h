@@ -9,6 +9,7 @@
 
 #include "base/ref.h"
 #include "subscription/announcement.h"
+#include "subscription/client_rule.h"
 #include "subscription/node.h"
 #include "subscription/schedule.h"
 
@@ -47,6 +48,7 @@ class Pool {
   struct Parts {
     std::string_view key;                  // 1 to kKeyBytesMax bytes
     Algorithm algorithm = Algorithm::kWrr;
+    ClientRule client_rule = ClientRule::kNone;
     std::span<const Node> nodes{};         // by rising level, from 0, no gaps
     std::span<const Node> sleeping{};
     // Must be there for two nodes or more.
@@ -65,6 +67,7 @@ class Pool {
     __builtin_prefetch(reinterpret_cast<const char*>(this) + 64);
   }
   [[nodiscard]] Algorithm algorithm() const { return algorithm_; }
+  [[nodiscard]] ClientRule client_rule() const { return client_rule_; }
   // Nodes of several protocols: what is encoded for one is not for all.
   [[nodiscard]] bool mixed_protocols() const { return mixed_protocols_; }
   // Those that may be chosen.
@@ -145,7 +148,8 @@ class Pool {
   std::uint8_t key_bytes_ = 0;
   Algorithm algorithm_ = Algorithm::kWrr;
   bool mixed_protocols_ = false;
-  std::uint8_t reserved_[3] = {};          // the nodes are aligned to 8
+  ClientRule client_rule_ = ClientRule::kNone;
+  std::uint8_t reserved_[2] = {};          // the nodes are aligned to 8
 };
 
 using PoolRef = Ref<const Pool>;

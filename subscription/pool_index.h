@@ -24,6 +24,7 @@ struct PoolRecord {
   bool dirty : 1 = false;        // to be made anew
   bool indexed : 1 = false;      // its nodes are in the index by address
   bool published : 1 = false;
+  bool has_material : 1 = false; // one of its nodes announced some, once
 
   [[nodiscard]] std::string_view key() const { return latest->key(); }
 };

@@ -22,6 +22,7 @@ struct SavedNode {
   bool sleeping = false;
   bool on_demand = false;
   bool drained = false;
+  bool demands_client = false;         // of each client, a certificate
   std::uint32_t weight = 1;
   std::uint32_t backup = 0;
   std::uint32_t cores = 0;

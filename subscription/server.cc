@@ -275,10 +275,14 @@ class Server::Socket {
   }
   Status set_mode(std::optional<mode_t> mode) {
     if (!mode || !is_path(address_) ||
-        ::chmod(address_.unix_path().c_str(), *mode) == 0) {
+        set_socket_mode(address_.unix_path(), *mode)) {
       return Ok{};
     }
     return failed(address_, "cannot set the mode", errno);
+  }
+  [[nodiscard]] bool may_set_mode(std::optional<mode_t> mode) const {
+    return !mode || !is_path(address_) ||
+           may_set_socket_mode(address_.unix_path(), *mode);
   }
 
   void start(Server& server) {
@@ -342,6 +346,9 @@ Server::Server(Loop& loop, const Clock& clock, Options options)
   expiry_timer_.bind<&Server::on_expiry>(loop, this);
   publish_timer_.bind<&Server::on_publish>(loop, this);
   table_.on_pool_gone([this](std::string_view key) { on_pool_gone(key); });
+  table_.on_materials([this](std::string_view key, auto tags) {
+    return materials_.keep_only(key, tags, options_.tolerance_ms);
+  });
 }
 
 Server::~Server() = default;
@@ -386,7 +393,10 @@ Result<std::shared_ptr<Server::Socket>> Server::socket_for(
     const ServerSocket& wanted) const {
   for (const auto& socket : sockets_) {
     if (socket->address().to_string() != wanted.address.to_string()) continue;
-    return socket;
+    if (socket->may_set_mode(wanted.mode)) return socket;
+    return refused(wanted.address,
+                   "its mode can change at a restart only: the file is another "
+                   "user's");
   }
   auto socket = std::make_shared<Socket>(wanted.address);
   if (auto bound = socket->open(wanted.mode); !bound) return bound.error();
@@ -431,11 +441,11 @@ void Server::adopt(Plan plan) {
 void Server::adopt_sockets(Sockets sockets) {
   const Sockets before = std::exchange(sockets_, std::move(sockets));
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
-    Status set = sockets_[i]->set_mode(options_.servers[i].mode);
-    if (set) {
-      set = sockets_[i]->ask_for_credentials(wants_credentials(options_));
+    for (const Status& set :
+         {sockets_[i]->set_mode(options_.servers[i].mode),
+          sockets_[i]->ask_for_credentials(wants_credentials(options_))}) {
+      if (!set) log::error("{}", set.error().message);
     }
-    if (!set) log::error("{}", set.error().message);
   }
   const auto holds = [](const Sockets& all, const auto& socket) {
     return std::find(all.begin(), all.end(), socket) != all.end();
@@ -471,7 +481,7 @@ void Server::adopt_static_nodes(const std::vector<StaticNode>& before) {
 }
 
 void Server::set_hooks(Hooks hooks) {
-  materials_.set_deliver(std::move(hooks.on_material));
+  materials_.set_hooks(std::move(hooks.materials));
   pool_gone_ = std::move(hooks.on_pool_gone);
 }
 
@@ -541,7 +551,7 @@ bool Server::read_batch(Socket& socket) {
   return count == kBatch;
 }
 
-void Server::on_datagram(const Result<Announcement, Rejection>& announcement,
+void Server::on_datagram(Result<Announcement, Rejection>& announcement,
                          const Origin& origin) {
   ++counters_.packets;
   if (!announcement) return reject(announcement.error(), "", origin);
@@ -555,7 +565,7 @@ void Server::on_datagram(const Result<Announcement, Rejection>& announcement,
   on_change(*change, *announcement, origin.sender);
 }
 
-Result<Change, Rejection> Server::take(const Announcement& announcement,
+Result<Change, Rejection> Server::take(Announcement& announcement,
                                        const Origin& origin) {
   constexpr std::uint8_t kRawNode = 123;
   const bool served = announcement.protocol == Protocol::kUwsgi ||
@@ -567,6 +577,7 @@ Result<Change, Rejection> Server::take(const Announcement& announcement,
   const auto accepted = verifier_.check(announcement, origin);
   if (!accepted) return accepted.error();
   if (accepted->duplicate) return Change::kNone;
+  announcement.material = materials_.tag_of(accepted->sni);
   const auto change = table_.apply(announcement, origin.sender);
   if (!change) return change;
   verifier_.commit(*accepted);
@@ -597,8 +608,16 @@ void Server::take_material(const Announcement& announcement,
                            const Verifier::Accepted& accepted) {
   using Outcome = Materials::Outcome;
   const std::string_view key = announcement.key;
-  const Outcome outcome = materials_.on_announcement(key, accepted.sni);
+  const Outcome outcome = materials_.on_announcement(
+      key, accepted.sni,
+      accepted.speaks_for_domain
+          ? ""
+          : "a certificate counts for the whole domain: who announces one of its "
+            "ports alone brings none");
   if (outcome == Outcome::kNothing || outcome == Outcome::kUnchanged) return;
+  // Even what is refused may have brought other rules.
+  table_.renew(key);
+  schedule_publish();
   verifier_.charge(accepted, kMaterial_us);
   if (outcome == Outcome::kStillRefused || !may_log_change()) return;
   if (outcome == Outcome::kTaken) {
@@ -685,6 +704,7 @@ void Server::on_expiry() {
                  "sockets or clock?",
                  options_.tolerance_ms);
   }
+  materials_.for_each_due([this](const std::string& key) { table_.renew(key); });
   if (table_.dirty()) schedule_publish();
 }
 

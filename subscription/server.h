@@ -33,9 +33,10 @@ namespace fealty::subscription {
 // Timers: expiry at least once a second; changes are gathered for kCoalesce_ms
 // and then published as one snapshot. The acknowledgement of a new node goes
 // out when the caller says that the snapshot that holds it is in use
-// (on_adopted), so that whoever waits for it is served from then on. What an
-// accepted announcement says of certificates goes to Hooks::on_material before
-// that snapshot is published.
+// (on_adopted), so that whoever waits for it is served from then on. What
+// accepted announcements say of certificates goes to Hooks::materials, and each
+// change of it makes a new snapshot, whose pools say what is demanded of clients:
+// whoever publishes both together never shows one without the other.
 //
 // Bounds: kBatch * kBatchesPerTurn datagrams a socket and turn of the loop;
 // kAcksMax acknowledgements that wait; kChangeLinesMax log lines a second for
@@ -48,9 +49,9 @@ class Server {
   // What leaves this room besides snapshots; both are called on this thread and
   // must not call back.
   struct Hooks {
-    // materials.h. Only with options.serves_sni, or allow_sni_paths, does an
+    // Only with options.serves_sni, or allow_sni_paths, does an
     // announcement's material count at all.
-    Materials::Deliver on_material;
+    Materials::Hooks materials;
     // The last node of `key` left, and its pool was held for long enough.
     Table::OnPoolGone on_pool_gone;
   };
@@ -60,7 +61,7 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Before start().
+  // Before start(), or where a reload wants others.
   void set_hooks(Hooks hooks);
 
   // What prepare() made ready: options and their sockets.
@@ -148,11 +149,11 @@ class Server {
   // False where more may be waiting than a turn may read.
   [[nodiscard]] bool read_socket(Socket& socket);
   [[nodiscard]] bool may_expire();
-  void on_datagram(const Result<Announcement, Rejection>& announcement,
+  void on_datagram(Result<Announcement, Rejection>& announcement,
                    const Origin& origin);
   // Everything between the bytes and the table.
-  [[nodiscard]] Result<Change, Rejection> take(
-      const Announcement& announcement, const Origin& origin);
+  [[nodiscard]] Result<Change, Rejection> take(Announcement& announcement,
+                                               const Origin& origin);
   [[nodiscard]] bool may_be_found(std::string_view key) const;
   void on_change(Change change, const Announcement& announcement,
                  const std::optional<Credentials>& sender);

@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
+#include "base/privilege.h"
 #include "subscription/file_identity.h"
 #include "subscription/paths.h"
 
@@ -44,16 +47,30 @@ void append_time(std::string& to, const timespec& time) {
   append_number(to, static_cast<std::uint64_t>(time.tv_nsec));
 }
 
-bool is_his_file(int fd, const std::optional<Credentials>& sender,
-                 FileIdentity& identity) {
+// The kernel's words for a way that leads out of where it began, over a link of
+// any kind.
+bool leaves_prefix(int error) { return error == EXDEV || error == ELOOP; }
+
+UniqueFd open_for_reading(std::string_view path, const std::string& prefix) {
+  return open_within(path, prefix,
+                     O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+// A file that its owner keeps to himself, as `openssl genrsa` makes it: opened
+// with more rights than this process has, and handed on only where it is the
+// sender's, who can read it anyway.
+UniqueFd open_in_his_stead(std::string_view path, const std::string& prefix,
+                           const std::optional<Credentials>& sender) {
+  const ReadAnyFile right;
   struct stat status{};
-  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return false;
-  identity = FileIdentity::of(status);
-  if (status.st_uid != 0 && !(sender && sender->uid == status.st_uid)) {
-    return false;
+  UniqueFd fd;
+  if (sender && right.granted()) fd = open_for_reading(path, prefix);
+  if (fd.valid() && (::fstat(fd.get(), &status) != 0 ||
+                     status.st_uid != sender->uid)) {
+    fd.reset();
   }
-  return status.st_size > 0 &&
-         static_cast<std::size_t>(status.st_size) <= SniFiles::kFileBytesMax;
+  if (!fd.valid() && !leaves_prefix(errno)) errno = EACCES;
+  return fd;
 }
 
 }  // namespace
@@ -98,6 +115,9 @@ std::string SniSource::name() const {
 
 std::string SniSource::state() const {
   std::string state = name();
+  for (const int fault : faults_) {
+    append_number(state, static_cast<std::uint64_t>(fault));
+  }
   for (const FileIdentity& file : identities_) {
     append_number(state, file.device);
     append_number(state, file.inode);
@@ -106,6 +126,25 @@ std::string SniSource::state() const {
     append_time(state, file.changed);
   }
   return state;
+}
+
+std::string SniSource::problem() const {
+  constexpr std::array<std::string_view, kValues> kNames = {
+      "sni_key", "sni_crt", "sni_ca"};
+  for (std::size_t i = 0; i < kValues; ++i) {
+    if (faults_[i] == kFine) continue;
+    std::string text(kNames[i]);
+    text.append(" ").append(values_[i]).append(": ");
+    switch (faults_[i]) {
+      case kNotRegular: return text + "it is no regular file";
+      case kAnothers:
+        return text + "it belongs neither to the sender nor to root";
+      case kEmpty: return text + "it is empty";
+      case kTooLarge: return text + "it has more than 64 KiB";
+      default: return text + std::strerror(faults_[i]);
+    }
+  }
+  return {};
 }
 
 bool SniSource::settled() const {
@@ -161,23 +200,46 @@ Result<SniSource, Rejection> SniFiles::open(
   source.client_required_ = announcement.sni_ca.starts_with('!');
   for (std::size_t i = 0; i < SniSource::kValues; ++i) {
     if (kind_of(source.values_[i]) != Kind::kPath) continue;
-    source.files_[i] =
-        open_file(source.values_[i], sender, source.identities_[i]);
-    if (!source.files_[i].valid()) return Rejection::kSniNotAllowed;
+    if (!open_file(source, i, sender)) return Rejection::kSniNotAllowed;
   }
   return source;
 }
 
-UniqueFd SniFiles::open_file(std::string_view path,
-                             const std::optional<Credentials>& sender,
-                             FileIdentity& identity) const {
+bool SniFiles::open_file(SniSource& source, std::size_t i,
+                         const std::optional<Credentials>& sender) const {
+  bool allowed = false;
   for (const std::string& prefix : options_.allow_sni_paths) {
-    if (!path_within(path, prefix)) continue;
-    UniqueFd fd = open_within(path, prefix,
-                              O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd.valid() && is_his_file(fd.get(), sender, identity)) return fd;
+    if (!path_within(source.values_[i], prefix)) continue;
+    UniqueFd fd = open_for_reading(source.values_[i], prefix);
+    int error = errno;
+    if (!fd.valid() && error == EACCES) {
+      fd = open_in_his_stead(source.values_[i], prefix, sender);
+      error = errno;
+    }
+    if (!fd.valid() && leaves_prefix(error)) continue;
+    allowed = true;
+    source.faults_[i] =
+        fd.valid() ? fault_of(fd.get(), sender, source.identities_[i]) : error;
+    if (source.faults_[i] != SniSource::kFine) continue;
+    source.files_[i] = std::move(fd);
+    break;
   }
-  return {};
+  return allowed;
+}
+
+int SniFiles::fault_of(int fd, const std::optional<Credentials>& sender,
+                       FileIdentity& identity) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) return errno;
+  if (!S_ISREG(status.st_mode)) return SniSource::kNotRegular;
+  identity = FileIdentity::of(status);
+  if (status.st_uid != 0 && !(sender && sender->uid == status.st_uid)) {
+    return SniSource::kAnothers;
+  }
+  if (status.st_size <= 0) return SniSource::kEmpty;
+  return static_cast<std::size_t>(status.st_size) <= kFileBytesMax
+             ? SniSource::kFine
+             : SniSource::kTooLarge;
 }
 
 }  // namespace fealty::subscription

@@ -43,8 +43,14 @@ class SniSource {
 
   // It says anything at all.
   [[nodiscard]] bool any() const {
-    return !values_[0].empty() || !values_[1].empty() || !values_[2].empty();
+    return client_required_ || !values_[0].empty() || !values_[1].empty() ||
+           !values_[2].empty();
   }
+  // It demands a certificate of each client.
+  [[nodiscard]] bool client_required() const { return client_required_; }
+  // Why it cannot be read, for people; "": it can. The packet counts all the
+  // same: a domain does not go away because its certificate cannot be renewed.
+  [[nodiscard]] std::string problem() const;
   // Who speaks: the paths, or the texts themselves. The same node's next
   // announcement has the same name as long as it names the same files.
   [[nodiscard]] std::string name() const;
@@ -61,11 +67,19 @@ class SniSource {
   friend class SniFiles;
   static constexpr std::size_t kValues = 3;     // key, chain, client CA
 
+  // What is wrong with a file: one of errno's numbers, or one of these.
+  static constexpr int kFine = 0;
+  static constexpr int kNotRegular = -1;
+  static constexpr int kAnothers = -2;
+  static constexpr int kEmpty = -3;
+  static constexpr int kTooLarge = -4;
+
   [[nodiscard]] bool read_value(std::size_t i, std::string& out) const;
 
   std::array<std::string_view, kValues> values_;
   std::array<UniqueFd, kValues> files_;         // of those that are paths
   std::array<FileIdentity, kValues> identities_;
+  std::array<int, kValues> faults_{};
   bool client_required_ = false;
 };
 
@@ -78,7 +92,10 @@ class SniSource {
 // and is opened from the prefix's directory with openat2: no link on the way
 // leaves the prefix (absolute ones leave it), none of /proc's counts. A FIFO, a
 // socket or a device does not hang the thread: it is opened without waiting and
-// refused for what it is. Some three system calls a path and prefix.
+// told for what it is. Some three system calls a path and prefix.
+//
+// A path that may not be named at all refuses the packet; a file that is not
+// there, or not his, is a problem of the material's, and the node counts.
 //
 // Where no path is allowed and none is served either (options.h), nothing is
 // looked at.
@@ -93,7 +110,8 @@ class SniFiles {
   // As far as the texts tell: no system call.
   [[nodiscard]] std::optional<Rejection> judge(
       const Announcement& announcement) const;
-  // judge(), and the files are there, of the right kind and owner.
+  // judge(), and no link leads a path out of its prefix; opened as far as the
+  // files are there, of the right kind and owner.
   [[nodiscard]] Result<SniSource, Rejection> open(
       const Announcement& announcement,
       const std::optional<Credentials>& sender) const;
@@ -102,10 +120,13 @@ class SniFiles {
   [[nodiscard]] bool wanted() const {
     return options_.serves_sni || !options_.allow_sni_paths.empty();
   }
-  // The file behind `path`, open and proven; invalid where it is refused.
-  [[nodiscard]] UniqueFd open_file(std::string_view path,
-                                   const std::optional<Credentials>& sender,
-                                   FileIdentity& identity) const;
+  // Opens and proves value `i` of `source`, or notes what is wrong with its
+  // file. False: it leaves the prefix.
+  [[nodiscard]] bool open_file(SniSource& source, std::size_t i,
+                               const std::optional<Credentials>& sender) const;
+  [[nodiscard]] static int fault_of(int fd,
+                                    const std::optional<Credentials>& sender,
+                                    FileIdentity& identity);
 
   const Options& options_;
 };

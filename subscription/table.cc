@@ -25,7 +25,10 @@ bool same_route(const NodeRecord& node, const Announcement& announcement) {
          node.modifier2 == announcement.modifier2 &&
          node.weight == announcement.weight &&
          node.backup == announcement.backup &&
-         node.protocol == announcement.protocol;
+         node.protocol == announcement.protocol &&
+         node.demands_client == announcement.demands_client() &&
+         !(node.handed_over && node.demands_client) &&
+         node.material == announcement.material;
 }
 
 void set_route(NodeRecord& node, const Announcement& announcement) {
@@ -34,6 +37,9 @@ void set_route(NodeRecord& node, const Announcement& announcement) {
   node.weight = announcement.weight;
   node.backup = announcement.backup;
   node.protocol = announcement.protocol;
+  node.demands_client = announcement.demands_client();
+  node.handed_over = false;
+  node.material = announcement.material;
 }
 
 Node route_to(NodeRecord& record) {
@@ -140,7 +146,13 @@ Result<Change, Rejection> Table::apply_permanent(
       find_at(announcement.key, announcement.address);
   const bool announced =
       known != nullptr && (known->announced || !known->permanent);
-  const auto change = apply(announcement, std::nullopt);
+  // Of certificates only announcements speak.
+  Announcement it = announcement;
+  if (known != nullptr) {
+    it.sni_ca = known->demands_client ? "!" : "";
+    it.material = known->material;
+  }
+  const auto change = apply(it, std::nullopt);
   if (!change) return change;
   NodeRecord* const node =
       find_at(announcement.key, announcement.address);
@@ -171,6 +183,7 @@ std::vector<SavedNode> Table::save() const {
       saved.sleeping = node->sleeping;
       saved.on_demand = node->on_demand;
       saved.drained = node->drained;
+      saved.demands_client = node->demands_client;
       saved.weight = node->weight;
       saved.backup = node->backup;
       saved.cores = node->cores;
@@ -206,6 +219,7 @@ void Table::restore(const SavedNode& saved) {
   made.cores = saved.cores;
   made.load = saved.load;
   made.inactive = saved.sleeping;
+  made.sni_ca = saved.demands_client ? "!" : "";
   if (!saved.name.empty()) {
     const auto address = Address::parse(saved.name);
     if (!address) return;
@@ -219,6 +233,7 @@ void Table::restore(const SavedNode& saved) {
   if (node == nullptr) return;
   node->on_demand = saved.on_demand;
   node->drained = saved.drained;
+  node->handed_over = true;
   node->last_seen_ms = saved.last_seen_ms;
   node->last_seen_unix_s = saved.last_seen_unix_s;
   node->rest_until_ms.store(saved.rest_until_ms, kRelaxed);
@@ -266,6 +281,17 @@ void Table::reconfigure(const Options& options) {
     pool.algorithm = algorithm_;
     mark(pool);
   });
+}
+
+// What says that somebody sleeps need not say again what he demands.
+void Table::keep_demand(NodeRecord& sleeper, const Announcement& announcement) {
+  const bool demands = sleeper.demands_client || announcement.demands_client();
+  const std::uint32_t material =
+      announcement.material != 0 ? announcement.material : sleeper.material;
+  if (demands == sleeper.demands_client && material == sleeper.material) return;
+  sleeper.demands_client = demands;
+  sleeper.material = material;
+  mark(*sleeper.pool);
 }
 
 // The node that the announcement is about; null: it is new.
@@ -324,6 +350,7 @@ Change Table::put_to_sleep(const Announcement& announcement,
   if (node != nullptr && node->sleeping) {
     touch(*node, announcement, sender);
     heard(*node);
+    keep_demand(*node, announcement);
     return Change::kRefreshed;
   }
   if (node != nullptr) {
@@ -476,6 +503,8 @@ void Table::fall_asleep(NodeRecord& node) {
   sleeper->sleeping = sleeper->on_demand = true;
   sleeper->weight = node.weight;
   sleeper->drained = node.drained;
+  sleeper->demands_client = node.demands_client;
+  sleeper->material = node.material;
   sleeper->last_seen_ms = clock_.monotonic_ms();
   sleeper->last_seen_unix_s = static_cast<std::uint32_t>(clock_.unix_s());
   sleeper->set_sender(node.sender());
@@ -503,7 +532,9 @@ void Table::hold(PoolRecord& pool) {
   auto runtime = Ref<PoolRuntime>::adopt(new PoolRuntime);
   runtime->slow_start_ms = slow_start_ms_;
   runtime->hits.store(pool.latest->hits(), kRelaxed);
-  pool.latest = Pool::make({.key = pool.key(), .runtime = runtime.get()});
+  pool.latest = Pool::make({.key = pool.key(),
+                            .client_rule = pool.latest->client_rule(),
+                            .runtime = runtime.get()});
 }
 
 void Table::drop_held(std::int64_t now_ms) {
@@ -592,6 +623,11 @@ void Table::mark(PoolRecord& pool) {
   dirty_.push_back(&pool);
 }
 
+void Table::renew(std::string_view key) {
+  PoolRecord* const pool = index_.find(key, hash_key(key));
+  if (pool != nullptr && pool->nodes != 0) mark(*pool);
+}
+
 std::shared_ptr<const Snapshot> Table::build() {
   if (!dirty_.empty() || stale_) fold();
   unpublished_ = false;
@@ -617,7 +653,34 @@ void Table::fold() {
   last_ = std::move(next);
 }
 
-PoolRef Table::make_pool(const PoolRecord& pool) {
+// Nobody of a held pool's is there to ask: its rule stays.
+ClientRule Table::judge_clients(PoolRecord& pool) {
+  if (pool.nodes == 0) return pool.latest->client_rule();
+  bool demanded = false;
+  bool unproven = false;             // and of that material nothing is known
+  materials_scratch_.clear();
+  for (const NodeRecord* node = pool.first; node != nullptr;
+       node = node->next) {
+    demanded = demanded || node->demands_client;
+    unproven = unproven || (node->demands_client && !node->handed_over);
+    const auto end = materials_scratch_.end();
+    if (node->material != 0 &&
+        std::find(materials_scratch_.begin(), end, node->material) == end) {
+      materials_scratch_.push_back(node->material);
+    }
+  }
+  // What nobody names any more may go on for a while: it is asked about again.
+  pool.has_material = pool.has_material || !materials_scratch_.empty();
+  ClientRule rule = ClientRule::kNone;
+  if (on_materials_ && pool.has_material) {
+    rule = on_materials_(pool.key(), materials_scratch_);
+  }
+  if (!demanded || rule != ClientRule::kNone) return rule;
+  // What a predecessor judged clients by was handed over as well.
+  return unproven ? ClientRule::kUnusable : ClientRule::kDemands;
+}
+
+PoolRef Table::make_pool(PoolRecord& pool) {
   nodes_scratch_.clear();
   sleeping_scratch_.clear();
   for (NodeRecord* node = pool.first; node != nullptr; node = node->next) {
@@ -638,6 +701,7 @@ PoolRef Table::make_pool(const PoolRecord& pool) {
   }
   return Pool::make({.key = pool.key(),
                      .algorithm = pool.algorithm,
+                     .client_rule = judge_clients(pool),
                      .nodes = nodes_scratch_,
                      .sleeping = sleeping_scratch_,
                      .runtime = runtime.get()});

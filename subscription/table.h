@@ -47,6 +47,11 @@ enum class Change : std::uint8_t {
 // nothing. `clear` forgets who sleeps under the key; a packet with it and
 // without an address does nothing else.
 //
+// Client certificates. What a node's last announcement demands of clients counts
+// for all of its key until the node leaves, or announces otherwise: the strictest
+// decides. A node that sleeps keeps what it demanded while it was up. A pool that
+// is held keeps its rule.
+//
 // Hold. A pool whose last node left stays, without nodes, for hold_ms; at most
 // kHeldMost do so at a time.
 //
@@ -121,6 +126,17 @@ class Table {
   using OnPoolGone = std::function<void(std::string_view key)>;
   void on_pool_gone(OnPoolGone callback) { pool_gone_ = std::move(callback); }
 
+  // Called for each key whose nodes announce certificates, or did until now,
+  // when its pool is made anew; `materials`: the tags of those that count from
+  // now on. Returns what comes of them for clients. It must not call the table.
+  using OnMaterials = std::function<ClientRule(
+      std::string_view key, std::span<const std::uint32_t> materials)>;
+  void on_materials(OnMaterials callback) {
+    on_materials_ = std::move(callback);
+  }
+  // Has the pool of `key` made anew: what its nodes' files hold has changed.
+  void renew(std::string_view key);
+
   // Drains the node that is called `name` under `key` (its address, however it
   // is written, or the vassal's name of one that sleeps): it is chosen for no
   // request any more, those that it has end, and announcements refresh it
@@ -165,6 +181,7 @@ class Table {
   // What follows is apply() and expire() in steps.
   Change subscribe(const Announcement& announcement,
                    const std::optional<Credentials>& sender, PoolRecord& pool);
+  void keep_demand(NodeRecord& sleeper, const Announcement& announcement);
   Change put_to_sleep(const Announcement& announcement,
                       const std::optional<Credentials>& sender,
                       PoolRecord& pool);
@@ -199,16 +216,19 @@ class Table {
                                        std::string_view name) const;
   void mark(PoolRecord& pool);
   void fold();
-  [[nodiscard]] PoolRef make_pool(const PoolRecord& pool);
+  [[nodiscard]] PoolRef make_pool(PoolRecord& pool);
+  [[nodiscard]] ClientRule judge_clients(PoolRecord& pool);
 
   PoolIndex index_;
   OnPoolGone pool_gone_;
+  OnMaterials on_materials_;
   NodeRecord* oldest_ = nullptr;         // the longest silent
   NodeRecord* newest_ = nullptr;
   std::vector<PoolRecord*> dirty_;
   std::deque<Held> held_;                // the first that is due first
   std::vector<Node> nodes_scratch_;
   std::vector<Node> sleeping_scratch_;
+  std::vector<std::uint32_t> materials_scratch_;
   std::shared_ptr<const Snapshot> last_;
   log::LineBudget back_log_{kBackLinesMost};
   const Clock& clock_;

@@ -302,20 +302,22 @@ Verifier::Verdict Verifier::check_files(const Announcement& announcement,
                                         const Origin& origin,
                                         Accepted& accepted) const {
   if (!options_.credentials_check.empty() &&
-      !owns_key(announcement, origin.sender)) {
+      !owns_key(announcement.key, origin.sender)) {
     return Rejection::kNotOwner;
   }
   if (!announcement.subscribe) return std::nullopt;
   auto sni = sni_files_.open(announcement, origin.sender);
   if (!sni) return sni.error();
   accepted.sni = *std::move(sni);
+  accepted.speaks_for_domain =
+      !accepted.sni.any() || speaks_for_domain(announcement, origin.sender);
   return std::nullopt;
 }
 
 // The file is named as the key is, without its mountpoint: "example.com:80",
 // and where that does not exist, "example.com". (uWSGI puts the key directly
 // behind the option's value, which therefore ends with a slash there.)
-bool Verifier::owns_key(const Announcement& announcement,
+bool Verifier::owns_key(std::string_view key,
                         const std::optional<Credentials>& sender) const {
   if (!sender) return false;
   struct stat status{};
@@ -324,11 +326,24 @@ bool Verifier::owns_key(const Announcement& announcement,
         options_.credentials_check + '/' + std::string(name);
     return ::stat(path.c_str(), &status) == 0;
   };
-  if (!look(without_mountpoint(announcement.key)) &&
-      !(errno == ENOENT && look(without_port(announcement.key)))) {
+  if (!look(without_mountpoint(key)) &&
+      !(errno == ENOENT && look(without_port(key)))) {
     return false;
   }
   return status.st_uid == sender->uid && status.st_gid == sender->gid;
+}
+
+// Clients say no port when they ask for a certificate: that of
+// "example.com:8443" is shown to those of "example.com", whose holder may be
+// another. (Where packets are signed, the domain's key or a wildcard's comes
+// before a port's, which counts only where the domain is nobody's.)
+bool Verifier::speaks_for_domain(
+    const Announcement& announcement,
+    const std::optional<Credentials>& sender) const {
+  const std::string_view domain = without_port(announcement.key);
+  const bool has_port = domain != without_mountpoint(announcement.key);
+  if (!has_port || options_.credentials_check.empty()) return true;
+  return owns_key(domain, sender);
 }
 
 // A key holds no NUL, and no address begins with "vassal" (its family does).

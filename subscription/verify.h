@@ -74,6 +74,9 @@ class Verifier {
     std::int64_t charged_us = 0;
     // What it says of certificates, open; views the announcement.
     SniSource sni;
+    // Its sender may announce the key's domain itself, for which a certificate
+    // counts. Of a key with a port only who holds the domain may.
+    bool speaks_for_domain = true;
   };
 
   Verifier(const Options& options, const Clock& clock,
@@ -139,8 +142,11 @@ class Verifier {
   [[nodiscard]] Verdict check_files(const Announcement& announcement,
                                     const Origin& origin,
                                     Accepted& accepted) const;
-  [[nodiscard]] bool owns_key(const Announcement& announcement,
+  [[nodiscard]] bool owns_key(std::string_view key,
                               const std::optional<Credentials>& sender) const;
+  [[nodiscard]] bool speaks_for_domain(
+      const Announcement& announcement,
+      const std::optional<Credentials>& sender) const;
   [[nodiscard]] Hash128 node_id(std::string_view key, const Address& address,
                                 std::string_view vassal) const;
   [[nodiscard]] Hash128 address_id(const Address& address) const;

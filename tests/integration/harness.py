@@ -2,7 +2,8 @@
 
 Nothing here sleeps for luck: `wait_until` polls a condition until its deadline, and
 FEALTY_SLOW (a factor, 1 by default) stretches every deadline for sanitizer builds.
-FEALTY_BIN_DIR says where the binaries are (build/bin of the checkout by default).
+FEALTY_BIN_DIR says where the binaries are (build/bin of the checkout by default),
+FEALTY_SANITIZE with which sanitizer they were built.
 Each test has a Scene of its own with a directory of its own, and only ever touches
 processes that it started, so tests may run beside each other.
 """
@@ -31,6 +32,7 @@ ROUTER = BIN_DIR / "fealty-router"
 FEALTY = BIN_DIR / "fealty"
 SHORTCUTS = TOP / "conf" / "shortcuts.ini"
 SLOW = float(os.environ.get("FEALTY_SLOW") or 1)
+SANITIZER_BUILD = os.environ.get("FEALTY_SANITIZE") or ""    # "address", "thread" or none
 LOG_TAIL_BYTES = 6000
 SANITIZER = re.compile(r"==\d+==ERROR: |WARNING: ThreadSanitizer|: runtime error: ")
 

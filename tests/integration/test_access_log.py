@@ -94,6 +94,13 @@ def test_a_client_that_goes_is_499(scene):
     assert entries_for(path, "/gone")[0]["status"] == 499
 
 
+def test_heads_are_no_part_of_the_body(scene):
+    router, path = logged(scene)
+    router.reload(listeners=[{"address": f"127.0.0.1:{router.port}", "redirect_to_https": True}])
+    body = router.get("/moved").body
+    assert entries_for(path, "/moved")[0]["body_bytes_sent"] == len(body)
+
+
 def test_nothing_that_is_sent_can_forge_a_line(scene):
     for format in ("json", "combined"):
         stage = harness.Scene()
@@ -148,6 +155,15 @@ def test_a_pipe_that_nobody_reads_makes_nobody_wait(scene):
             assert client.request("GET", long, host="app.test").status == 200
     assert router.metric("fealty_access_log_dropped_total") > 0
     os.close(reader)
+
+
+def test_a_file_that_takes_nothing_is_said_and_not_for_each_line(scene):
+    router = harness.Router(scene, access_log={"path": "/dev/full"})
+    serve(scene, router)
+    for _ in range(20):
+        assert router.get().status == 200
+    harness.wait_until(lambda: router.metric("fealty_access_log_dropped_total") >= 20, "all fail")
+    assert router.process.log().count("access_log: lines are lost: No space left") == 1
 
 
 def test_a_reload_turns_it_on_and_off(scene, router, node):

@@ -133,9 +133,136 @@ def test_what_is_said_of_tls_counts_only_of_those_who_are_trusted(scene, fast, n
     assert node.requests[-1].variables[name] == "true"
 
 
+@pytest.mark.parametrize("name", ["UWSGI_FILE", "UWSGI_SCRIPT", "UWSGI_MODULE", "UWSGI_CHDIR",
+                                  "DOCUMENT_ROOT", "SCRIPT_FILENAME", "REMOTE_USER",
+                                  "REQUEST_SCHEME", "SSL_CLIENT_S_DN"])
+def test_what_to_run_counts_only_of_those_who_are_trusted(fast, node, name):
+    asked(fast, variables(**{name: "exec:///bin/id", "UWSGI_ROUTER": "http"}))
+    seen = node.requests[-1].variables
+    assert name not in seen and seen["UWSGI_ROUTER"] == "http"
+    fast.reload(listeners=[{"address": f"127.0.0.1:{fast.fast_port}", "protocol": "uwsgi",
+                            "trusted": ["127.0.0.0/8"]}])
+    asked(fast, variables(**{name: "true"}))
+    assert node.requests[-1].variables[name] == "true"
+
+
+def test_the_client_is_the_peer_where_others_are_trusted(scene, fast, node):
+    web = nodes.HttpNode(scene, "web")
+    fast.deliver(packets.subscription("web.test", web.address, proto="http"))
+    fast.wait_known("web.test")
+    fast.reload(listeners=[{"address": f"127.0.0.1:{fast.fast_port}", "protocol": "uwsgi",
+                            "trusted": ["192.0.2.1"]}])
+    asked(fast, variables())
+    seen = node.requests[-1]
+    assert seen.variables["REMOTE_ADDR"] == "127.0.0.1"
+    assert seen.variables["REMOTE_PORT"] != "4711"
+    assert len([name for name, _ in seen.pairs if name.startswith("REMOTE_")]) == 2
+    asked(fast, variables("web.test"))
+    assert web.requests[-1].header("X-Forwarded-For") == "127.0.0.1"
+
+
+@pytest.mark.parametrize("said", ["192.0.2.0/24", "unix:", "<script>"])
+def test_who_says_no_address_is_the_client(fast, node, said):
+    asked(fast, variables(REMOTE_ADDR=said))
+    assert node.requests[-1].variables["REMOTE_ADDR"] == "127.0.0.1"
+
+
+def test_fixed_variables_come_once_whatever_the_client_sends(scene):
+    fast = Fast(scene, variables={"REGION": "ours"})
+    node = nodes.Node(scene, "node")
+    node.subscribe(fast, "app.test")
+    fast.wait_known("app.test")
+    asked(fast, variables(REGION="theirs"))
+    assert [value for name, value in node.requests[-1].pairs if name == "REGION"] == ["ours"]
+
+
+def test_no_variable_becomes_a_line_of_an_http_nodes_head(scene, fast):
+    node = nodes.HttpNode(scene, "web")
+    fast.deliver(packets.subscription("web.test", node.address, proto="http"))
+    fast.wait_known("web.test")
+    node.requests.clear()
+    for name in ("SERVER_NAME", "HTTP_HOST"):
+        pairs = {"HTTP_HOST": None, "SERVER_NAME": None, name: "x\r\nX-Client-DN: /CN=root"}
+        assert asked(fast, variables(UWSGI_FASTROUTER_KEY="web.test", **pairs)).status == 400
+    assert asked(fast, variables("web.test", "http://other.test/")).status == 400
+    assert asked(fast, variables("web.test", "other.test:80", "CONNECT")).status == 501
+    assert node.requests == []
+
+
+def test_without_a_uri_http_nodes_get_path_and_query(scene, fast):
+    node = nodes.HttpNode(scene, "web")
+    fast.deliver(packets.subscription("web.test", node.address, proto="http"))
+    fast.wait_known("web.test")
+    asked(fast, variables("web.test", REQUEST_URI=None, PATH_INFO="/a b%", QUERY_STRING="c=d"))
+    assert node.requests[-1].line == "GET /a%20b%25?c=d HTTP/1.1"
+
+
+def test_websockets_go_through_to_http_nodes_and_vassals(scene, fast):
+    def switch(seen):
+        seen.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                  b"Upgrade: websocket\r\n\r\n")
+        while data := seen.connection.recv(100):
+            seen.send(data.upper())
+    for kind, proto in ((nodes.HttpNode, "http"), (nodes.Node, "uwsgi")):
+        node = kind(scene, proto, switch)
+        fast.deliver(packets.subscription(f"{proto}.test", node.address, proto=proto))
+        fast.wait_known(f"{proto}.test")
+        pairs = variables(f"{proto}.test", HTTP_CONNECTION="Upgrade", HTTP_UPGRADE="websocket")
+        with clients.Client(("127.0.0.1", fast.fast_port)) as client:
+            client.send(packets.frame(packets.encode_pairs(pairs)))
+            assert client._read_head()[1] == 101
+            client.send(b"abc")
+            assert client._exactly(3) == b"ABC"
+
+
+def test_a_body_without_its_length_is_411(fast, node):
+    pairs = variables(method="POST", HTTP_TRANSFER_ENCODING="chunked")
+    assert asked(fast, pairs, b"3\r\nabc\r\n0\r\n\r\n").status == 411
+    assert node.requests == []
+
+
+def test_the_mountpoint_is_by_the_path_that_the_application_sees(scene):
+    fast = Fast(scene, subscription={"mountpoints": 1})
+    for name, path in (("root", ""), ("blog", "/blog")):
+        nodes.Node(scene, name).subscribe(fast, f"app.test{path}")
+        fast.wait_answering("app.test", [name], path or "/")
+    for path, name in [("/blog", "blog"), ("/blog/x", "blog"), ("/", "root"),
+                       ("/%62log", "root"), ("/x/../blog", "root")]:
+        for uri in ("/", "/blog"):
+            assert asked(fast, variables(REQUEST_URI=uri, PATH_INFO=path)).text == name
+    assert asked(fast, variables(REQUEST_URI="/%62log", PATH_INFO=None)).text == "blog"
+
+
 def test_a_header_cannot_become_what_the_router_says(fast, node):
     asked(fast, variables(HTTP_PROXY="evil", HTTP_X_CLIENT_DN="/CN=root"))
     assert not {"HTTP_PROXY", "HTTP_X_CLIENT_DN"} & node.requests[-1].variables.keys()
+
+
+def test_what_came_by_https_is_so_for_cookies_and_ports(scene):
+    fast = Fast(scene, trusted=["127.0.0.0/8"], subscription={"expect_port_in_key": True})
+    node = nodes.Node(scene, "node")
+    for port in (80, 443):
+        packets.send(packets.subscription(f"app.test:{port}", node.address, algo="sticky"),
+                     fast.subscribe)
+    harness.wait_until(lambda: all(asked(fast, variables(**way)).status == 200
+                                   for way in ({}, {"HTTPS": "on"}) * 4), "both are known")
+    secure = asked(fast, variables(HTTPS="on"))
+    assert secure.status == 200
+    assert "; Secure" in secure.header("set-cookie")
+    assert "; Secure" not in asked(fast, variables()).header("set-cookie")
+    packets.send(packets.subscription("app.test:80", node.address, unsubscribe=True),
+                 fast.subscribe)
+    harness.wait_until(lambda: all(asked(fast, variables()).status == 404 for _ in range(8)),
+                       "app.test:80 is gone")
+    assert asked(fast, variables(HTTPS="on")).status == 200
+
+
+def test_the_access_log_has_the_protocol_that_the_packet_names(scene):
+    path = scene.directory / "access.log"
+    fast = Fast(scene, access_log={"path": str(path)})
+    asked(fast, variables("nobody.test", "/mine"))
+    harness.wait_until(lambda: "/mine" in path.read_text(), "the line is there")
+    assert '"protocol":"HTTP/1.1"' in path.read_text().replace(" ", "")
 
 
 def test_a_domain_that_demands_certificates(scene):

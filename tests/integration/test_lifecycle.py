@@ -118,3 +118,33 @@ def test_started_as_root_it_drops_to_www_data(scene):
     assert ids["Uid:"] == {str(www.pw_uid)}
     assert ids["Gid:"] == {str(www.pw_gid)}
     assert "0" not in ids["Groups:"]
+
+
+def test_a_reload_after_the_drop_needs_no_roots_rights(scene):
+    """Neither for the access log that root made, nor for the mode of a socket's file."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    own = scene.subdirectory("logs", 0o755)
+    log = own / "access.log"
+    router = harness.Router(scene, user="www-data",
+                            access_log={"path": str(log), "format": "combined"})
+    assert log.stat().st_uid == pwd.getpwnam("www-data").pw_uid
+    sees_senders = {"subscription": {"use_credentials": True, "servers":
+                                     [{"address": f"unix:{router.subscribe}", "mode": "0666"}]}}
+    router.reload(**sees_senders)
+    assert "cannot set the mode" not in router.process.log()
+    node = nodes.Node(scene, "node")
+    node.subscribe(router, "app.test")
+    router.wait_known("app.test")
+    assert router.nodes("app.test")[0]["pid"] == os.getpid()
+
+    # Not even a file that it may not open again stops a reload.
+    os.chown(log, 0, 0)
+    router.reload(timeouts={"head": "3s"})
+    assert "lines go where they went before" in router.process.log()
+    router.get("/after")
+    harness.wait_until(lambda: "GET /after" in log.read_text(), "the line is there")
+
+    sees_senders["subscription"]["servers"][0]["mode"] = "0600"
+    router.reload("the configuration was not reloaded", **sees_senders)
+    assert "its mode can change at a restart only" in router.process.log()

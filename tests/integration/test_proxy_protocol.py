@@ -1,4 +1,5 @@
 """The PROXY header in front of a connection: who the client is, said by a load balancer."""
+import signal
 import socket
 import struct
 import time
@@ -92,6 +93,31 @@ def test_what_is_no_header_ends_the_connection(balanced, begin):
         assert client.closed_by_peer()
     assert router.metric("fealty_proxy_refused_total") == before + 1
     assert node.requests == []
+
+
+def test_who_only_looks_whether_somebody_listens_is_no_refusal(balanced):
+    router, _ = balanced
+    before = router.metric("fealty_proxy_refused_total")
+    for _ in range(3):
+        router.client().close()
+    harness.wait_until(lambda: router.stats()["active_sessions"] == 0, "all are gone")
+    assert router.metric("fealty_proxy_refused_total") == before
+
+
+def test_refusals_are_said_and_not_for_each(scene):
+    router = proxied(scene, trusted=["192.0.2.0/24"], workers=1)
+    for _ in range(20):
+        with router.client() as client:
+            assert client.closed_by_peer()
+    assert router.process.log().count("connection of 127.0.0.1 refused") == 1
+
+
+def test_who_has_sent_nothing_does_not_hold_up_the_end(scene):
+    router = proxied(scene, timeouts={"head": "60s", "drain": "60s"})
+    with router.client():
+        harness.wait_until(lambda: router.stats()["active_sessions"] == 1, "it is there")
+        router.process.signal(signal.SIGTERM)
+        assert router.process.wait(5) == 0
 
 
 def test_who_is_not_trusted_is_refused(scene):

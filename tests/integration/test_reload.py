@@ -88,13 +88,40 @@ def test_reloads_under_load_lose_no_request(scene, router):
     assert router.process.log().count("the configuration was reloaded") == ROUNDS
 
 
-def test_listeners_come_and_go_and_their_connections_stay(router, node):
+def test_a_body_that_is_collected_goes_on(scene, router, node):
+    node._behave = lambda seen: seen.answer(str(len(seen.read_body())).encode())
+    with router.client() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    b"5\r\nhello\r\n")
+        harness.wait_until(lambda: router.stats()["active_sessions"] > 0, "it is being read")
+        router.reload(temp_dir=str(scene.subdirectory("bodies", 0o777)))
+        part = b"%x\r\n%s\r\n" % (1 << 16, b"x" * (1 << 16))
+        client.send(part * 16 + b"0\r\n\r\n")
+        assert client.read_answer().text == str(5 + (1 << 20))
+
+
+def test_kept_connections_end_where_their_listener_becomes_another(router, node):
+    with router.client() as kept, router.client() as busy:
+        assert kept.request("GET", "/", host="app.test").text == "node"
+        busy.send(b"GET / HTTP/1.1\r\nHo")
+        harness.wait_until(lambda: router.stats()["active_sessions"] == 2, "both are there")
+        router.reload(timeouts={"head": "8s"})  # which says nothing of listeners
+        assert kept.request("GET", "/", host="app.test").text == "node"
+        router.reload(listeners=[listener(router.port, redirect_to_https=True)])
+        assert kept.closed_by_peer()
+        busy.send(b"st: app.test\r\n\r\n")
+        assert busy.read_answer().header("connection") == "close"
+        assert busy.closed_by_peer()
+    assert router.get().status == 301
+
+
+def test_listeners_come_and_go(router, node):
     new = harness.free_port()
     with router.client() as kept:
         assert kept.request("GET", "/", host="app.test").text == "node"
         router.reload(listeners=[listener(new)])
         harness.wait_until(lambda: not listens(router.port), "the old listener is closed")
-        assert kept.request("GET", "/", host="app.test").text == "node"
+        assert kept.closed_by_peer()
         with clients.Client(("127.0.0.1", new)) as client:
             assert client.request("GET", "/", host="app.test").text == "node"
         assert node.requests[-1].variables["SERVER_PORT"] == str(new)

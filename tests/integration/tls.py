@@ -42,9 +42,10 @@ class Files:
 class Router(harness.Router):
     """A router with an HTTPS listener beside the plain one; `files` made its default."""
 
-    def __init__(self, scene, files, *, https=None, listeners=(), **changes):
+    def __init__(self, scene, files, *, https=None, listeners=(), default_days=365, **changes):
         self.files, self._https, self._listeners = files, https or {}, listeners
-        key, crt = files.self_signed("default", "default.test")
+        key, crt = files.self_signed("default", "default.test", days=default_days)
+        self.default_path = str(crt)
         self._identity = {"certificate": str(crt), "key": str(key)}
         changes.setdefault("subscription", {})
         changes["subscription"].setdefault("allow_sni_paths", [str(scene.directory)])
@@ -76,6 +77,15 @@ class Router(harness.Router):
             self.wait_known(name, path)
         if identity and good:
             self._wait_identity(name, identity[1])
+
+    def wait_adopted(self, after=0):
+        """The version of the routes that every worker goes by: above `after`, and the last
+        that was published."""
+        def version():
+            published = self.metric("fealty_routes_version")
+            adopted = self.metric("fealty_routes_adopted_version")
+            return adopted > after and adopted == published and adopted
+        return harness.wait_until(version, "every worker has adopted the routes", every=0.002)
 
     def _wait_identity(self, name, chain):
         text = chain.decode() if isinstance(chain, bytes) else chain.read_text()

@@ -3,6 +3,7 @@
 A Stage measures: seconds without an answer, and seconds with two holders. Whoever uses it
 judges; times are CLOCK_MONOTONIC's.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -39,6 +40,7 @@ class Child:
     """A process in a host's namespace whose lines go to a file."""
 
     def __init__(self, stage, name, host, argv):
+        self.pid_files = []     # of further processes that are signalled with it
         self.path = stage.directory / f"{name}-{len(stage.children)}.log"
         with open(self.path, "ab") as log:
             self.popen = subprocess.Popen(
@@ -51,12 +53,15 @@ class Child:
         return text[:text.rfind("\n") + 1].splitlines()
 
     def signal(self, number):
+        for path in self.pid_files:
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int(path.read_text()), number)
         self.popen.send_signal(number)
 
     def end(self):
         if self.popen.poll() is None:
             self.signal(signal.SIGCONT)
-            self.popen.kill()
+            self.signal(signal.SIGKILL)
         self.popen.stdin.close()
         self.popen.wait()
 
@@ -104,7 +109,30 @@ class Stage:
                           "unlord": [f"ip_del: {self.address}/{prefix} dev eth0"]}}],
             "admin": [f"unix:{self.directory}/admin-{name}"]}
 
+    def keepalived_config(self, name):
+        return f"""
+            global_defs {{ router_id {name} }}
+            vrrp_instance net {{
+                state BACKUP
+                interface eth0
+                virtual_router_id 51
+                priority {100 + self.valors[name]}
+                advert_int 1
+                virtual_ipaddress {{ {self.address}/24 dev eth0 }}
+            }}"""
+
+    def start_keepalived(self, name):
+        path = self.directory / f"{name}.keepalived"
+        path.write_text(self.keepalived_config(name))
+        self.daemons[name] = Child(
+            self, f"keepalived-{name}", name,
+            ["keepalived", "--dont-fork", "--log-console", "--vrrp", "-f", path,
+             "-p", self.directory / f"{name}.pid", "-r", self.directory / f"{name}.vrrp.pid"])
+        self.daemons[name].pid_files.append(self.directory / f"{name}.vrrp.pid")
+
     def start(self, name):
+        if self.wire == "keepalived":
+            return self.start_keepalived(name)
         path = self.directory / f"{name}.yaml"
         path.write_text(json.dumps(self.config(name)))    # JSON is YAML
         self.daemons[name] = Child(self, f"legion-{name}", name,

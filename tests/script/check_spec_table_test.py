@@ -18,8 +18,6 @@ class CheckSpecTable(unittest.TestCase):
                    "TEST(Suite, Name) {}\nTEST_F(Fixture,\n       LongName) {}\n"
                    "// TEST(Suite, Gone) {}\nTEST_P(Kinds, Each) {}\n")
         self.write("tests/integration/test_theme.py", "def test_it(router):\n    pass\n")
-        self.write("tests/integration/test_idle.py", "def test_it(router):\n    pass\n")
-        self.write("tests/integration/CMakeLists.txt", "set(themes other theme)\n")
         self.write("tests/fuzz/fuzz_bytes.cc", "")
         self.write("bench/scale/scale.py", "")
 
@@ -49,10 +47,6 @@ class CheckSpecTable(unittest.TestCase):
                      "integration.theme::test_i", "integration.gone::test_it", "fuzz.replay_fuzz_gone",
                      "bench/gone.py"):
             self.assert_violation(f"`room.Suite.Name`, `{name}`", f"there is no test {name}")
-
-    def test_a_file_that_ctest_does_not_run_shows_nothing(self):
-        self.assert_violation("`integration.idle::test_it`",
-                              "there is no test integration.idle::test_it")
 
     def test_a_row_without_a_test_is_refused(self):
         self.assert_violation("none", "no test is named")

@@ -22,7 +22,7 @@ constexpr std::int64_t kTolerance_ms = 3'000;
 constexpr std::int64_t kDelayMost_ms = 400;
 constexpr std::int64_t kCalmDelay_ms = 40;
 constexpr std::int64_t kUnlordMost_ms = 60;
-constexpr std::int64_t kEnd_ms = 60'000;
+constexpr std::int64_t kEnd_ms = 45'000;
 constexpr std::int64_t kStart_s = 1'700'000'000;
 
 // A uuid that only depends on the schedule.
@@ -50,6 +50,7 @@ class Sim {
     loss_percent_ = static_cast<int>(draw(4) * 12);
     repeat_percent_ = static_cast<int>(draw(3) * 10);
     for (std::size_t i = 0; i < count; ++i) make(i);
+    for (std::size_t i = 0; i < count; ++i) names_.push_back(std::to_string(i));
     cut_.assign(count, std::vector<bool>(count, false));
   }
 
@@ -71,6 +72,9 @@ class Sim {
   }
 
  private:
+  // Shared, as a schedule sends some ten thousand.
+  using Packet = std::shared_ptr<const Announce>;
+
   struct Node {
     std::unique_ptr<Election> election;
     std::uint64_t life = 0;             // starts; events of a former one are void
@@ -84,7 +88,7 @@ class Sim {
     std::int64_t held_until_ms = INT64_MAX;  // what its kernel lets it hold, true time
     bool holds = false;
     std::int64_t wake_at_ms = INT64_MAX;
-    std::vector<std::pair<Announce, std::size_t>> queued;   // while it is paused
+    std::vector<std::pair<Packet, std::size_t>> queued;   // while it is paused
     std::int64_t paused_ms = 0;         // by its clock
   };
   struct Event {
@@ -274,7 +278,8 @@ class Sim {
 
   void send(std::size_t i) {
     Node& node = nodes_[i];
-    const Announce announce = node.election->make_announce(clock(node), wall(node));
+    const auto announce = std::make_shared<const Announce>(
+        node.election->make_announce(clock(node), wall(node)));
     for (std::size_t to = 0; to < nodes_.size(); ++to) {
       if (to == i || cut_[i][to]) continue;
       const bool calm = is_calm(i, to);
@@ -293,7 +298,7 @@ class Sim {
     }
   }
 
-  void deliver(std::size_t to, const Announce& announce, std::size_t from) {
+  void deliver(std::size_t to, const Packet& announce, std::size_t from) {
     Node& node = nodes_[to];
     if (!node.election) return;
     if (node.paused) {
@@ -302,11 +307,11 @@ class Sim {
     }
     deliver_now(to, announce, from, clock(node));
   }
-  void deliver_now(std::size_t to, const Announce& announce, std::size_t from,
+  void deliver_now(std::size_t to, const Packet& announce, std::size_t from,
                    std::int64_t arrived_ms) {
     Node& node = nodes_[to];
     static_cast<void>(node.election->on_announce(
-        announce, std::to_string(from), clock(node), arrived_ms, wall(node)));
+        *announce, names_[from], clock(node), arrived_ms, wall(node)));
     act(to);
   }
 
@@ -514,7 +519,8 @@ class Sim {
   std::int64_t now_ms_ = 0;
   std::uint64_t order_ = 0;
   std::priority_queue<Event> queue_;
-  std::vector<std::pair<Announce, std::size_t>> recorded_;
+  std::vector<std::pair<Packet, std::size_t>> recorded_;
+  std::vector<std::string> names_;
   std::vector<std::int64_t> ghosts_;      // until when the killed ones' kernels hold
   std::int64_t overlap_since_ms_ = -1;
   SimResult result_;

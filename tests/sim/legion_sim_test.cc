@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kSchedules = 300;
 constexpr std::uint64_t kSoakSchedules = 50'000;
+constexpr std::uint64_t kProgressEach = 1'000;
 
 std::uint64_t number_of(const char* name, std::uint64_t otherwise) {
   const char* const text = std::getenv(name);
@@ -44,6 +45,11 @@ void run(legion::Wire wire) {
     events += result.events;
     lords += result.lords;
     calms += result.calms;
+    if ((seed - first + 1) % kProgressEach == 0) {
+      std::printf("%llu schedules so far\n",
+                  static_cast<unsigned long long>(seed - first + 1));
+      std::fflush(stdout);
+    }
     if (!result.failure) continue;
     ++failures;
     ADD_FAILURE() << "FEALTY_SIM_SEED=" << seed << ": " << *result.failure;

@@ -2,6 +2,7 @@
 
     /            its name (environment VASSAL_NAME)
     /vars        the request's variables as JSON
+    /scheme      how it thinks that it was reached: http or https
     /digest      length and SHA-256 of the body, read in pieces, as JSON
     /mirror      the body, back
     /sleep/S     its name, after S seconds
@@ -53,6 +54,10 @@ def answer(start, body, status="200 OK", kind="text/plain", more=()):
 
 def name(environ, start, *below):
     return answer(start, NAME.encode())
+
+
+def scheme(environ, start):
+    return answer(start, environ["wsgi.url_scheme"].encode())
 
 
 def variables(environ, start, *below):
@@ -130,8 +135,8 @@ def die(environ, start):
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-ROADS = {"": name, "vars": variables, "digest": digest, "mirror": mirror, "sleep": sleep,
-         "big": big, "until-eof": until_eof, "chunks": chunks, "cut": cut, "short": short,
+ROADS = {"": name, "vars": variables, "scheme": scheme, "digest": digest, "mirror": mirror,
+         "sleep": sleep, "big": big, "until-eof": until_eof, "chunks": chunks, "cut": cut, "short": short,
          "status": status, "hop": hop, "unread": unread, "die": die}
 
 

@@ -96,7 +96,14 @@ TEST(HeaderRules, CaseIsThatOfLettersAlone) {
 
 TEST(HeaderRules, ForgeriesAreDroppedAndFramingIsTheRouters) {
   EXPECT_EQ(rule_of("Proxy").as_variable, AsVariable::kDropped);
-  EXPECT_EQ(rule_of("X-Client-DN").as_variable, AsVariable::kDropped);
+  for (const std::string_view name :
+       {"X-Client-DN", "X-Forwarded-Proto", "X-Forwarded-SSL",
+        "Front-End-Https", "X-SSL-Client-Verify", "x-ssl-client-s-dn"}) {
+    EXPECT_EQ(rule_of(name).as_variable, AsVariable::kDropped) << name;
+    EXPECT_EQ(rule_of(name).as_field, AsField::kWritten) << name;
+  }
+  EXPECT_EQ(rule_of("x-ssl-client-").id, Header::kOther);
+  EXPECT_EQ(rule_of("x-ssl-clients-dn").id, Header::kOther);
   EXPECT_EQ(rule_of("Transfer-Encoding").as_variable, AsVariable::kDropped);
   EXPECT_EQ(rule_of("Content-Length").as_variable, AsVariable::kBare);
   EXPECT_EQ(rule_of("Content-Type").as_variable, AsVariable::kBare);

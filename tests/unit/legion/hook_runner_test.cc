@@ -58,7 +58,7 @@ class HookRunnerTest : public testing::Test {
   std::vector<HookResult> results_;
   BootClock clock_;
   AddressKeeper addresses_{clock_, 3'000};
-  HookRunner runner_{"l", addresses_, "", [this](const HookResult& result) {
+  HookRunner runner_{"l", addresses_, [this](const HookResult& result) {
                        const std::lock_guard lock(mutex_);
                        results_.push_back(result);
                        done_.notify_all();
@@ -117,6 +117,16 @@ TEST_F(HookRunnerTest, UnlordEndsWhatRunsAndGoesBeforeWhatWaits) {
   EXPECT_TRUE(results_[0].cancelled);
   EXPECT_EQ(results_[1].event, Event::kUnlord);
   EXPECT_FALSE(results_[1].cancelled);
+}
+
+TEST_F(HookRunnerTest, AlarmRunsItsCommand) {
+  HookJob with;
+  with.event = Event::kNodeLeft;
+  with.alarm_command = append("$ALARM");
+  with.actions.push_back({Kind::kAlarm, "somebody left", {}});
+  runner_.post(with);
+  wait(1);
+  EXPECT_EQ(file("out"), "somebody left\n");
 }
 
 TEST_F(HookRunnerTest, WaitingJobsAreBounded) {

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -103,6 +105,52 @@ TEST(AccessLog, FileThatFailsCountsAsDropped) {
   log.push(0, std::string("lost\n"));
   EXPECT_TRUE(test::eventually([&] { return log.dropped() == 1; }));
   EXPECT_EQ(log.written(), 0U);
+}
+
+// A file may grow to so many bytes, as on a disk that is full.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST(AccessLog, LineBehindHalfALineBeginsANewOne) {
+  test::TempDir temp;
+  const std::string path = temp / "log";
+  AccessLog log(1);
+  log.write_to(std::move(*AccessLog::open(path)));
+  log.start();
+  {
+    const FileSizeLimit limit(6);
+    log.push(0, std::string("one\ntwo\n"));
+    ASSERT_TRUE(test::eventually([&] { return log.dropped() == 1; }));
+  }
+  log.push(0, std::string("three\n"));
+  ASSERT_TRUE(test::eventually([&] { return log.written() == 2; }));
+  EXPECT_EQ(text_of(path), "one\ntw\nthree\n");
+}
+
+TEST(AccessLog, PipeOnStdoutIsOpenedSoThatNoWriteWaits) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  const UniqueFd before(::dup(STDOUT_FILENO));
+  ::dup2(ends[1], STDOUT_FILENO);
+  const auto own = AccessLog::open("-");
+  const int shared_flags = ::fcntl(STDOUT_FILENO, F_GETFL);
+  ::dup2(before.get(), STDOUT_FILENO);
+  ::close(ends[1]);
+  ASSERT_TRUE(own);
+  EXPECT_NE(::fcntl(own->get(), F_GETFL) & O_NONBLOCK, 0);
+  EXPECT_EQ(shared_flags & O_NONBLOCK, 0);
 }
 
 }  // namespace

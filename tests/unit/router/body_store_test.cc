@@ -49,6 +49,15 @@ TEST_F(BodyStoreTest, EmptyStoreIsAllWritten) {
   EXPECT_TRUE(store.write_to(stream_).end());
 }
 
+TEST_F(BodyStoreTest, FolderIsItsOwnWhateverBecomesOfTheConfiguration) {
+  std::string configured = temp_.path();
+  BodyStore store(configured, 4);
+  EXPECT_TRUE(store.append(std::string("0123")));
+  configured = no_dir_;
+  EXPECT_TRUE(store.append(std::string("456789")));
+  EXPECT_EQ(sent_by(store), "0123456789");
+}
+
 TEST_F(BodyStoreTest, WhatFitsInMemoryNeedsNoFile) {
   BodyStore store(no_dir_, 10);
   EXPECT_TRUE(store.append(std::string("0123")));

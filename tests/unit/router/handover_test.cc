@@ -22,7 +22,6 @@ Handover made() {
   identity.client_ca = "ca";
   identity.client_demanded = true;
   identity.client_depth = 3;
-  handover.identity_keys = {"example.com:443"};
   auto& node = handover.nodes.emplace_back();
   node.key = "example.com";
   node.name = "/run/1";
@@ -45,7 +44,6 @@ TEST(Handover, ComesOutAsItWentIn) {
   ASSERT_EQ(read->identities.size(), 1U);
   EXPECT_EQ(read->identities[0].key, "key");
   EXPECT_TRUE(read->identities[0].client_demanded);
-  EXPECT_EQ(read->identity_keys, made().identity_keys);
   ASSERT_EQ(read->nodes.size(), 1U);
   const auto& node = read->nodes[0];
   EXPECT_EQ(node.name, "/run/1");
@@ -64,7 +62,7 @@ TEST(Handover, EveryCutIsNoticed) {
   for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
     if (Handover::decode(whole.substr(0, bytes))) ++taken;
   }
-  EXPECT_EQ(taken, 7U);  // between two records: shorter, but whole
+  EXPECT_EQ(taken, 6U);  // between two records: shorter, but whole
 }
 
 TEST(Handover, WhatIsNotKnownIsSkipped) {

@@ -22,12 +22,14 @@ class RouteTest : public testing::Test {
     snapshot_ = test::make_snapshot(pools);
   }
   // The key that answers, "404" or "400".
-  std::string at(const std::string& authority, const std::string& path = "/") {
+  std::string at(const std::string& authority, const std::string& path = "/",
+                 bool decoded = false) {
     http::Host host;
     EXPECT_TRUE(http::normalise_host(authority, host));
     std::string scratch(path.size(), '!');
     const Route route =
-        find_route(*snapshot_, rules_, host, path, kHttpPort, scratch);
+        find_route(*snapshot_, rules_, host, RoutePath(path, decoded), kHttpPort,
+                   scratch);
     if (route.bad_path) return "400";
     return route.pool == nullptr ? "404" : std::string(route.pool->key());
   }
@@ -81,6 +83,13 @@ TEST_F(MountedRouteTest, NoSpellingSlipsIntoAMountpoint) {
 TEST_F(MountedRouteTest, EscapedDotsAreNoSegments) {
   EXPECT_EQ(at("a.com", "/admin/%2e%2e/x"), "a.com/admin");
   EXPECT_EQ(at("a.com", "/x/%2e%2e/admin"), "a.com");
+}
+
+TEST_F(MountedRouteTest, DecodedPathIsLookedUpAsItIs) {
+  EXPECT_EQ(at("a.com", "/admin", true), "a.com/admin");
+  for (const char* path : {"/%61dmin", "/x/../admin", "/%"}) {
+    EXPECT_EQ(at("a.com", path, true), "a.com") << path;
+  }
 }
 
 TEST_F(MountedRouteTest, BrokenEscapesAre400) {

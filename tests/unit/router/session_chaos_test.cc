@@ -154,8 +154,9 @@ class SessionChaos : public SessionTest {
     DeadlineQueue& queue = context().hold_deadline;
     Deadline* const passed = queue.pop_passed(INT64_MAX);
     if (passed == nullptr) return;
-    Session::of(*passed).before_retry();
-    Session::of(*passed).on_deadline(queue);
+    if (Session::of(*passed).before_retry()) {
+      Session::of(*passed).on_deadline(queue);
+    }
   }
 
   void step_nodes() {

@@ -27,8 +27,9 @@ class SessionHold : public SessionTest {
     DeadlineQueue& queue = context().hold_deadline;
     Deadline* const passed = queue.pop_passed(INT64_MAX);
     ASSERT_NE(passed, nullptr) << "nobody waits";
-    Session::of(*passed).before_retry();
-    Session::of(*passed).on_deadline(queue);
+    if (Session::of(*passed).before_retry()) {
+      Session::of(*passed).on_deadline(queue);
+    }
     settle();
   }
   // A client that has asked and is held.

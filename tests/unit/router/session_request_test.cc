@@ -38,9 +38,9 @@ TEST_F(SessionRequest, AnswerComesBackAndTheConnectionStays) {
 }
 
 TEST_F(SessionRequest, PacketSpeaksOfRequestAndConnection) {
+  options_.extra_variables = {{"DOCUMENT_ROOT", "/srv"}};
   test::FakeNode node(temp_ / "node");
   route_to({test::make_node(node.address(), 9, 2)});
-  options_.extra_variables = {{"DOCUMENT_ROOT", "/srv"}};
   auto peer = client();
   peer.send(get("/a%20b?c", "User-Agent: x\r\n", "EXAMPLE.com:81"));
   const auto request = serve(node);

@@ -96,6 +96,18 @@ TEST_P(SessionTunnel, BytesGoBothWaysAsTheyAre) {
   EXPECT_EQ(context().buffers.lent(), 0U);
 }
 
+TEST_P(SessionTunnel, HoldsNoBlockForTheAccessLog) {
+  static AccessLog log(1);  // outlives the sessions
+  options_.access_log.emplace();
+  Settings settings{options_};
+  settings.access_log = &log;
+  context().adopt(std::make_shared<const Settings>(std::move(settings)));
+  route();
+  auto peer = client();
+  auto node = switched(peer);
+  EXPECT_EQ(context().buffers.lent(), 0U);
+}
+
 TEST_P(SessionTunnel, BytesThatComeWithTheSwitchAreNotLost) {
   route();
   auto peer = client();

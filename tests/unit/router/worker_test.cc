@@ -32,7 +32,7 @@ class WorkerTest : public testing::Test {
   // Options may be changed before.
   void make_worker() {
     listening_ = listen();
-    address_ = listening_->bound->address;
+    address_ = bound_address(listening_->socket->get());
     worker_ = std::make_unique<Worker>(setup({*listening_}), shared_, [this] {
       progress_.fetch_add(1);
     });
@@ -40,12 +40,8 @@ class WorkerTest : public testing::Test {
   static WorkerListener listen() {
     auto fd = listen_on(test::address_of("127.0.0.1:0"), {});
     EXPECT_TRUE(fd);
-    auto bound = std::make_shared<BoundSocket>();
-    bound->address = bound_address(fd->get());
-    bound->fds.push_back(*std::move(fd));
-    const auto port = std::to_string(bound->address.port());
-    const int number = bound->fds.front().get();
-    return {std::move(bound), number,
+    const auto port = std::to_string(bound_address(fd->get()).port());
+    return {std::make_shared<const UniqueFd>(*std::move(fd)),
             std::make_shared<const Listener>(Listener{port, nullptr, false})};
   }
   WorkerSetup setup(std::vector<WorkerListener> listeners,
@@ -73,7 +69,7 @@ class WorkerTest : public testing::Test {
                std::uint64_t version = 1) {
     std::vector<subscription::PoolRef> pools;
     if (!nodes.empty()) pools.push_back(test::make_pool("example.com", nodes));
-    worker_->publish(test::make_snapshot(pools, version));
+    worker_->publish({test::make_snapshot(pools, version), {}});
     EXPECT_TRUE(test::eventually(
         [&] { return worker_->adopted_version() == version; }));
   }
@@ -131,7 +127,8 @@ TEST_F(WorkerTest, RoutesAreAdoptedAsTheyArePublished) {
 TEST_F(WorkerTest, HeldRequestsGoOnWhenTheRoutesChange) {
   options_.limits.hold_ms = 60'000;
   run();
-  worker_->publish(test::make_snapshot({test::make_pool("example.com", {})}));
+  worker_->publish(
+      {test::make_snapshot({test::make_pool("example.com", {})}), {}});
   ASSERT_TRUE(test::eventually([&] { return worker_->adopted_version() == 1; }));
   auto client = connect();
   client.send(kGet);
@@ -176,7 +173,8 @@ TEST_F(WorkerTest, HeldRequestsFindANodeThatComesBackUnannounced) {
 TEST_F(WorkerTest, EveryHeldRequestEndsInItsTime) {
   options_.limits.hold_ms = 100;
   run();
-  worker_->publish(test::make_snapshot({test::make_pool("example.com", {})}));
+  worker_->publish(
+      {test::make_snapshot({test::make_pool("example.com", {})}), {}});
   ASSERT_TRUE(test::eventually([&] { return worker_->adopted_version() == 1; }));
   std::vector<test::Peer> clients;
   for (int i = 0; i < 200; ++i) {
@@ -194,7 +192,7 @@ TEST_F(WorkerTest, EveryHeldRequestEndsInItsTime) {
 TEST_F(WorkerTest, LatestSnapshotWins) {
   make_worker();
   for (std::uint64_t version = 1; version <= 10; ++version) {
-    worker_->publish(test::make_snapshot({}, version));
+    worker_->publish({test::make_snapshot({}, version), {}});
   }
   run();
   EXPECT_TRUE(test::eventually(
@@ -336,7 +334,7 @@ TEST_F(WorkerTest, TwoWorkersShareTheRound) {
   run();
   SharedState shared;
   const WorkerListener listener = listen();
-  const Address second_address = listener.bound->address;
+  const Address second_address = bound_address(listener.socket->get());
   Worker second(setup({listener}), shared, [] {});
   std::thread second_thread([&] { second.run(); });
 
@@ -347,8 +345,8 @@ TEST_F(WorkerTest, TwoWorkersShareTheRound) {
       test::make_node(nodes[2].address())};
   const auto snapshot =
       test::make_snapshot({test::make_pool("example.com", known)});
-  worker_->publish(snapshot);
-  second.publish(snapshot);
+  worker_->publish({snapshot, {}});
+  second.publish({snapshot, {}});
   ASSERT_TRUE(test::eventually([&] {
     return worker_->adopted_version() == 1 && second.adopted_version() == 1;
   }));
@@ -378,11 +376,41 @@ TEST_F(WorkerTest, AnotherSetupChangesListenersAndLeavesConnections) {
   listening_.reset();
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   EXPECT_EQ(::connect(fd.get(), before.data(), before.length()), -1);
-  test::Peer fresh(test::connect_to(other.bound->address));
+  test::Peer fresh(test::connect_to(bound_address(other.socket->get())));
   for (test::Peer* peer : {&kept, &fresh}) {
     peer->send(kGet);
     EXPECT_TRUE(peer->wait_for("404 Not Found"));
   }
+}
+
+TEST_F(WorkerTest, ConnectionsEndWhereTheirListenerAsksForSomethingElse) {
+  run();
+  auto kept = connect();
+  kept.send(kGet);
+  ASSERT_TRUE(kept.wait_for("404 Not Found"));
+  kept.take();
+  WorkerListener other = *listening_;
+  Listener redirect = *other.listener;
+  redirect.redirect_to_https = true;
+  redirect.terms = "redirect";
+  other.listener = std::make_shared<const Listener>(std::move(redirect));
+  worker_->set_up(setup({other}, 2));
+  EXPECT_TRUE(test::eventually([&] { return kept.ended(); }));
+  auto fresh = connect();
+  fresh.send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+  EXPECT_TRUE(fresh.wait_for("301 Moved Permanently"));
+}
+
+TEST_F(WorkerTest, QueueOfAListenerThatGoesIsServedBeyondTheLimit) {
+  options_.limits.connections = 1;
+  run();
+  auto first = connect();
+  first.send(kGet);
+  ASSERT_TRUE(first.wait_for("404 Not Found"));
+  auto second = connect();
+  second.send(kGet);
+  worker_->set_up(setup({}, 2));
+  EXPECT_TRUE(second.wait_for("404 Not Found"));
 }
 
 // Connections that wait in the queue of a listener which goes.
@@ -472,8 +500,10 @@ TEST_F(WorkerTest, PipelinedRequestsAfterTheOneThatRunsAreNotBegun) {
 TEST_F(WorkerTest, QueuedConnectionsAreStillServed) {
   make_worker();
   test::FakeNode node(temp_ / "node");
-  worker_->publish(test::make_snapshot(
-      {test::make_pool("example.com", {test::make_node(node.address())})}));
+  worker_->publish(
+      {test::make_snapshot(
+           {test::make_pool("example.com", {test::make_node(node.address())})}),
+       {}});
   auto client = connect();
   client.send(kGet);
   drain();

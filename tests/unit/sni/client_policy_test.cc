@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <ctime>
+#include <limits>
 #include <string>
 
 #include "support.h"
@@ -52,6 +56,9 @@ TEST_F(ClientPolicyTest, SetOfCasModeDepthAndListsMakeThePolicy) {
   EXPECT_FALSE(same(parse(ca_.pem() + other_.pem(), "", false)));
   EXPECT_FALSE(same(parse(ca_.pem() + other_.pem(), "", true, 1)));
   EXPECT_FALSE(same(parse(ca_.pem() + other_.pem(), crl)));
+  EXPECT_TRUE(same(parse(ca_.pem() + other_.pem(),
+                         test::make_crl(make_ca("C"), {}))))
+      << "a list of nobody's among them";
   EXPECT_FALSE(same_policy(one->get(), nullptr));
   EXPECT_TRUE(same_policy(nullptr, nullptr));
 }
@@ -151,6 +158,102 @@ TEST_F(ClientPolicyTest, RevocationListThatIsOutOfDateLetsNobodyIn) {
   server.put("site", texts);
   const Made client = make_client("c", ca_);
   EXPECT_EQ(ask(server, &client).failure, Failure::kClientCertificate);
+}
+
+TEST_F(ClientPolicyTest, ListOfOneCaLeavesTheOthersClientsAlone) {
+  const std::string list = test::make_crl(ca_, {7});
+  const Made theirs = make_client("theirs", other_);
+  Server server;
+  Texts texts = guarded(make_server("s"), other_);
+  texts.client_crl = list;
+  server.put("site", texts);
+  EXPECT_EQ(ask(server, &theirs).client, "/C=IT/O=Foo/CN=theirs");
+  texts.client_ca += ca_.pem();
+  server.put("site", texts);
+  EXPECT_EQ(ask(server, &theirs).client, "/C=IT/O=Foo/CN=theirs");
+  Wish wish;
+  wish.issuer = &ca_;
+  wish.serial = 7;
+  const Made revoked = make_certificate(wish);
+  EXPECT_EQ(ask(server, &revoked).failure, Failure::kClientCertificate);
+}
+
+TEST_F(ClientPolicyTest, ListOfAnotherCaOfTheSameNameRevokesNothing) {
+  const Made namesake = make_ca("A");
+  Server server;
+  Texts texts = guarded(make_server("s"), ca_);
+  texts.client_crl = test::make_crl(namesake, {1});
+  server.put("site", texts);
+  const Made client = make_client("c", ca_);
+  EXPECT_EQ(ask(server, &client).client, "/C=IT/O=Foo/CN=c");
+}
+
+TEST_F(ClientPolicyTest, CustomersOwnListStandsBesideHisCas) {
+  Server server;
+  Texts texts = guarded(make_server("s"), ca_);
+  texts.client_ca += test::make_crl(ca_, {7});
+  server.put("site", texts);
+  Wish wish;
+  wish.issuer = &ca_;
+  wish.serial = 7;
+  const Made revoked = make_certificate(wish);
+  EXPECT_EQ(ask(server, &revoked).failure, Failure::kClientCertificate);
+  texts.client_ca = ca_.pem() + "-----BEGIN X509 CRL-----\nMAMCAQE=\n"
+                                "-----END X509 CRL-----\n";
+  EXPECT_EQ(server.store.put("site", texts.pem()).error(), Refusal::kBadCrl);
+}
+
+TEST_F(ClientPolicyTest, WhenItsListsGoOutOfDateIsKnown) {
+  const auto without = parse(ca_.pem());
+  const auto with = parse(ca_.pem(), test::make_crl(ca_, {}, 3600));
+  ASSERT_TRUE(without && with);
+  EXPECT_EQ((*without)->lists_until_s(),
+            std::numeric_limits<std::int64_t>::max());
+  EXPECT_NEAR(static_cast<double>((*with)->lists_until_s()),
+              static_cast<double>(std::time(nullptr) + 3600), 60.0);
+}
+
+TEST_F(ClientPolicyTest, SubjectThatIsEmptyIsNoClient) {
+  Server server;
+  server.put("site", guarded(make_server("s"), ca_));
+  Wish wish;
+  wish.issuer = &ca_;
+  wish.subject.clear();
+  const Made nobody = make_certificate(wish);
+  EXPECT_EQ(ask(server, &nobody).failure, Failure::kClientCertificate);
+}
+
+TEST_F(ClientPolicyTest, MoreNamesThanABoundAreNotSent) {
+  Server server;
+  Texts texts = guarded(make_server("s"), ca_, false);
+  for (int i = 0; i < 10; ++i) {
+    Wish wish;
+    wish.is_ca = true;
+    wish.subject.assign(10, {"OU", std::string(60, static_cast<char>('a' + i))});
+    texts.client_ca += make_certificate(wish).pem();
+  }
+  server.put("site", texts);
+  Ask ask;
+  ask.name = "site";
+  EXPECT_TRUE(server.handshake(ask).ca_names.empty());
+  const Made client = make_client("c", ca_);
+  ask.client = &client;
+  EXPECT_EQ(server.handshake(ask).client, "/C=IT/O=Foo/CN=c");
+}
+
+TEST_F(ClientPolicyTest, JointPolicyLetsInWhomBothLetIn) {
+  const auto demanding = parse(ca_.pem() + other_.pem());
+  const auto asking = parse(ca_.pem(), "", false, 1);
+  const auto disjoint = parse(make_ca("C").pem());
+  ASSERT_TRUE(demanding && asking && disjoint);
+  const auto joint = ClientPolicy::joint(*demanding, *asking, policies_);
+  EXPECT_TRUE(same_policy(joint.get(), parse(ca_.pem(), "", true, 1)->get()));
+  EXPECT_EQ(ClientPolicy::joint(*asking, *demanding, policies_), joint);
+  EXPECT_EQ(ClientPolicy::joint(*asking, {}, policies_), *asking);
+  EXPECT_EQ(ClientPolicy::joint({}, *asking, policies_), *asking);
+  const auto nobody = ClientPolicy::joint(*asking, *disjoint, policies_);
+  EXPECT_TRUE(nobody->demands());
+  EXPECT_FALSE(same_policy(nobody.get(), asking->get()));
 }
 
 // The client sends its intermediate along, as OpenSSL's client does with what

@@ -75,7 +75,7 @@ TEST_P(Tls, EachClientGetsTheKeyThatSuitsIt) {
   rsa.key = test::make_rsa_key();
   rsa.subject = {{"CN", "rsa"}};
   server_.put("a", texts_of(make_certificate(rsa)));
-  server_.put("a", texts_of(make_server("ec")));
+  server_.put("a", texts_of(make_server("ec")), {1, 2});
   EXPECT_EQ(server_.handshake(to("a")).server, "ec");
   Ask old = to("a");
   old.signatures = "RSA-PSS+SHA256:RSA+SHA256";

@@ -215,16 +215,97 @@ TEST_F(CredentialTest, WeakDigestsAreRefusedInTheWholeChain) {
 TEST_F(CredentialTest, RootAtTheEndOfAChainMayBeOld) {
   Wish old;
   old.digest = EVP_sha1();
-  const Made made = make_certificate({});
-  EXPECT_EQ(why_not(made.pem() + make_certificate(old).pem(), made.key_pem()),
-            "");
+  const Made root = make_certificate(old);
+  Wish wish;
+  wish.issuer = &root;
+  const Made made = make_certificate(wish);
+  EXPECT_EQ(why_not(made.pem() + root.pem(), made.key_pem()), "");
 }
 
 TEST_F(CredentialTest, ChainWithAShortIntermediateKeyIsRefused) {
-  const Made made = make_certificate({});
   const Made weak = make_certificate(with_key(test::make_rsa_key(1024)));
+  Wish wish;
+  wish.issuer = &weak;
+  const Made made = make_certificate(wish);
   EXPECT_EQ(why_not(made.pem() + weak.pem(), made.key_pem()),
             text(Refusal::kRefusedByTls));
+}
+
+TEST_F(CredentialTest, EachOfAChainHasSignedTheOneBefore) {
+  const Made root = test::make_ca("root");
+  Wish wish;
+  wish.subject = {{"CN", "sub"}};
+  wish.issuer = &root;
+  wish.is_ca = true;
+  const Made sub = make_certificate(wish);
+  Wish leaf_wish;
+  leaf_wish.issuer = &sub;
+  const Made leaf = make_certificate(leaf_wish);
+  const std::string key = leaf.key_pem();
+  EXPECT_EQ(why_not(leaf.pem() + sub.pem() + root.pem(), key), "");
+  EXPECT_EQ(why_not(leaf.pem() + sub.pem(), key), "");
+  const std::string broken(text(Refusal::kBrokenChain));
+  EXPECT_EQ(why_not(leaf.pem() + root.pem(), key), broken);
+  EXPECT_EQ(why_not(leaf.pem() + root.pem() + sub.pem(), key), broken);
+  EXPECT_EQ(why_not(leaf.pem() + test::make_ca("other").pem(), key), broken);
+  wish.key = nullptr;
+  const Made namesake = make_certificate(wish);
+  EXPECT_EQ(why_not(leaf.pem() + namesake.pem(), key), broken);
+}
+
+TEST_F(CredentialTest, IntermediateThatIsOutOfDateIsToldAndTheFirstEndCounts) {
+  const Made root = test::make_ca("root");
+  const auto chain_until = [&](long from_s, long until_s, std::string& key) {
+    Wish wish;
+    wish.subject = {{"CN", "sub"}};
+    wish.issuer = &root;
+    wish.is_ca = true;
+    wish.from_s = from_s;
+    wish.until_s = until_s;
+    const Made sub = make_certificate(wish);
+    Wish leaf_wish;
+    leaf_wish.issuer = &sub;
+    const Made leaf = make_certificate(leaf_wish);
+    key = leaf.key_pem();
+    return leaf.pem() + sub.pem() + root.pem();
+  };
+  std::string key;
+  const std::string out_of_date(text(Refusal::kChainOutOfDate));
+  std::string chain = chain_until(-3600, -60, key);
+  EXPECT_EQ(why_not(chain, key), out_of_date);
+  chain = chain_until(3600, 7200, key);
+  EXPECT_EQ(why_not(chain, key), out_of_date);
+  chain = chain_until(-3600, 5000, key);
+  const auto made = parse(chain, key);
+  ASSERT_TRUE(made);
+  EXPECT_NEAR(static_cast<double>((*made)->not_after_s()),
+              static_cast<double>(now_s_ + 5000), 60.0);
+}
+
+TEST_F(CredentialTest, CertificateForClientsIsNotServed) {
+  Wish wish;
+  wish.uses = "clientAuth";
+  const Made client = make_certificate(wish);
+  EXPECT_EQ(why_not(client.pem(), client.key_pem()),
+            text(Refusal::kNotForServers));
+  for (const char* const uses : {"serverAuth,clientAuth", "anyExtendedKeyUsage"}) {
+    wish.uses = uses;
+    const Made server = make_certificate(wish);
+    EXPECT_EQ(why_not(server.pem(), server.key_pem()), "") << uses;
+  }
+}
+
+TEST_F(CredentialTest, WhichHostsItNamesIsKnown) {
+  Wish wish;
+  wish.subject = {{"CN", "a.test"}};
+  for (const auto& key : {test::make_key(), test::make_rsa_key()}) {
+    wish.key = key;
+    const Made made = make_certificate(wish);
+    const auto parsed = parse(made.pem(), made.key_pem());
+    ASSERT_TRUE(parsed);
+    EXPECT_TRUE((*parsed)->names("a.test"));
+    EXPECT_FALSE((*parsed)->names("b.test"));
+  }
 }
 
 TEST_F(CredentialTest, ChainsAreBounded) {
@@ -240,7 +321,9 @@ TEST_F(CredentialTest, IntermediatesAreSharedAndGoWithTheirLastUser) {
   const Made ca = test::make_ca("CA");
   std::vector<CredentialRef> all;
   for (int i = 0; i < 20; ++i) {
-    const Made made = make_certificate({});
+    Wish wish;
+    wish.issuer = &ca;
+    const Made made = make_certificate(wish);
     const auto parsed = parse(made.pem() + ca.pem(), made.key_pem());
     ASSERT_TRUE(parsed);
     all.push_back(*parsed);

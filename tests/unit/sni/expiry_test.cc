@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support.h"
@@ -23,7 +25,15 @@ class ExpiryScanTest : public testing::Test {
   std::size_t walk(std::size_t shards) {
     const SnapshotPtr snapshot = store_.build();
     std::size_t steps = 1;
-    while (!scan_.step(snapshot, clock_.now_s + 14 * kDay, shards)) ++steps;
+    due_.clear();
+    const auto on_due = [this](const ExpiryScan::Due& due) {
+      due_.push_back(std::string(due.name) +
+                     (due.what == ExpiryScan::What::kRevocationList ? " list"
+                                                                    : ""));
+    };
+    while (!scan_.step(snapshot, clock_.now_s, 14 * kDay, shards, on_due)) {
+      ++steps;
+    }
     return steps;
   }
   std::vector<std::string> names() const {
@@ -35,6 +45,7 @@ class ExpiryScanTest : public testing::Test {
   test::FakeClock clock_;
   Store store_{clock_};
   ExpiryScan scan_;
+  std::vector<std::string> due_;
 };
 
 TEST_F(ExpiryScanTest, SoonestComeFirst) {
@@ -56,11 +67,34 @@ TEST_F(ExpiryScanTest, TwentyAreTold) {
   EXPECT_EQ(names().back(), "30");
 }
 
+TEST_F(ExpiryScanTest, EachThatIsDueIsToldHoweverManyThereAre) {
+  for (int i = 0; i < 50; ++i) put("soon" + std::to_string(i), 1);
+  put("victim", 10);
+  put("late", 90);
+  walk(kShards);
+  EXPECT_EQ(due_.size(), 51U);
+  EXPECT_NE(std::find(due_.begin(), due_.end(), "victim"), due_.end());
+}
+
+TEST_F(ExpiryScanTest, RevocationListIsDueOnItsLastDay) {
+  const test::Made ca = test::make_ca("A");
+  for (const auto& [name, seconds] :
+       {std::pair{"fresh", 2 * kDay}, std::pair{"last", kDay / 2},
+        std::pair{"gone", -60L}}) {
+    auto texts = test::guarded(test::make_server("x"), ca);
+    texts.client_crl = test::make_crl(ca, {}, seconds);
+    ASSERT_TRUE(store_.put(name, texts.pem()));
+  }
+  walk(kShards);
+  std::sort(due_.begin(), due_.end());
+  EXPECT_EQ(due_, (std::vector<std::string>{"gone list", "last list"}));
+}
+
 TEST_F(ExpiryScanTest, WalkGoesInBoundedStepsAndTellsOnlyWhenItIsDone) {
   put("a", 3);
-  EXPECT_FALSE(scan_.step(store_.build(), clock_.now_s, kShards - 1));
+  EXPECT_FALSE(scan_.step(store_.build(), clock_.now_s, 0, kShards - 1));
   EXPECT_TRUE(scan_.soonest().empty());
-  EXPECT_TRUE(scan_.step(store_.build(), clock_.now_s, 1));
+  EXPECT_TRUE(scan_.step(store_.build(), clock_.now_s, 0, 1));
   EXPECT_EQ(names(), (std::vector<std::string>{"a"}));
   EXPECT_EQ(walk(1024), kShards / 1024);
 }

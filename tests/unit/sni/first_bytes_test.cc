@@ -26,6 +26,12 @@ TEST(FirstBytes, ClientHelloOverTheBoundIsOversized) {
   EXPECT_EQ(judge_bytes({22, 3, 1, 0, 4, 1, 255, 255, 255}), FirstBytes::kOversized);
 }
 
+TEST(FirstBytes, ClientHelloWhoseSizeTheFirstRecordDoesNotTellIsOversized) {
+  EXPECT_EQ(judge_bytes({22, 3, 1, 0, 2, 1, 0, 22, 3}), FirstBytes::kOversized);
+  EXPECT_EQ(judge_bytes({22, 3, 1, 0, 3}), FirstBytes::kOversized);
+  EXPECT_EQ(judge_bytes({22, 3, 1, 0, 4}), FirstBytes::kMore);
+}
+
 TEST(FirstBytes, TooFewDoNotTell) {
   EXPECT_EQ(judge(""), FirstBytes::kMore);
   EXPECT_EQ(judge_bytes({22}), FirstBytes::kMore);

@@ -21,8 +21,13 @@ using Put = Store::Outcome;
 
 class StoreTest : public testing::Test {
  protected:
-  Result<Put, Refusal> put(std::string_view name, const Texts& texts) {
-    return store_.put(name, texts.pem());
+  Result<Put, Refusal> put(std::string_view name, const Texts& texts,
+                           const Origin& origin = {}) {
+    return store_.put(name, texts.pem(), origin);
+  }
+  const ClientPolicy* policy(std::string_view name) {
+    const Identity* const identity = store_.find_exact(name);
+    return identity == nullptr ? nullptr : identity->policy().get();
   }
   // The identity that serves `host`, or "-".
   std::string found(std::string_view host) {
@@ -33,12 +38,21 @@ class StoreTest : public testing::Test {
   const Credential* credential(std::string_view name, KeyKind kind) {
     const Identity* const identity = store_.find_exact(name);
     if (identity == nullptr) return nullptr;
-    return identity->slots()[static_cast<std::size_t>(kind)].credential.get();
+    return identity->slots()[static_cast<std::size_t>(kind)].get();
+  }
+  static Texts rsa_texts() {
+    Wish wish;
+    wish.key = test::make_rsa_key();
+    return texts_of(make_certificate(wish));
   }
 
   test::FakeClock clock_;
   Store store_{clock_};
   Texts texts_ = texts_of(make_server("x"));
+  Made ca_ = make_ca("A");
+  const Origin one_{1, 1};
+  const Origin two_{1, 2};
+  const Origin other_key_{2, 1};
 };
 
 TEST_F(StoreTest, ExactNameWinsOverWildcards) {
@@ -143,31 +157,136 @@ TEST_F(StoreTest, NamesAreBounded) {
 }
 
 TEST_F(StoreTest, RsaAndEcdsaStandBesideEachOther) {
-  Wish wish;
-  wish.key = test::make_rsa_key();
-  const Texts rsa = texts_of(make_certificate(wish));
-  ASSERT_TRUE(put("a", texts_));
-  ASSERT_TRUE(put("a", rsa));
+  const Texts rsa = rsa_texts();
+  ASSERT_TRUE(put("a", texts_, one_));
+  ASSERT_TRUE(put("a", rsa, two_));
   EXPECT_NE(credential("a", KeyKind::kEc), nullptr);
   EXPECT_NE(credential("a", KeyKind::kRsa), nullptr);
-  EXPECT_EQ(*put("a", texts_), Put::kUnchanged);
-  EXPECT_EQ(*put("a", rsa), Put::kUnchanged);
+  EXPECT_EQ(*put("a", texts_, one_), Put::kUnchanged);
+  EXPECT_EQ(*put("a", rsa, two_), Put::kUnchanged);
   EXPECT_EQ(store_.size(), 1U);
 }
 
-// The policy is the name's, not the certificate's: were the two of a name to
-// differ in it, the client could choose.
-TEST_F(StoreTest, PolicyOfANameIsThatOfWhatCameLast) {
-  const Made ca = make_ca("A");
-  Wish wish;
-  wish.key = test::make_rsa_key();
-  const Made rsa = make_certificate(wish);
-  ASSERT_TRUE(put("a", texts_));
-  ASSERT_TRUE(put("a", guarded(rsa, ca)));
-  ASSERT_NE(store_.find_exact("a")->policy(), nullptr);
-  EXPECT_TRUE(store_.find_exact("a")->policy()->demands());
-  EXPECT_EQ(*put("a", texts_), Put::kUnchanged);
-  EXPECT_NE(store_.find_exact("a")->policy(), nullptr);
+TEST_F(StoreTest, RenewalWithAnotherKindOfKeyTakesThePlaceOfTheOld) {
+  ASSERT_TRUE(put("a", rsa_texts(), one_));
+  ASSERT_TRUE(put("a", texts_, one_));
+  EXPECT_EQ(credential("a", KeyKind::kRsa), nullptr);
+  EXPECT_NE(credential("a", KeyKind::kEc), nullptr);
+}
+
+TEST_F(StoreTest, WhatIsBroughtOnceMoreIsTheLastWord) {
+  ASSERT_TRUE(put("a", texts_, one_));
+  const Credential* const first = credential("a", KeyKind::kEc);
+  ASSERT_TRUE(put("a", texts_of(make_server("y")), two_));
+  EXPECT_NE(credential("a", KeyKind::kEc), first);
+  EXPECT_EQ(*put("a", texts_, one_), Put::kChanged);
+  EXPECT_EQ(credential("a", KeyKind::kEc), first);
+}
+
+TEST_F(StoreTest, RetiredCredentialGoesAsSoonAsThereIsAnother) {
+  ASSERT_TRUE(put("a", rsa_texts(), one_));
+  store_.retire("a", one_);
+  EXPECT_NE(credential("a", KeyKind::kRsa), nullptr) << "for want of another";
+  Texts bad = texts_;
+  bad.key = "";
+  EXPECT_FALSE(put("a", bad, two_));
+  EXPECT_NE(credential("a", KeyKind::kRsa), nullptr) << "that one serves nobody";
+  ASSERT_TRUE(put("a", texts_, two_));
+  EXPECT_EQ(credential("a", KeyKind::kRsa), nullptr);
+  EXPECT_NE(credential("a", KeyKind::kEc), nullptr);
+}
+
+TEST_F(StoreTest, WhatAKeyBroughtGoesWithIt) {
+  ASSERT_TRUE(put("a", texts_, one_));
+  ASSERT_TRUE(put("a", rsa_texts(), other_key_));
+  store_.drop("a", one_.key);
+  EXPECT_EQ(credential("a", KeyKind::kEc), nullptr);
+  EXPECT_NE(credential("a", KeyKind::kRsa), nullptr);
+  store_.drop("a", other_key_.key);
+  EXPECT_EQ(found("a"), "-");
+  EXPECT_EQ(store_.size(), 0U);
+}
+
+TEST_F(StoreTest, OriginsOfANameAreBounded) {
+  for (std::uint64_t i = 0; i < Store::kOriginsMax; ++i) {
+    ASSERT_TRUE(put("a", texts_, {i, i}));
+  }
+  EXPECT_EQ(put("a", texts_, {1000, 1000}).error(), Refusal::kTooManyOrigins);
+  EXPECT_TRUE(put("a", texts_, {5, 5}));
+}
+
+// ------------------------------------------------------ what is wanted of clients
+
+TEST_F(StoreTest, NoOriginTakesAnothersRulesAway) {
+  const Made made = make_server("x");
+  ASSERT_TRUE(put("a", guarded(made, ca_), one_));
+  EXPECT_FALSE(store_.conflict("a"));
+  for (const Origin& lax : {two_, other_key_}) {
+    ASSERT_TRUE(put("a", texts_of(make_server("y")), lax));
+    ASSERT_NE(policy("a"), nullptr);
+    EXPECT_TRUE(policy("a")->demands());
+    EXPECT_TRUE(store_.conflict("a"));
+    ASSERT_TRUE(put("a", guarded(make_server("y"), ca_, false), lax));
+    EXPECT_TRUE(policy("a")->demands()) << "asking is less than demanding";
+  }
+  EXPECT_TRUE(store_.guards("a", one_));
+  EXPECT_FALSE(store_.guards("a", two_));
+}
+
+TEST_F(StoreTest, RulesGoWithTheLastWhoBroughtThem) {
+  ASSERT_TRUE(put("a", guarded(make_server("x"), ca_), one_));
+  ASSERT_TRUE(put("a", texts_, two_));
+  store_.retire("a", one_);
+  EXPECT_EQ(policy("a"), nullptr);
+  EXPECT_FALSE(store_.conflict("a"));
+  ASSERT_TRUE(put("a", guarded(make_server("x"), ca_), one_)) << "it is back";
+  EXPECT_NE(policy("a"), nullptr);
+}
+
+TEST_F(StoreTest, OwnRulesMayBecomeLaxer) {
+  ASSERT_TRUE(put("a", guarded(make_server("x"), ca_), one_));
+  ASSERT_TRUE(put("a", texts_, one_));
+  EXPECT_EQ(policy("a"), nullptr);
+  EXPECT_FALSE(store_.conflict("a"));
+}
+
+TEST_F(StoreTest, OfDifferentCasThoseInCommonCount) {
+  const Made b = make_ca("B");
+  const Made c = make_ca("C");
+  Texts ab = guarded(make_server("x"), ca_);
+  ab.client_ca += b.pem();
+  Texts bc = guarded(make_server("x"), b, false);
+  bc.client_ca += c.pem();
+  ASSERT_TRUE(put("a", ab, one_));
+  ASSERT_TRUE(put("a", bc, two_));
+  ClientPolicies policies;
+  const auto only_b = ClientPolicy::parse({b.pem(), "", true, 2}, policies);
+  ASSERT_TRUE(only_b);
+  EXPECT_TRUE(same_policy(policy("a"), only_b->get()));
+}
+
+TEST_F(StoreTest, RulesCountThoughTheirCertificateDoesNot) {
+  ASSERT_TRUE(put("a", texts_, one_));
+  Texts bad = guarded(make_server("x"), ca_);
+  bad.key = texts_.key;
+  EXPECT_EQ(put("a", bad, one_).error(), Refusal::kKeyMismatch);
+  ASSERT_NE(policy("a"), nullptr);
+  EXPECT_TRUE(policy("a")->demands());
+  EXPECT_TRUE(store_.guards("a", one_));
+  EXPECT_EQ(put("b", bad, one_).error(), Refusal::kKeyMismatch);
+  EXPECT_FALSE(store_.guards("b", one_)) << "nothing is served under that name";
+}
+
+TEST_F(StoreTest, RulesThatCannotBeReadLeaveTheOld) {
+  ASSERT_TRUE(put("a", guarded(make_server("x"), ca_), one_));
+  Texts bad = texts_;
+  bad.client_ca = "garbage";
+  bad.demanded = true;
+  EXPECT_EQ(put("a", bad, one_).error(), Refusal::kBadClientCa);
+  ASSERT_NE(policy("a"), nullptr);
+  EXPECT_TRUE(store_.guards("a", one_));
+  EXPECT_FALSE(put("b", bad, one_));
+  EXPECT_FALSE(store_.guards("b", one_));
 }
 
 TEST_F(StoreTest, DemandWithoutACaIsRefused) {

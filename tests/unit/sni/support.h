@@ -104,6 +104,7 @@ struct Wish {
   long until_s = 90L * 86400;
   long serial = 1;
   const EVP_MD* digest = EVP_sha256();
+  const char* uses = nullptr;                // extendedKeyUsage
 };
 
 inline void add_extension(X509* certificate, X509* issuer, int nid,
@@ -141,6 +142,9 @@ inline Made make_certificate(const Wish& wish) {
   add_extension(it, issuer, NID_subject_key_identifier, "hash");
   if (wish.is_ca) {
     add_extension(it, issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
+  }
+  if (wish.uses != nullptr) {
+    add_extension(it, issuer, NID_ext_key_usage, wish.uses);
   }
   EVP_PKEY* const signer =
       wish.issuer == nullptr ? made.key.get() : wish.issuer->key.get();
@@ -272,8 +276,9 @@ class Server {
     FEALTY_CHECK(made);
     context = *std::move(made);
   }
-  void put(std::string_view name, const Texts& texts) {
-    FEALTY_CHECK(store.put(name, texts.pem()));
+  void put(std::string_view name, const Texts& texts,
+           const Origin& origin = {}) {
+    FEALTY_CHECK(store.put(name, texts.pem(), origin));
   }
 
   Outcome handshake(const Ask& ask) {

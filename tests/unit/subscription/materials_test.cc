@@ -30,15 +30,24 @@ class MaterialsTest : public testing::Test {
     for (const char* const name : {"a.key", "a.crt", "a.ca"}) {
       write_file(home_ / name, std::string(name) + " 1");
     }
-    materials_.set_deliver([this](std::string_view key, const Hash128& source,
-                                  SniMaterial material) {
-      taken_.push_back(std::string(key) + ": " + material.key + ", " +
-                       material.chain + ", " +
-                       (material.client_required ? "!" : "") +
-                       material.client_ca);
-      sources_.push_back(source);
-      return problem_;
-    });
+    materials_.set_hooks(
+        {.deliver =
+             [this](std::string_view key, const Hash128& source,
+                    SniMaterial material) {
+               taken_.push_back(std::string(key) + ": " + material.key + ", " +
+                                material.chain + ", " +
+                                (material.client_required ? "!" : "") +
+                                material.client_ca);
+               sources_.push_back(source);
+               return problem_;
+             },
+         .retire =
+             [this](std::string_view, const Hash128& source) {
+               retired_.push_back(source);
+             },
+         .guards = [this](std::string_view, const Hash128&) {
+           return guards_;
+         }});
   }
 
   Outcome announce(const std::string& key = "k",
@@ -52,17 +61,24 @@ class MaterialsTest : public testing::Test {
     announcement.sni_ca = sni_ca;
     return announce(key, announcement);
   }
-  Outcome announce(const std::string& key, const Announcement& announcement) {
+  Outcome announce(const std::string& key, const Announcement& announcement,
+                   std::string_view objection = "") {
     const auto source =
         files_.open(announcement, Credentials{1, ::getuid(), ::getgid()});
     EXPECT_TRUE(source);
-    return source ? materials_.on_announcement(key, *source)
-                  : Outcome::kNothing;
+    if (!source) return Outcome::kNothing;
+    tag_ = materials_.tag_of(*source);
+    return materials_.on_announcement(key, *source, objection);
   }
   Outcome announce_text(const std::string& key, const std::string& pem) {
     Announcement announcement;
     announcement.sni_crt = pem;
     return announce(key, announcement);
+  }
+  static constexpr std::int64_t kLinger_ms = 1'000;
+  ClientRule keep(const std::string& key,
+                  const std::vector<std::uint32_t>& tags) {
+    return materials_.keep_only(key, tags, kLinger_ms);
   }
   // Announces until the files' times are old enough to be relied upon.
   void announce_until_settled() {
@@ -81,6 +97,9 @@ class MaterialsTest : public testing::Test {
   std::optional<std::string> problem_;
   std::vector<std::string> taken_;
   std::vector<Hash128> sources_;
+  std::vector<Hash128> retired_;
+  bool guards_ = true;
+  std::uint32_t tag_ = 0;                // of what was announced last
 };
 
 TEST_F(MaterialsTest, BytesAreHandedOverWithTheClientPolicy) {
@@ -164,14 +183,118 @@ TEST_F(MaterialsTest, SourcesOfAKeyAreBounded) {
   const auto text = [](std::size_t i) {
     return std::string(kPem) + std::to_string(i);
   };
-  for (std::size_t i = 0; i <= Materials::kSourcesMost; ++i) {
-    clock_.now_ms += 1;
+  std::vector<std::uint32_t> tags;
+  for (std::size_t i = 0; i < Materials::kSourcesMost; ++i) {
     EXPECT_EQ(announce_text("k", text(i)), Outcome::kTaken);
+    tags.push_back(tag_);
   }
-  EXPECT_EQ(announce_text("k", text(Materials::kSourcesMost)),
-            Outcome::kUnchanged);
-  EXPECT_EQ(announce_text("k", text(0)), Outcome::kTaken)
-      << "the one longest unheard had given way";
+  const std::size_t over = Materials::kSourcesMost;
+  EXPECT_EQ(announce_text("k", text(over)), Outcome::kRefused);
+  EXPECT_EQ(announce_text("k", text(over)), Outcome::kStillRefused);
+  EXPECT_NE(materials_.problem("k"), "");
+  for (std::size_t i = 0; i < over; ++i) {
+    EXPECT_EQ(announce_text("k", text(i)), Outcome::kUnchanged)
+        << "who is live does not give way";
+  }
+  EXPECT_EQ(retired_.size(), 0U);
+  tags.pop_back();
+  clock_.now_ms += kLinger_ms;
+  EXPECT_EQ(keep("k", tags), ClientRule::kNone);
+  EXPECT_EQ(retired_.size(), 1U);
+  EXPECT_EQ(announce_text("k", text(over)), Outcome::kTaken);
+  EXPECT_EQ(materials_.problem("k"), "");
+}
+
+TEST_F(MaterialsTest, SourceGoesWhenNobodyNamesItAnyMore) {
+  EXPECT_EQ(announce_text("k", kPem), Outcome::kTaken);
+  const std::uint32_t first = tag_;
+  EXPECT_EQ(announce(), Outcome::kTaken);
+  const std::uint32_t second = tag_;
+  EXPECT_NE(first, second);
+  clock_.now_ms += kLinger_ms;
+  EXPECT_EQ(keep("k", {first, second}), ClientRule::kDemands);
+  EXPECT_THAT(retired_, ElementsAre());
+  EXPECT_EQ(keep("k", {second}), ClientRule::kDemands);
+  EXPECT_THAT(retired_, ElementsAre(sources_.front()));
+  EXPECT_EQ(keep("k", {}), ClientRule::kNone);
+  EXPECT_EQ(materials_.key_count(), 0U);
+}
+
+TEST_F(MaterialsTest, WhatLingersGivesWayToWhatIsNew) {
+  for (std::size_t i = 0; i < 10 * Materials::kSourcesMost; ++i) {
+    EXPECT_EQ(announce_text("k", kPem + std::to_string(i)), Outcome::kTaken);
+    EXPECT_EQ(keep("k", {tag_}), ClientRule::kNone);
+  }
+  EXPECT_EQ(retired_.size(), 9 * Materials::kSourcesMost);
+}
+
+TEST_F(MaterialsTest, WhatIsNamedAgainIsHandedOverAgain) {
+  EXPECT_EQ(announce_text("k", kPem), Outcome::kTaken);
+  EXPECT_EQ(announce_text("k", std::string(kPem) + "B"), Outcome::kTaken);
+  EXPECT_EQ(keep("k", {tag_}), ClientRule::kNone);
+  EXPECT_EQ(announce_text("k", kPem), Outcome::kUnchanged);
+  EXPECT_EQ(taken_.size(), 3U);
+  EXPECT_EQ(announce_text("k", kPem), Outcome::kUnchanged);
+  EXPECT_EQ(taken_.size(), 3U);
+}
+
+TEST_F(MaterialsTest, SourceThatIsNamedInTurnWithAnotherStaysAndThenIsDue) {
+  EXPECT_EQ(announce(), Outcome::kTaken);
+  EXPECT_EQ(announce_text("k", kPem), Outcome::kTaken);
+  const std::uint32_t lax = tag_;
+  EXPECT_EQ(keep("k", {lax}), ClientRule::kDemands) << "it was strict just now";
+  EXPECT_EQ(keep("k", {lax}), ClientRule::kDemands);
+  std::vector<std::string> due;
+  const auto look = [&] {
+    materials_.for_each_due([&](const std::string& key) { due.push_back(key); });
+    return due;
+  };
+  clock_.now_ms += kLinger_ms - 1;
+  EXPECT_THAT(look(), ElementsAre());
+  clock_.now_ms += 1;
+  EXPECT_THAT(look(), ElementsAre("k"));
+  EXPECT_EQ(keep("k", {lax}), ClientRule::kNone);
+  EXPECT_THAT(retired_, ElementsAre(sources_.front()));
+}
+
+TEST_F(MaterialsTest, ClientsAreJudgedByWhatDemandsThatAndWasTaken) {
+  EXPECT_EQ(announce_text("lax", kPem), Outcome::kTaken);
+  EXPECT_EQ(keep("lax", {tag_}), ClientRule::kNone);
+  EXPECT_EQ(announce(), Outcome::kTaken);
+  EXPECT_EQ(keep("k", {tag_}), ClientRule::kDemands);
+  guards_ = false;
+  EXPECT_EQ(keep("k", {tag_}), ClientRule::kUnusable);
+  EXPECT_EQ(keep("unknown", {tag_}), ClientRule::kNone);
+}
+
+TEST_F(MaterialsTest, WhatMustNotBeTakenIsNotReadAndToldWhy) {
+  Announcement announcement;
+  const std::string pem = kPem;
+  announcement.sni_crt = pem;
+  EXPECT_EQ(announce("k", announcement, "it is not his"), Outcome::kRefused);
+  EXPECT_EQ(materials_.problem("k"), "it is not his");
+  EXPECT_EQ(materials_.reads(), 0U);
+  EXPECT_EQ(announce("k", announcement, "it is not his"), Outcome::kUnchanged);
+  EXPECT_EQ(announce("k", announcement), Outcome::kTaken);
+}
+
+TEST_F(MaterialsTest, FileThatCannotBeReadIsAProblemAndTakesNothingAway) {
+  announce_until_settled();
+  std::filesystem::rename(home_ / "a.key", home_ / "b.key");
+  EXPECT_EQ(announce(), Outcome::kRefused);
+  EXPECT_NE(materials_.problem("k").find("No such file"), std::string::npos);
+  EXPECT_EQ(keep("k", {tag_}), ClientRule::kDemands);
+  EXPECT_THAT(retired_, ElementsAre());
+  std::filesystem::rename(home_ / "b.key", home_ / "a.key");
+  EXPECT_EQ(announce(), Outcome::kTaken);
+  EXPECT_EQ(materials_.problem("k"), "");
+}
+
+TEST_F(MaterialsTest, MarkAloneIsMaterial) {
+  Announcement announcement;
+  announcement.sni_ca = "!";
+  EXPECT_EQ(announce("k", announcement), Outcome::kTaken);
+  EXPECT_THAT(taken_, ElementsAre("k: , , !"));
 }
 
 TEST_F(MaterialsTest, RefusedMaterialIsShownAndOfferedAgainLater) {
@@ -198,7 +321,7 @@ TEST_F(MaterialsTest, NothingIsKeptOfAPoolThatIsGone) {
 }
 
 TEST_F(MaterialsTest, WhereNobodyServesItNothingIsRead) {
-  materials_.set_deliver({});
+  materials_.set_hooks({});
   EXPECT_EQ(announce(), Outcome::kNothing);
   EXPECT_EQ(materials_.reads(), 0U);
   EXPECT_EQ(materials_.key_count(), 0U);

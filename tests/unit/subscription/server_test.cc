@@ -880,12 +880,16 @@ TEST_F(ServerTest, MaterialIsHandedOverBeforeTheNodeIsServedAndAgainWhenRenewed)
   std::optional<std::string> problem;
   make({{address_of(path_), std::nullopt}});
   server_->set_hooks(
-      {.on_material =
-           [&](std::string_view key, const Hash128&, SniMaterial material) {
-             if (told.empty()) EXPECT_EQ(published_, 0);
-             told.push_back(std::string(key) + " " + material.chain);
-             return problem;
-           },
+      {.materials =
+           {.deliver =
+                [&](std::string_view key, const Hash128&,
+                    SniMaterial material) {
+                  if (told.empty()) EXPECT_EQ(published_, 0);
+                  told.push_back(std::string(key) + " " + material.chain);
+                  return problem;
+                },
+            .retire = {},
+            .guards = {}},
        .on_pool_gone =
            [&](std::string_view key) {
              told.push_back(std::string(key) + " is gone");
@@ -911,17 +915,66 @@ TEST_F(ServerTest, MaterialIsHandedOverBeforeTheNodeIsServedAndAgainWhenRenewed)
   EXPECT_EQ(server_->materials().problem("example.com"), "");
 }
 
+TEST_F(ServerTest, RenewedMaterialMakesASnapshotAndDemandsStandInItsPools) {
+  options_.serves_sni = true;
+  bool guards = true;
+  make({{address_of(path_), std::nullopt}});
+  server_->set_hooks(
+      {.materials = {.deliver =
+                         [&](std::string_view, const Hash128&, SniMaterial) {
+                           return std::optional<std::string>();
+                         },
+                     .retire = {},
+                     .guards = [&](std::string_view,
+                                   const Hash128&) { return guards; }},
+       .on_pool_gone = {}});
+  ASSERT_TRUE(server_->bind());
+  start();
+  const auto rule = [&] {
+    const Pool* const pool = snapshot_->find_exact("example.com");
+    return pool == nullptr ? ClientRule::kNone : pool->client_rule();
+  };
+  auto pairs = plain_pairs("example.com", "/run/1");
+  pairs.emplace_back("sni_ca", "!-----BEGIN 1");
+  send(encode(pairs));
+  ASSERT_TRUE(run_until([&] { return rule() == ClientRule::kDemands; }));
+  guards = false;
+  pairs.back().second = "!-----BEGIN 2";
+  send(encode(pairs));
+  ASSERT_TRUE(run_until([&] { return rule() == ClientRule::kUnusable; }));
+  pairs.pop_back();
+  send(encode(pairs));
+  ASSERT_TRUE(run_until_packets(3));
+  EXPECT_EQ(rule(), ClientRule::kUnusable);
+  clock_.now_ms += options_.tolerance_ms;
+  ASSERT_TRUE(run_until([&] { return rule() == ClientRule::kNone; }));
+}
+
+TEST_F(ServerTest, DemandWithoutAnybodyWhoSpeaksTlsIsUnusable) {
+  serve();
+  auto pairs = plain_pairs("example.com", "/run/1");
+  pairs.emplace_back("sni_ca", "!/etc/ca.crt");
+  send(encode(pairs));
+  ASSERT_TRUE(run_until_packets(1));
+  ASSERT_TRUE(run_until([&] { return !server_->table().dirty(); }));
+  EXPECT_EQ(snapshot_->find_exact("example.com")->client_rule(),
+            ClientRule::kUnusable);
+}
+
 TEST_F(ServerTest, MaterialOfARefusedAnnouncementIsNotHandedOver) {
   options_.serves_sni = true;
   options_.nodes_max = 0;
   int told = 0;
   make({{address_of(path_), std::nullopt}});
-  server_->set_hooks({.on_material =
-                          [&](std::string_view, const Hash128&, SniMaterial) {
-                            ++told;
-                            return std::optional<std::string>();
-                          },
-                      .on_pool_gone = {}});
+  server_->set_hooks(
+      {.materials = {.deliver =
+                         [&](std::string_view, const Hash128&, SniMaterial) {
+                           ++told;
+                           return std::optional<std::string>();
+                         },
+                     .retire = {},
+                     .guards = {}},
+       .on_pool_gone = {}});
   ASSERT_TRUE(server_->bind());
   start();
   auto pairs = plain_pairs("example.com", "/run/1");
@@ -940,12 +993,15 @@ TEST_F(ServerTest, CustomerPaysForCertificatesThatHeChanges) {
   options_.check_shares.owner_us = 10'000;
   std::uint64_t told = 0;
   make({{address_of(path_), std::nullopt}});
-  server_->set_hooks({.on_material =
-                          [&](std::string_view, const Hash128&, SniMaterial) {
-                            ++told;
-                            return std::optional<std::string>();
-                          },
-                      .on_pool_gone = {}});
+  server_->set_hooks(
+      {.materials = {.deliver =
+                         [&](std::string_view, const Hash128&, SniMaterial) {
+                           ++told;
+                           return std::optional<std::string>();
+                         },
+                     .retire = {},
+                     .guards = {}},
+       .on_pool_gone = {}});
   ASSERT_TRUE(server_->bind());
   start();
   for (std::uint64_t i = 0; i < 30; ++i) {

@@ -379,8 +379,9 @@ TEST_F(TableTest, SavedNodesAreTheSameInAnotherTable) {
   node.modifier1 = 9;
   node.algorithm = Algorithm::kLrc;
   ASSERT_TRUE(table_.apply(node, Credentials{1, 2, 3}));
-  Announcement sleeper = announce("k", "");
+  Announcement sleeper = announce("k", "/run/9");
   sleeper.address = {};
+  sleeper.address_text.clear();
   sleeper.vassal = "sleeper";
   ASSERT_TRUE(table_.apply(sleeper, {}));
   ASSERT_EQ(table_.set_drained("k", "/run/1", true), Table::Drain::kDone);
