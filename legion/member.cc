@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "legion/netlink.h"
-
 namespace fealty::legion {
 namespace {
 
@@ -26,6 +24,15 @@ std::string described(const Announce& who) {
   return std::string(who.valor == 0 ? "arbiter" : "node") + ": " +
          log::printable(who.name) + " valor: " + std::to_string(who.valor) +
          " uuid: " + std::string(who.uuid.text());
+}
+
+std::vector<FloatingAddress> lords_addresses(const LegionOptions& options) {
+  std::vector<FloatingAddress> out;
+  for (const HookAction& action :
+       options.hooks[static_cast<std::size_t>(Event::kLord)]) {
+    if (action.kind == HookAction::Kind::kIpAdd) out.push_back(action.address);
+  }
+  return out;
 }
 
 // The commands of unlord may take their time only where the lease goes on and
@@ -73,7 +80,7 @@ void Member::start() {
       options_.election, rules, options_.name, host_,
       static_cast<std::uint64_t>(::getpid()), Uuid::draw(), now_ms_);
   results_.open<&Member::on_hook_done>(loop_, this);
-  addresses_ = std::make_unique<AddressKeeper>(clock_,
+  addresses_ = std::make_unique<AddressKeeper>(clock_, interfaces_,
                                                options_.election.tolerance_ms);
   hooks_ = std::make_unique<HookRunner>(
       options_.name, *addresses_,
@@ -105,10 +112,8 @@ void Member::start() {
 void Member::remove_stale_addresses() {
   HookJob job;
   job.event = Event::kSetup;
-  for (const HookAction& action :
-       options_.hooks[static_cast<std::size_t>(Event::kLord)]) {
-    if (action.kind != HookAction::Kind::kIpAdd) continue;
-    job.actions.push_back({HookAction::Kind::kIpDel, {}, action.address});
+  for (const FloatingAddress& each : lords_addresses(options_)) {
+    job.actions.push_back({HookAction::Kind::kIpDel, {}, each});
   }
   if (!job.actions.empty()) hooks_->post(std::move(job));
 }
@@ -119,6 +124,9 @@ void Member::reconfigure(LegionOptions options,
   options_ = std::move(options);
   transport_.set_nodes(options_.nodes);
   now_ms_ = clock_.monotonic_ms();
+  if (election_->role() == Role::kLord) {
+    addresses_->want(lords_addresses(options_));
+  }
   election_->reconfigure(options_.election, now_ms_, clock_.unix_s());
   tick_.start(1, tick_ms());
   act();
@@ -231,13 +239,16 @@ void Member::act_on(const Action& action) {
       role_since_ms_ = now_ms_;
       log::info("legion {}: i am now the Lord of the Legion {}", options_.name,
                 options_.name);
+      // At once: hooks that run may take their time.
       update_lease();
+      addresses_->want(lords_addresses(options_));
       return post(Event::kLord);
     case Kind::kUnlord:
       ++counters_.unlords;
       role_since_ms_ = now_ms_;
       log::warning("legion {}: i am no more the Lord: {}", options_.name,
                    to_string(action.why));
+      if (addresses_go_first(action.why)) addresses_->want({});
       return post(Event::kUnlord, nullptr, addresses_go_first(action.why));
     case Kind::kJoin:
       log::info("legion {}: joined the Legion", options_.name);
