@@ -225,6 +225,7 @@ Result<std::string> encode_announce(const Announce& announce, Wire wire) {
 Result<Announce, Malformed> decode_announce(std::string_view clear, Wire wire) {
   using Step = wire::UwsgiPairReader::Step;
   Announce out;
+  out.sealed = wire == Wire::kSealed;
   std::uint32_t seen = 0;
   wire::UwsgiPairReader reader(clear);
   wire::UwsgiPair pair;

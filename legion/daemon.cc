@@ -55,6 +55,11 @@ Result<std::string> read_secret(const std::string& path) {
   return secret;
 }
 
+bool is_everywhere(const Address& address) {
+  const std::string text = address.to_string();
+  return text.starts_with("0.0.0.0:") || text.starts_with("[::]:");
+}
+
 // Whether a running member can take the new options without being made anew.
 bool is_same_member(const LegionOptions& one, const LegionOptions& other) {
   return one.name == other.name &&
@@ -113,6 +118,11 @@ Status Daemon::bind() {
       return Error{"legion " + options.name + ": " + bound.error().message};
     }
     members_.push_back(std::move(member));
+  }
+  for (const Address& each : options_.admin) {
+    if (!is_everywhere(each)) continue;
+    log::warning("admin {}: everybody who reaches this host may read it",
+                 each.to_string());
   }
   return admin_.bind(options_.admin);
 }

@@ -107,18 +107,25 @@ std::int64_t Election::next_wake_ms(std::int64_t now_ms) const {
 
 // What we knew before is newer, or it is a life that ended.
 bool Election::is_replayed(const Announce& announce, const MemberView* known,
-                           std::int64_t now_ms) const {
+                           std::int64_t now_ms, std::int64_t wall_s) const {
   const bool sealed = wire_ == Wire::kSealed;
+  // A stamp that our clock would not let in any more: it was set back, and what
+  // it said before tells nothing.
+  const auto is_void = [&](std::int64_t unix_s) {
+    return unix_s > wall_s + options_.skew_tolerance_s;
+  };
   if (known != nullptr) {
+    const std::int64_t unix_s = known->last.unix_s;
     if (sealed) return announce.sequence <= known->last.sequence;
-    return announce.unix_s < known->last.unix_s ||
-           (announce.unix_s == known->last.unix_s &&
+    if (is_void(unix_s)) return false;
+    return announce.unix_s < unix_s ||
+           (announce.unix_s == unix_s &&
             now_ms - known->stamp_since_ms > kStampLife_ms);
   }
   return std::any_of(gone_.begin(), gone_.end(), [&](const Gone& each) {
     if (each.uuid != announce.uuid) return false;
     return sealed ? announce.sequence <= each.sequence
-                  : announce.unix_s <= each.unix_s;
+                  : announce.unix_s <= each.unix_s && !is_void(each.unix_s);
   });
 }
 
@@ -137,7 +144,11 @@ Election::Verdict Election::on_announce(const Announce& announce,
     if (announce.unix_s < low || announce.unix_s > high) return Verdict::kSkew;
   }
   MemberView* member = find(announce.uuid);
-  if (is_replayed(announce, member, now_ms)) return Verdict::kReplayed;
+  // Whoever speaks the sealed wire is not to be imitated on the other.
+  if (member != nullptr && member->last.sealed && !announce.sealed) {
+    return Verdict::kWeaker;
+  }
+  if (is_replayed(announce, member, now_ms, wall_s)) return Verdict::kReplayed;
   if (announce.dead) {
     MemberView gone;
     gone.last = announce;
@@ -592,11 +603,24 @@ void Election::leave(std::int64_t now_ms, std::int64_t wall_s) {
   evaluate(now_ms, wall_s);
 }
 
+// Whoever hears a stamp that is older than the last one takes it for a repetition.
+// So after a step of the wall clock back, ours go on a little slower until it has
+// caught up; unless nobody would take such stamps either.
+std::int64_t Election::stamp_s(std::int64_t now_ms, std::int64_t wall_s) {
+  const std::int64_t wall_ms = wall_s * 1'000;
+  if (stamp_ms_ > wall_ms) stamp_ms_ += (now_ms - last_sent_ms_) * 7 / 8;
+  if (stamp_ms_ < wall_ms ||
+      stamp_ms_ - wall_ms > options_.skew_tolerance_s * 1'000) {
+    stamp_ms_ = wall_ms;
+  }
+  return stamp_ms_ / 1'000;
+}
+
 Announce Election::make_announce(std::int64_t now_ms, std::int64_t wall_s) {
   Announce out;
   out.legion = legion_;
   out.valor = valor(now_ms);
-  out.unix_s = wall_s;
+  out.unix_s = stamp_s(now_ms, wall_s);
   out.lord_since_s = lord_since_s_;
   out.name = host_;
   out.pid = pid_;
@@ -692,6 +716,7 @@ std::string_view to_string(Election::Verdict verdict) {
     case Election::Verdict::kSkew: return "skew";
     case Election::Verdict::kReplayed: return "replayed";
     case Election::Verdict::kFull: return "full";
+    case Election::Verdict::kWeaker: return "weaker_wire";
   }
   return "unknown";
 }

@@ -122,6 +122,7 @@ class Election {
     kSkew,         // uwsgi wire: its stamp is too far from our clock
     kReplayed,     // older than what we have from that member
     kFull,         // kMembersMax are known already
+    kWeaker,       // uwsgi's wire, of a member that was heard on the sealed one
   };
 
   Election(const ElectionOptions& options, Wire wire, std::string legion,
@@ -201,8 +202,8 @@ class Election {
   [[nodiscard]] MemberView* find(const Uuid& uuid);
   [[nodiscard]] const MemberView* find(const Uuid& uuid) const;
   [[nodiscard]] bool is_replayed(const Announce& announce,
-                                 const MemberView* known,
-                                 std::int64_t now_ms) const;
+                                 const MemberView* known, std::int64_t now_ms,
+                                 std::int64_t wall_s) const;
   void update(MemberView& member, const Announce& announce,
               std::string_view from, std::int64_t now_ms,
               std::int64_t arrived_ms);
@@ -237,6 +238,7 @@ class Election {
   [[nodiscard]] std::int64_t lease_length_ms(const MemberView& voter) const;
   [[nodiscard]] bool hurries(std::int64_t now_ms) const;
   [[nodiscard]] bool is_newborn(std::int64_t now_ms) const;
+  [[nodiscard]] std::int64_t stamp_s(std::int64_t now_ms, std::int64_t wall_s);
   [[nodiscard]] std::int64_t sent_at(std::uint64_t sequence) const;
   void act(Action::Kind kind, Why why = Why::kNone) {
     actions_.push_back({kind, {}, why});
@@ -268,6 +270,7 @@ class Election {
   std::uint64_t standing_since_ = 1;     // the first with a vote for ourselves
   std::deque<Sent> sent_;
   std::int64_t last_sent_ms_ = MemberView::kNever;
+  std::int64_t stamp_ms_ = 0;            // of the last packet, since 1970
   bool dirty_ = true;                    // others should hear of a change
   bool asked_ = false;                   // somebody hurries
   std::vector<Action> actions_;

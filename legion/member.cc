@@ -96,16 +96,16 @@ void Member::start() {
             transport_.bound().to_string(), options_.election.valor,
             options_.election.quorum, options_.nodes.size(),
             election_->uuid().text());
-  if (!options_.nodes.empty() &&
-      options_.election.quorum * 2 <= options_.nodes.size() + 1) {
-    log::warning("legion {}: a quorum of {} is not above half of {} members: a "
-                 "network that is cut in parts may have several Lords",
-                 options_.name, options_.election.quorum,
-                 options_.nodes.size() + 1);
-  }
+  log_warnings();
   post(Event::kSetup);
   io_.start(transport_.fd(), EV_READ);
   tick_.start(1, tick_ms());
+}
+
+void Member::log_warnings() const {
+  for (const std::string& each : warnings_of(options_)) {
+    log::warning("legion {}: {}", options_.name, each);
+  }
 }
 
 // What a former process that was killed left behind: nobody starts as Lord.
@@ -122,6 +122,7 @@ void Member::reconfigure(LegionOptions options,
                          const std::string& alarm_command) {
   alarm_command_ = alarm_command;
   options_ = std::move(options);
+  log_warnings();
   transport_.set_nodes(options_.nodes);
   now_ms_ = clock_.monotonic_ms();
   if (election_->role() == Role::kLord) {
@@ -211,9 +212,11 @@ void Member::on_datagram(std::string_view datagram, const Address& from) {
     case Verdict::kSkew: drop = Drop::kSkew; break;
     case Verdict::kReplayed: drop = Drop::kReplayed; break;
     case Verdict::kFull: drop = Drop::kFull; break;
+    // Its second copy of what is sealed.
+    case Verdict::kWeaker: drop = Drop::kWeakerWire; break;
   }
   ++drops_[static_cast<std::size_t>(drop)];
-  if (drop != Drop::kOwn) count(drop, from, log::printable(announce->name));
+  if (drop != Drop::kOwn && drop != Drop::kWeakerWire) count(drop, from, log::printable(announce->name));
 }
 
 // A line now and then; the numbers are in the stats.

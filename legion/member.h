@@ -101,6 +101,7 @@ class Member {
   void report_quorum();
   void finish_leaving();
   void remove_stale_addresses();
+  void log_warnings() const;
   [[nodiscard]] std::int64_t tick_ms() const;
 
   Loop& loop_;

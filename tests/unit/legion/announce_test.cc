@@ -99,6 +99,7 @@ TEST(Announce, SealedWireCarriesEverything) {
   EXPECT_EQ(read->tolerance_ms, 15'000);
   EXPECT_EQ(read->quorum, 2U);
   EXPECT_TRUE(read->unbound);
+  EXPECT_TRUE(read->sealed);
   EXPECT_EQ(read->heard[1].sequence, UINT64_MAX);
   EXPECT_EQ(read->links, 3U);
   EXPECT_TRUE(read->hurry);

@@ -84,7 +84,9 @@ class ElectionTest : public testing::Test {
     act(to);
     return verdict;
   }
-  std::int64_t wall() const { return kWall_s + now_ms_ / 1000; }
+  std::int64_t wall() const {
+    return kWall_s + now_ms_ / 1000 + wall_offset_s_;
+  }
   static bool is_lord(const Node& node) {
     return node.election && node.election->role() == Role::kLord;
   }
@@ -94,6 +96,7 @@ class ElectionTest : public testing::Test {
 
   const Wire wire_;
   std::int64_t now_ms_ = 1'000'000;
+  std::int64_t wall_offset_s_ = 0;
   bool holds_back_ = false;                 // unlord hooks take their time
   std::vector<std::unique_ptr<Node>> nodes_;
 };
@@ -333,6 +336,26 @@ TEST_F(ElectionTest, VotersInACrashLoopHaveOneVote) {
   EXPECT_FALSE(is_lord(lord));
 }
 
+TEST_F(ElectionTest, ClockThatStepsBackShutsNobodyOut) {
+  Node& low = add('a', 1, 2);
+  Node& high = add('b', 2, 2);
+  run(5'000);
+  ASSERT_TRUE(is_lord(high));
+  wall_offset_s_ = -30;               // of all: only the order of stamps matters
+  run(20'000);
+  EXPECT_TRUE(is_lord(high));
+  EXPECT_EQ(count(high, Kind::kUnlord) + count(low, Kind::kNodeLeft), 0);
+  EXPECT_GT(high.sent.back().unix_s, wall() + 20);
+  run(300'000);
+  EXPECT_EQ(high.sent.back().unix_s, wall());
+  wall_offset_s_ = -3'000;            // of all, beyond the skew: what was is void
+  run(2'000);
+  EXPECT_EQ(high.sent.back().unix_s, wall());
+  run(10'000);
+  EXPECT_TRUE(is_lord(high));
+  EXPECT_EQ(count(high, Kind::kUnlord) + count(low, Kind::kNodeLeft), 0);
+}
+
 TEST_F(ElectionTest, StampsFarFromOurClockAreRefused) {
   Node& node = add('a', 1, 2);
   Node& other = add('b', 2, 2);
@@ -357,6 +380,20 @@ TEST_F(ElectionTest, RepeatedPacketsDoNotKeepADeadMemberAlive) {
   }
   EXPECT_TRUE(is_lord(low));
   EXPECT_EQ(give(low, recorded.back()), Verdict::kReplayed);
+}
+
+TEST_F(ElectionTest, WhoSpeaksTheSealedWireIsNotHeardOnTheOther) {
+  Node& node = add('a', 1, 2);
+  run(100);
+  Announce other = node.sent.back();
+  other.uuid = uuid_of('b');
+  EXPECT_EQ(give(node, other), Verdict::kTaken);
+  other.sealed = true;
+  EXPECT_EQ(give(node, other), Verdict::kTaken);
+  other.sealed = false;
+  other.dead = true;
+  EXPECT_EQ(give(node, other), Verdict::kWeaker);
+  EXPECT_EQ(node.election->members().size(), 1U);
 }
 
 TEST_F(ElectionTest, OwnPacketsComeBackByMulticast) {
