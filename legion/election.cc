@@ -241,7 +241,7 @@ std::int64_t Election::lease_length_ms(const MemberView& voter) const {
     tolerance_ms = std::min(tolerance_ms, voter.last.tolerance_ms);
     return tolerance_ms - tolerance_ms / 20;
   }
-  return tolerance_ms - std::min(options_.freq_ms, tolerance_ms / 6);
+  return tolerance_ms - std::min(options_.freq_ms, tolerance_ms * 3 / 16);
 }
 
 // The process at this address was started anew: its former self is no voter

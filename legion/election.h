@@ -33,7 +33,7 @@ namespace fealty::legion {
 // The uwsgi wire (real uWSGI may be a member): becoming Lord needs that every
 // known member reports the same checksum and the same vote, and that these reach
 // the quorum. A vote's lease counts from when it came, and is shorter than the
-// tolerance by an announcement's interval, or by a sixth where that is less.
+// tolerance by an announcement's interval, or by 3/16 where that is less.
 //
 // The sealed wire: each packet says which of our packets its sender has (Heard),
 // so that a vote's lease counts from when we *sent* that packet. A voter binds
