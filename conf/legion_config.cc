@@ -28,6 +28,9 @@ constexpr std::size_t kSecretBytesMax = 4096;
 constexpr std::size_t kIvBytesMax = 64;
 // A tolerance below this many announcements ends with one lost packet.
 constexpr std::int64_t kAnnouncementsLeast = 2;
+// The kernel counts an address's lifetime in seconds, and what an announcement's
+// way takes comes off the lease: below this there is none for long enough.
+constexpr std::int64_t kAddressTolerance_ms = 3'000;
 
 // In the order of legion::Event.
 constexpr std::array<std::string_view, legion::kEvents> kEventNames = {
@@ -243,7 +246,7 @@ class Reader {
       }
     }
     part.finish();
-    check_addresses(part, map == nullptr ? item.at() : map->at, out);
+    if (map != nullptr) check_addresses(part, map->at, out);
   }
 
   std::string read_action(Section& part, std::string_view event,
@@ -291,16 +294,29 @@ class Reader {
     return yaml_quoted(std::string(name) + ": " + std::string(rest));
   }
 
-  // An address belongs to the Lord: only he adds it.
-  static void check_addresses(Section& part, Position at,
-                              const LegionOptions& out) {
+  // An address belongs to the Lord: only he adds it, and only one Legion's.
+  void check_addresses(Section& part, Position at, const LegionOptions& out) {
     for (std::size_t i = 0; i < legion::kEvents; ++i) {
-      if (i == static_cast<std::size_t>(Event::kLord)) continue;
+      const auto problem = [&](const std::string& what) {
+        part.problem(at, kEventNames[i], what);
+      };
       for (const HookAction& action : out.hooks[i]) {
         if (action.kind != HookAction::Kind::kIpAdd) continue;
-        part.problem(at, kEventNames[i],
-                     "ip_add is for the lord hook: whoever is not Lord must not "
-                     "hold the address");
+        if (i != static_cast<std::size_t>(Event::kLord)) {
+          problem("ip_add is for the lord hook: whoever is not Lord must not "
+                  "hold the address");
+          continue;
+        }
+        if (out.election.tolerance_ms < kAddressTolerance_ms) {
+          problem("ip_add needs a tolerance of 3s or more: the kernel counts an "
+                  "address's lifetime in seconds");
+        }
+        const auto [other, is_new] =
+            floating_.emplace(action.address.bytes, out.name);
+        if (!is_new && other->second != out.name) {
+          problem(cited(action.address.to_string()) + " belongs to the Legion " +
+                  cited(other->second) + " already");
+        }
       }
     }
   }
@@ -348,6 +364,7 @@ class Reader {
   LoadedLegion loaded_;
   std::map<std::string, int> names_;
   std::map<std::string, int> addresses_;
+  std::map<std::array<std::uint8_t, 16>, std::string> floating_;  // whose it is
 };
 
 }  // namespace

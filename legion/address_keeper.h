@@ -3,38 +3,51 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "legion/floating_address.h"
+#include "legion/interfaces.h"
 
 namespace fealty::legion {
 
-// Holds a Legion's addresses for as long as the Lord's lease says: each is in
-// the kernel with a lifetime of whole seconds that ends before the lease does,
-// and is renewed from a thread of its own. Without renewals (the process hangs,
-// is stopped or killed) the kernel takes it away. The neighbours are told when an
-// address comes, a few times more in the next seconds (kTell_ms), and now and
-// then afterwards.
+// Holds a Legion's addresses for as long as the Lord's lease says, from a thread of
+// its own. Each is in the kernel with a lifetime of whole seconds that ends before
+// the lease does; it is renewed as soon as that is worth it, shortened where the
+// lease is, taken away when the lease ends, and tried again where the kernel refused
+// it. Without renewals (the process hangs, is stopped or killed) the kernel takes it
+// away. The neighbours are told when an address comes, a few times more in the next
+// seconds (kTell_ms), and now and then afterwards.
 //
-// Thread-safe. add() and remove() wait for the kernel: not on the loop.
+// An address of the same name that is there for ever is somebody else's: it is
+// neither taken nor removed.
+//
+// Thread-safe. hold(), remove() and remove_all() wait for the kernel: not on the
+// loop. `clock` and `interfaces` live longer.
 class AddressKeeper {
  public:
-  AddressKeeper(const Clock& clock, std::int64_t tolerance_ms);
+  AddressKeeper(const Clock& clock, Interfaces& interfaces,
+                std::int64_t tolerance_ms);
   ~AddressKeeper();
   AddressKeeper(const AddressKeeper&) = delete;
   AddressKeeper& operator=(const AddressKeeper&) = delete;
 
-  // Ours from now on; fails where the kernel refuses it, or no lease is left.
-  [[nodiscard]] Status add(const FloatingAddress& address);
+  // What is to be held from now on, while a lease lasts; whatever else is held is
+  // given back. Never waits for the kernel.
+  void want(std::vector<FloatingAddress> addresses);
+  // Whether a wanted address is held; where it is not yet, the kernel is asked.
+  [[nodiscard]] Status hold(const FloatingAddress& address);
+  // Not wanted from now on, and taken away, whoever added it.
   [[nodiscard]] Status remove(const FloatingAddress& address);
-  // All that add() added and nobody removed.
+  // Nothing is wanted, and nothing held when it returns.
   void remove_all();
 
   // Until when the addresses may be held, by the clock. The loop says it again
-  // and again; never blocks for longer than a renewal's bookkeeping.
+  // and again; never waits for the kernel.
   void set_lease(std::int64_t until_ms);
   // Somebody else held them too: the neighbours are told anew.
   void tell_again();
@@ -42,29 +55,43 @@ class AddressKeeper {
   [[nodiscard]] std::vector<FloatingAddress> held() const;
 
  private:
-  struct Held {
+  static constexpr std::int64_t kNever = INT64_MIN / 2;
+  struct Wanted {
     FloatingAddress address;
-    std::int64_t told_since_ms;    // when telling began
-    std::size_t told = 0;          // how often since then
-    std::int64_t renewed_ms;
+    std::int64_t asked_ms = kNever;  // when the kernel was asked last
+    std::int64_t end_ms = kNever;    // when the kernel takes it away; kNever: not held
+    std::int64_t told_since_ms = 0;  // when telling began
+    std::size_t told = 0;            // how often since then
+    std::string problem{};           // that was logged last
+
+    [[nodiscard]] bool held() const { return end_ms != kNever; }
   };
 
   void run();
+  void adopt();
   void show();
-  void renew(std::int64_t now_ms);
-  void tell(std::int64_t now_ms);
+  void keep(Wanted& own, std::int64_t now_ms);
+  [[nodiscard]] Status ask(Wanted& own, std::int64_t now_ms);
+  void give_back(Wanted& own);
+  void tell(Wanted& own, std::int64_t now_ms);
+  [[nodiscard]] Wanted* find(const FloatingAddress& address);
+  [[nodiscard]] std::int64_t lease_end_ms() const;
   [[nodiscard]] std::uint32_t valid_s(std::int64_t now_ms) const;
 
   const Clock& clock_;
+  Interfaces& interfaces_;
   const std::int64_t tolerance_ms_;
-  // Held while the kernel is asked: what is removed is not renewed afterwards.
+  // Held while the kernel is asked: what is removed is not renewed afterwards. Taken
+  // before the other one.
   std::mutex kernel_;
-  std::vector<Held> held_;
+  std::vector<Wanted> wanted_;
   mutable std::mutex mutex_;       // the rest
   std::condition_variable wake_;
-  std::int64_t until_ms_ = 0;
-  std::vector<FloatingAddress> shown_;     // held_'s
+  std::optional<std::vector<FloatingAddress>> next_;   // what want() said
+  std::int64_t until_ms_ = kNever;
+  std::vector<FloatingAddress> shown_;     // what of wanted_ is held
   bool tell_again_ = false;
+  bool changed_ = false;           // the thread has something to do
   bool ended_ = false;
   std::thread thread_;             // the last member: it starts at once
 };

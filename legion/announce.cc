@@ -32,13 +32,16 @@ enum Key : std::uint32_t {
   kHeard = 8192,
   kLinks = 16384,
   kHurry = 32768,
+  kTolerance = 65536,
+  kQuorum = 131072,
+  kUnbound = 262144,
 };
 
 struct Named {
   std::string_view name;
   Key key;
 };
-constexpr std::array<Named, 16> kKeys = {{{"legion", kLegion},
+constexpr std::array<Named, 19> kKeys = {{{"legion", kLegion},
                                           {"valor", kValor},
                                           {"unix", kUnix},
                                           {"lord", kLord},
@@ -53,11 +56,16 @@ constexpr std::array<Named, 16> kKeys = {{{"legion", kLegion},
                                           {"seq", kSequence},
                                           {"heard", kHeard},
                                           {"links", kLinks},
-                                          {"hurry", kHurry}}};
+                                          {"hurry", kHurry},
+                                          {"tolerance", kTolerance},
+                                          {"quorum", kQuorum},
+                                          {"unbound", kUnbound}}};
 constexpr std::uint32_t kNeeded = kLegion | kValor | kUnix | kUuid | kChecksum |
                                   kLordValor | kLordUuid;
-constexpr std::uint32_t kNeededSealed = kNeeded | kSequence | kHeard | kLinks;
-constexpr std::uint32_t kOnlySealed = kSequence | kHeard | kLinks | kHurry;
+constexpr std::uint32_t kNeededSealed = kNeeded | kSequence | kHeard | kLinks |
+                                        kTolerance | kQuorum;
+constexpr std::uint32_t kOnlySealed = kSequence | kHeard | kLinks | kHurry |
+                                      kTolerance | kQuorum | kUnbound;
 
 template <typename Number>
 bool parse_number(std::string_view text, Number& out) {
@@ -128,6 +136,9 @@ bool take(Key key, std::string_view value, Announce& out) {
     case kHeard: return parse_heard(value, out.heard);
     case kLinks: return parse_number(value, out.links);
     case kHurry: return parse_flag(value, out.hurry);
+    case kTolerance: return parse_number(value, out.tolerance_ms);
+    case kQuorum: return parse_number(value, out.quorum);
+    case kUnbound: return parse_flag(value, out.unbound);
   }
   return false;
 }
@@ -149,6 +160,10 @@ void add_sealed(wire::UwsgiWriter& writer, const Announce& announce) {
   writer.add("heard", heard);
   add_number(writer, "links", announce.links);
   if (announce.hurry) writer.add("hurry", "1");
+  add_number(writer, "tolerance",
+             static_cast<std::uint64_t>(announce.tolerance_ms));
+  add_number(writer, "quorum", announce.quorum);
+  if (announce.unbound) writer.add("unbound", "1");
 }
 
 }  // namespace
@@ -210,6 +225,7 @@ Result<std::string> encode_announce(const Announce& announce, Wire wire) {
 Result<Announce, Malformed> decode_announce(std::string_view clear, Wire wire) {
   using Step = wire::UwsgiPairReader::Step;
   Announce out;
+  out.sealed = wire == Wire::kSealed;
   std::uint32_t seen = 0;
   wire::UwsgiPairReader reader(clear);
   wire::UwsgiPair pair;

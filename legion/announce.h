@@ -69,6 +69,10 @@ struct Announce {
   std::vector<Heard> heard;
   std::uint64_t links = 0;          // members that it hears and is heard by, and itself
   bool hurry = false;               // it misses somebody: answer now
+  std::int64_t tolerance_ms = 0;    // what its promises and leases are made of
+  std::uint64_t quorum = 0;
+  bool unbound = false;             // its vote is no promise: it goes by uWSGI's rules
+  bool sealed = false;              // it came on the sealed wire (not in the text)
 };
 
 // Bounds of what is taken from others; the sizes are bytes.

@@ -22,6 +22,8 @@ namespace {
 
 constexpr std::size_t kSecretBytesMax = 4096;
 constexpr std::int64_t kStatusEvery_ms = 1'000;
+// After SIGTERM, for all hooks together.
+constexpr std::int64_t kEndMost_ms = 30'000;
 
 std::string host_name() {
   std::array<char, kHostNameMax + 1> name{};
@@ -51,6 +53,11 @@ Result<std::string> read_secret(const std::string& path) {
     return Error{"secret_file " + path + ": it is longer than 4096 bytes"};
   }
   return secret;
+}
+
+bool is_everywhere(const Address& address) {
+  const std::string text = address.to_string();
+  return text.starts_with("0.0.0.0:") || text.starts_with("[::]:");
 }
 
 // Whether a running member can take the new options without being made anew.
@@ -93,6 +100,7 @@ Daemon::Daemon(Options options, Reload reload)
       admin_(loop_, [this](std::string_view path) { return on_admin(path); }) {
   watchdog_.bind<&Daemon::on_watchdog>(loop_, this);
   reap_.bind<&Daemon::on_reap>(loop_, this);
+  deadline_.bind<&Daemon::on_deadline>(loop_, this);
 }
 
 Daemon::~Daemon() = default;
@@ -110,6 +118,11 @@ Status Daemon::bind() {
       return Error{"legion " + options.name + ": " + bound.error().message};
     }
     members_.push_back(std::move(member));
+  }
+  for (const Address& each : options_.admin) {
+    if (!is_everywhere(each)) continue;
+    log::warning("admin {}: everybody who reaches this host may read it",
+                 each.to_string());
   }
   return admin_.bind(options_.admin);
 }
@@ -174,6 +187,11 @@ void Daemon::on_end_signal(int signal) {
   log::info("signal {}: leaving", signal);
   ending_ = true;
   ::sd_notify(0, "STOPPING=1");
+  std::int64_t hook_ms = 0;
+  for (const auto& member : members_) {
+    hook_ms = std::max(hook_ms, member->options().hook_timeout_ms);
+  }
+  deadline_.start(std::min(2 * hook_ms, kEndMost_ms));
   while (!members_.empty()) retire(members_.size() - 1);
   if (leaving_.empty()) loop_.stop();
 }
@@ -200,6 +218,13 @@ void Daemon::apply(Options options) {
   };
   if (options.user != options_.user) {
     log::warning("`user` needs a restart: it stays {}", options_.user);
+  }
+  if (!std::equal(options.admin.begin(), options.admin.end(),
+                  options_.admin.begin(), options_.admin.end(),
+                  [](const Address& one, const Address& other) {
+                    return one.to_string() == other.to_string();
+                  })) {
+    log::warning("`admin` needs a restart: it stays as it was");
   }
   for (LegionOptions& each : options.legions) {
     if (const Status loaded = load_secret(each, options_.legions); !loaded) {
@@ -264,6 +289,12 @@ void Daemon::on_reap() {
     std::erase_if(leaving_, [&](const auto& own) { return own.get() == gone; });
   }
   if (ending_ && leaving_.empty()) loop_.stop();
+}
+
+// What runs is ended with the process, and the addresses have gone long ago.
+void Daemon::on_deadline() {
+  log::error("the hooks do not come to an end: ending without the rest of them");
+  loop_.stop();
 }
 
 Admin::Answer Daemon::on_admin(std::string_view path) {

@@ -21,7 +21,7 @@ namespace fealty::legion {
 //   bind() → drop_privileges() → run()
 //
 // SIGTERM and SIGINT: every Legion is told that we are dead, addresses go first;
-// a second one ends at once. SIGHUP: `reload` gives new options, or nothing where
+// a second one, or the deadline, ends at once. SIGHUP: `reload` gives new options, or nothing where
 // they are broken (it has said why), and then everything stays.
 class Daemon {
  public:
@@ -59,6 +59,7 @@ class Daemon {
   std::vector<std::unique_ptr<SignalWatcher>> signals_;
   TimerWatcher watchdog_;
   TimerWatcher reap_;
+  TimerWatcher deadline_;
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Member>> leaving_;    // taken out by a reload
   std::vector<const Member*> left_;                 // to be destroyed
@@ -66,6 +67,7 @@ class Daemon {
   std::string status_;
 
   void on_reap();
+  void on_deadline();
 };
 
 // Fills options.secret from secret_file, where that is given. `known`: what was

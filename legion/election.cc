@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/log.h"
 
 namespace fealty::legion {
 namespace {
@@ -22,6 +23,7 @@ constexpr std::int64_t kStampLife_ms = 1'000;
 // somebody's echo or wait for votes, and how soon we answer one who does.
 constexpr std::int64_t kHurryPart = 8;
 constexpr std::int64_t kAnswerPart = 32;
+constexpr std::int64_t kSuspendedMost_ms = 3'600'000;
 
 bool is_better(const Vote& one, const Vote& other) {
   if (one.valor != other.valor) return one.valor > other.valor;
@@ -70,6 +72,7 @@ bool Election::hurries(std::int64_t now_ms) const {
   }
   const std::int64_t late_ms = options_.freq_ms + options_.freq_ms / 4;
   return std::any_of(members_.begin(), members_.end(), [&](const auto& each) {
+    if (!each.counted) return false;
     if (now_ms - each.heard_late_ms > late_ms) return true;
     return wire_ == Wire::kSealed && each.echo_ms != kNever &&
            now_ms - each.echo_ms > late_ms;
@@ -104,18 +107,25 @@ std::int64_t Election::next_wake_ms(std::int64_t now_ms) const {
 
 // What we knew before is newer, or it is a life that ended.
 bool Election::is_replayed(const Announce& announce, const MemberView* known,
-                           std::int64_t now_ms) const {
+                           std::int64_t now_ms, std::int64_t wall_s) const {
   const bool sealed = wire_ == Wire::kSealed;
+  // A stamp that our clock would not let in any more: it was set back, and what
+  // it said before tells nothing.
+  const auto is_void = [&](std::int64_t unix_s) {
+    return unix_s > wall_s + options_.skew_tolerance_s;
+  };
   if (known != nullptr) {
+    const std::int64_t unix_s = known->last.unix_s;
     if (sealed) return announce.sequence <= known->last.sequence;
-    return announce.unix_s < known->last.unix_s ||
-           (announce.unix_s == known->last.unix_s &&
+    if (is_void(unix_s)) return false;
+    return announce.unix_s < unix_s ||
+           (announce.unix_s == unix_s &&
             now_ms - known->stamp_since_ms > kStampLife_ms);
   }
   return std::any_of(gone_.begin(), gone_.end(), [&](const Gone& each) {
     if (each.uuid != announce.uuid) return false;
     return sealed ? announce.sequence <= each.sequence
-                  : announce.unix_s <= each.unix_s;
+                  : announce.unix_s <= each.unix_s && !is_void(each.unix_s);
   });
 }
 
@@ -134,14 +144,18 @@ Election::Verdict Election::on_announce(const Announce& announce,
     if (announce.unix_s < low || announce.unix_s > high) return Verdict::kSkew;
   }
   MemberView* member = find(announce.uuid);
-  if (is_replayed(announce, member, now_ms)) return Verdict::kReplayed;
+  // Whoever speaks the sealed wire is not to be imitated on the other.
+  if (member != nullptr && member->last.sealed && !announce.sealed) {
+    return Verdict::kWeaker;
+  }
+  if (is_replayed(announce, member, now_ms, wall_s)) return Verdict::kReplayed;
   if (announce.dead) {
     MemberView gone;
     gone.last = announce;
     if (member != nullptr) {
       member->last = announce;
       remove(static_cast<std::size_t>(member - members_.data()),
-             "announced its death");
+             Why::kDied);
     } else {
       remember_gone(gone);
     }
@@ -150,13 +164,14 @@ Election::Verdict Election::on_announce(const Announce& announce,
     return Verdict::kTaken;
   }
   if (member == nullptr) {
-    if (members_.size() == kMembersMax) return Verdict::kFull;
+    if (members_.size() == kMembersMax && !make_room()) return Verdict::kFull;
     member = &members_.emplace_back();
     member->first_ms = now_ms;
     dirty_ = true;
   }
   update(*member, announce, from, now_ms, arrived_ms);
-  if (announce.hurry) asked_ = true;
+  // What was recorded in a former life asks for nothing.
+  if (announce.hurry && member->counted) asked_ = true;
   evaluate(now_ms, wall_s);
   return Verdict::kTaken;
 }
@@ -185,7 +200,7 @@ void Election::update(MemberView& member, const Announce& announce,
     update_echo(member);
   } else {
     member.lease_ms = announce.vote.uuid == uuid_
-                          ? member.heard_ms + lease_length_ms()
+                          ? member.heard_ms + lease_length_ms(member)
                           : kNever;
   }
   if (was_lord && announce.lord_since_s == 0 && contested_) {
@@ -203,10 +218,11 @@ void Election::update_echo(MemberView& member) {
   }
   const std::int64_t at_ms = sent_at(echoed);
   if (at_ms != kNever) member.echo_ms = std::max(member.echo_ms, at_ms);
-  const bool for_us =
-      member.last.vote.uuid == uuid_ && echoed >= standing_since_;
+  const bool for_us = member.last.vote.uuid == uuid_ &&
+                      echoed >= standing_since_ && !member.last.unbound &&
+                      !is_mismatched(member);
   member.lease_ms =
-      for_us && at_ms != kNever ? at_ms + lease_length_ms() : kNever;
+      for_us && at_ms != kNever ? at_ms + lease_length_ms(member) : kNever;
 }
 
 std::int64_t Election::sent_at(std::uint64_t sequence) const {
@@ -219,10 +235,13 @@ std::int64_t Election::sent_at(std::uint64_t sequence) const {
                                                              : found->at_ms;
 }
 
-std::int64_t Election::lease_length_ms() const {
-  const std::int64_t tolerance_ms = options_.tolerance_ms;
-  if (wire_ == Wire::kSealed) return tolerance_ms - tolerance_ms / 20;
-  return tolerance_ms - std::min(options_.freq_ms, tolerance_ms / 6);
+std::int64_t Election::lease_length_ms(const MemberView& voter) const {
+  std::int64_t tolerance_ms = options_.tolerance_ms;
+  if (wire_ == Wire::kSealed) {
+    tolerance_ms = std::min(tolerance_ms, voter.last.tolerance_ms);
+    return tolerance_ms - tolerance_ms / 20;
+  }
+  return tolerance_ms - std::min(options_.freq_ms, tolerance_ms * 3 / 16);
 }
 
 // The process at this address was started anew: its former self is no voter
@@ -234,7 +253,7 @@ void Election::replace_former_self(const MemberView& member) {
     const MemberView& other = members_[i];
     if (other.last.uuid == uuid || other.from != from) continue;
     if (other.heard_late_ms > member.first_ms) continue;
-    remove(i, "was started anew");
+    remove(i, Why::kRestarted);
   }
 }
 
@@ -246,7 +265,7 @@ void Election::remember_gone(const MemberView& member) {
   if (gone_.size() > kGoneKept) gone_.pop_front();
 }
 
-void Election::remove(std::size_t index, std::string_view why) {
+void Election::remove(std::size_t index, Why why) {
   MemberView& member = members_[index];
   remember_gone(member);
   if (member.announced) {
@@ -258,6 +277,22 @@ void Election::remove(std::size_t index, std::string_view why) {
     contested_ = false;
     if (role_ == Role::kLord) act(Action::Kind::kContest);
   }
+}
+
+// The oldest of those that proved nothing makes room: packets recorded in former
+// lives must not shut out who lives.
+bool Election::make_room() {
+  std::size_t oldest = members_.size();
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].counted || members_[i].announced) continue;
+    if (oldest == members_.size() ||
+        members_[i].first_ms < members_[oldest].first_ms) {
+      oldest = i;
+    }
+  }
+  if (oldest == members_.size()) return false;
+  remove(oldest, Why::kCrowdedOut);
+  return true;
 }
 
 void Election::evaluate(std::int64_t now_ms, std::int64_t wall_s) {
@@ -272,25 +307,31 @@ void Election::evaluate(std::int64_t now_ms, std::int64_t wall_s) {
 void Election::expire(std::int64_t now_ms) {
   for (std::size_t i = members_.size(); i-- > 0;) {
     if (now_ms - members_[i].heard_ms >= options_.tolerance_ms) {
-      remove(i, "was not heard");
+      remove(i, Why::kSilent);
     }
   }
 }
 
 void Election::count_members(std::int64_t now_ms) {
-  std::uint64_t sum = checksum_part(options_.valor, uuid_);
+  std::uint64_t sum = checksum_part(valor(now_ms), uuid_);
   std::uint64_t links = 1;
   for (std::size_t i = 0; i < members_.size(); ++i) {
     MemberView& each = members_[i];
+    const bool mismatched = is_mismatched(each);
     each.counted = wire_ == Wire::kSealed
-                       ? now_ms - each.echo_ms < options_.tolerance_ms
+                       ? !mismatched &&
+                             now_ms - each.echo_ms < options_.tolerance_ms
                        : !each.alone || has_grace(each, now_ms);
+    if (mismatched && !each.mismatch_said) {
+      actions_.push_back({Action::Kind::kMismatch, each.last, Why::kNone});
+    }
+    each.mismatch_said = mismatched;
     if (!each.counted) continue;
     sum += checksum_part(each.last.valor, each.last.uuid);
     ++links;
     if (each.announced) continue;
     each.announced = true;
-    actions_.push_back({Action::Kind::kNodeJoined, each.last, {}});
+    actions_.push_back({Action::Kind::kNodeJoined, each.last, Why::kNone});
   }
   if (wire_ == Wire::kSealed) {
     for (std::size_t i = 0; i < members_.size(); ++i) {
@@ -314,45 +355,71 @@ bool Election::has_grace(const MemberView& member, std::int64_t now_ms) const {
                       [](const auto& each) { return !each.alone; });
 }
 
-// Votes for us that hold at this time, our own included; at most one of an
-// address, since a process that was started anew may not vote twice.
-std::uint64_t Election::leased_votes(std::int64_t now_ms) const {
-  std::uint64_t votes = 1;
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    if (members_[i].lease_ms <= now_ms) continue;
-    bool first = true;
-    for (std::size_t j = 0; j < i && wire_ == Wire::kSealed; ++j) {
-      first = first && !(members_[j].lease_ms > now_ms &&
-                         members_[j].from == members_[i].from);
+// Another tolerance is another promise, and another quorum may be half of ours.
+bool Election::is_mismatched(const MemberView& member) const {
+  return wire_ == Wire::kSealed &&
+         (member.last.tolerance_ms != options_.tolerance_ms ||
+          member.last.quorum != options_.quorum);
+}
+
+// On the sealed wire a member whose hooks failed is an arbiter meanwhile: its
+// vote may be needed.
+std::uint64_t Election::valor(std::int64_t now_ms) const {
+  return wire_ == Wire::kSealed && suspended(now_ms) ? 0 : options_.valor;
+}
+
+// Until when the others' votes for us hold, one of an address: a process that was
+// started anew, and again, has one vote. (In a multicast group, `from` tells
+// nothing; on the sealed wire it need not, since who has just started is silent
+// until what it said before counts no more.)
+std::vector<std::int64_t> Election::leases() const {
+  std::vector<std::int64_t> out;
+  std::vector<std::string_view> from;
+  for (const MemberView& each : members_) {
+    if (each.lease_ms == kNever || is_mismatched(each)) continue;
+    const auto known = std::find(from.begin(), from.end(), each.from);
+    if (known == from.end()) {
+      from.push_back(each.from);
+      out.push_back(each.lease_ms);
+    } else {
+      auto& lease_ms = out[static_cast<std::size_t>(known - from.begin())];
+      lease_ms = std::max(lease_ms, each.lease_ms);
     }
-    if (first) ++votes;
   }
-  return votes;
+  return out;
+}
+
+// Votes for us that hold at this time, our own included.
+std::uint64_t Election::leased_votes(std::int64_t now_ms) const {
+  const auto until = leases();
+  return 1 + static_cast<std::uint64_t>(
+                 std::count_if(until.begin(), until.end(), [&](auto lease_ms) {
+                   return lease_ms > now_ms;
+                 }));
 }
 
 std::int64_t Election::lease_until_ms() const {
   if (options_.quorum <= 1) return INT64_MAX;
-  std::vector<std::int64_t> leases;
-  for (const MemberView& each : members_) leases.push_back(each.lease_ms);
+  std::vector<std::int64_t> until = leases();
   const std::uint64_t needed = options_.quorum - 1;
-  if (leases.size() < needed) return kNever;
-  const auto nth = leases.begin() + static_cast<std::ptrdiff_t>(needed - 1);
-  std::nth_element(leases.begin(), nth, leases.end(), std::greater<>());
+  if (until.size() < needed) return kNever;
+  const auto nth = until.begin() + static_cast<std::ptrdiff_t>(needed - 1);
+  std::nth_element(until.begin(), nth, until.end(), std::greater<>());
   return *nth;
 }
 
 void Election::keep_or_step_down(std::int64_t now_ms) {
-  if (leaving_) return step_down("leaving the Legion");
-  if (suspended(now_ms)) return step_down("its hooks failed");
-  if (options_.valor == 0) return step_down("it is an arbiter now");
-  if (leased_votes(now_ms) < options_.quorum) return step_down("quorum lost");
+  if (leaving_) return step_down(Why::kLeaving);
+  if (suspended(now_ms)) return step_down(Why::kHooksFailed);
+  if (options_.valor == 0) return step_down(Why::kArbiter);
+  if (leased_votes(now_ms) < options_.quorum) return step_down(Why::kQuorumLost);
   const Vote vote = best(now_ms);
   if (vote.uuid == uuid_) return;
   const MemberView* const other = find(vote.uuid);
-  if (other != nullptr && is_ready(*other)) step_down("a better member is here");
+  if (other != nullptr && is_ready(*other)) step_down(Why::kBetterMember);
 }
 
-void Election::step_down(std::string_view why) {
+void Election::step_down(Why why) {
   role_ = Role::kYielding;
   lord_since_s_ = 0;
   contested_ = false;
@@ -412,7 +479,7 @@ const MemberView* Election::standing_lord() const {
 
 Vote Election::choose(std::int64_t now_ms) const {
   if (role_ != Role::kFollower) return {options_.valor, uuid_};
-  if (leaving_) return {};
+  if (leaving_ || is_newborn(now_ms)) return {};
   Vote wanted = best(now_ms);
   const MemberView* const lord = standing_lord();
   if (lord != nullptr) wanted = {lord->last.valor, lord->last.uuid};
@@ -420,7 +487,6 @@ Vote Election::choose(std::int64_t now_ms) const {
   const bool settled = now_ms - started_ms_ >= 2 * options_.freq_ms;
   if (wanted.uuid == uuid_ && !settled) return {};
   if (wire_ == Wire::kUwsgi) return wanted;
-  if (is_newborn(now_ms) && lord == nullptr) return {};
   if (wanted.uuid != promise_.uuid && now_ms < promise_.until_ms) return {};
   return wanted;
 }
@@ -439,7 +505,7 @@ void Election::vote_anew(std::int64_t now_ms) {
     } else {
       for (MemberView& each : members_) {
         if (each.last.vote.uuid == uuid_) {
-          each.lease_ms = each.heard_ms + lease_length_ms();
+          each.lease_ms = each.heard_ms + lease_length_ms(each);
         }
       }
     }
@@ -503,8 +569,15 @@ const Uuid* Election::lord() const {
 }
 
 void Election::on_lorded(bool ok, std::int64_t now_ms, std::int64_t wall_s) {
+  if (ok) hook_failures_ = 0;
   if (!ok && options_.death_on_lord_error_ms > 0 && role_ == Role::kLord) {
-    suspended_until_ms_ = now_ms + options_.death_on_lord_error_ms;
+    // It takes over from the next one each time: not for ever at the same pace.
+    std::int64_t pause_ms = options_.death_on_lord_error_ms;
+    for (int i = 0; i < hook_failures_ && pause_ms < kSuspendedMost_ms; ++i) {
+      pause_ms = std::min(2 * pause_ms, kSuspendedMost_ms);
+    }
+    ++hook_failures_;
+    suspended_until_ms_ = now_ms + pause_ms;
   }
   advance(now_ms, wall_s);
 }
@@ -519,6 +592,8 @@ void Election::on_unlorded(std::int64_t now_ms, std::int64_t wall_s) {
 void Election::reconfigure(const ElectionOptions& options, std::int64_t now_ms,
                            std::int64_t wall_s) {
   options_ = options;
+  hook_failures_ = 0;
+  suspended_until_ms_ = kNever;
   dirty_ = true;
   advance(now_ms, wall_s);
 }
@@ -528,11 +603,24 @@ void Election::leave(std::int64_t now_ms, std::int64_t wall_s) {
   evaluate(now_ms, wall_s);
 }
 
+// Whoever hears a stamp that is older than the last one takes it for a repetition.
+// So after a step of the wall clock back, ours go on a little slower until it has
+// caught up; unless nobody would take such stamps either.
+std::int64_t Election::stamp_s(std::int64_t now_ms, std::int64_t wall_s) {
+  const std::int64_t wall_ms = wall_s * 1'000;
+  if (stamp_ms_ > wall_ms) stamp_ms_ += (now_ms - last_sent_ms_) * 7 / 8;
+  if (stamp_ms_ < wall_ms ||
+      stamp_ms_ - wall_ms > options_.skew_tolerance_s * 1'000) {
+    stamp_ms_ = wall_ms;
+  }
+  return stamp_ms_ / 1'000;
+}
+
 Announce Election::make_announce(std::int64_t now_ms, std::int64_t wall_s) {
   Announce out;
   out.legion = legion_;
-  out.valor = options_.valor;
-  out.unix_s = wall_s;
+  out.valor = valor(now_ms);
+  out.unix_s = stamp_s(now_ms, wall_s);
   out.lord_since_s = lord_since_s_;
   out.name = host_;
   out.pid = pid_;
@@ -540,10 +628,14 @@ Announce Election::make_announce(std::int64_t now_ms, std::int64_t wall_s) {
   out.checksum = checksum_;
   out.vote = vote_;
   out.scroll = options_.scroll;
-  out.dead = role_ == Role::kFollower && (leaving_ || suspended(now_ms));
+  out.dead = role_ == Role::kFollower &&
+             (leaving_ || (wire_ == Wire::kUwsgi && suspended(now_ms)));
   out.sequence = ++sequence_;
   out.links = is_newborn(now_ms) ? 0 : links_;
   out.hurry = hurries(now_ms);
+  out.tolerance_ms = options_.tolerance_ms;
+  out.quorum = options_.quorum;
+  out.unbound = wire_ == Wire::kUwsgi;
   for (const MemberView& each : members_) {
     out.heard.push_back({each.last.uuid, each.last.sequence});
   }
@@ -562,6 +654,7 @@ std::string Election::why_no_quorum(std::int64_t now_ms) const {
   if (has_quorum()) return {};
   const std::string needed = std::to_string(options_.quorum);
   if (suspended(now_ms)) return "this member is dead after a failed lord hook";
+  const std::string differ = mismatches();
   std::uint64_t counted = 1;
   std::uint64_t disagree = 0;
   for (const MemberView& each : members_) {
@@ -571,19 +664,49 @@ std::string Election::why_no_quorum(std::int64_t now_ms) const {
   }
   if (counted < options_.quorum) {
     return "only " + std::to_string(counted) + " member(s) are here, " +
-           needed + " votes are needed";
+           needed + " votes are needed" + differ;
   }
   if (vote_.uuid.empty()) {
     return is_newborn(now_ms)
-               ? "this member has just started and listens first"
-               : "nobody here may be Lord, or a vote is still bound";
+               ? std::string("this member has just started and listens first")
+               : "nobody here may be Lord, or a vote is still bound" + differ;
   }
   if (wire_ == Wire::kUwsgi && disagree > 0) {
     return std::to_string(disagree) +
            " member(s) do not see the Legion as this one does";
   }
   return "only " + std::to_string(agreeing_votes()) + " vote(s) for " +
-         std::string(vote_.uuid.text()) + ", " + needed + " are needed";
+         std::string(vote_.uuid.text()) + ", " + needed + " are needed" +
+         differ;
+}
+
+std::string Election::mismatches() const {
+  std::string out;
+  for (const MemberView& each : members_) {
+    if (!is_mismatched(each)) continue;
+    out += "; " + log::printable(each.last.name) + " is not counted: its tolerance is " +
+           std::to_string(each.last.tolerance_ms) + " ms (here " +
+           std::to_string(options_.tolerance_ms) + "), its quorum " +
+           std::to_string(each.last.quorum) + " (here " +
+           std::to_string(options_.quorum) + ")";
+  }
+  return out;
+}
+
+std::string_view to_string(Why why) {
+  switch (why) {
+    case Why::kNone: return "";
+    case Why::kLeaving: return "leaving the Legion";
+    case Why::kHooksFailed: return "its hooks failed";
+    case Why::kArbiter: return "it is an arbiter now";
+    case Why::kQuorumLost: return "quorum lost";
+    case Why::kBetterMember: return "a better member is here";
+    case Why::kDied: return "announced its death";
+    case Why::kSilent: return "was not heard";
+    case Why::kRestarted: return "was started anew";
+    case Why::kCrowdedOut: return "proved nothing and made room";
+  }
+  return "unknown";
 }
 
 std::string_view to_string(Election::Verdict verdict) {
@@ -593,6 +716,7 @@ std::string_view to_string(Election::Verdict verdict) {
     case Election::Verdict::kSkew: return "skew";
     case Election::Verdict::kReplayed: return "replayed";
     case Election::Verdict::kFull: return "full";
+    case Election::Verdict::kWeaker: return "weaker_wire";
   }
   return "unknown";
 }

@@ -33,7 +33,7 @@ namespace fealty::legion {
 // The uwsgi wire (real uWSGI may be a member): becoming Lord needs that every
 // known member reports the same checksum and the same vote, and that these reach
 // the quorum. A vote's lease counts from when it came, and is shorter than the
-// tolerance by an announcement's interval, or by a sixth where that is less.
+// tolerance by an announcement's interval, or by 3/16 where that is less.
 //
 // The sealed wire: each packet says which of our packets its sender has (Heard),
 // so that a vote's lease counts from when we *sent* that packet. A voter binds
@@ -41,15 +41,19 @@ namespace fealty::legion {
 // is later: two Lords at a time cannot be, as far as clocks run alike, whatever
 // is lost, late, repeated or heard one way only. A member counts once it proved
 // with an echo that it hears us, and may be Lord only if it has such links to a
-// quorum. One that has just started may have promised in its former life: it
-// votes for nobody but a Lord that it finds, for one tolerance.
+// quorum. One that has just started may have promised in its former life, and
+// what it promised may still be counted: it votes for nobody, a Lord that it
+// finds included, for one tolerance. A member with another tolerance or quorum
+// makes promises that are not ours: it is heard and not counted.
 struct ElectionOptions {
   std::uint64_t valor = 0;
   std::uint64_t quorum = 1;
   std::int64_t freq_ms = 3'000;
   std::int64_t tolerance_ms = 15'000;
   std::int64_t skew_tolerance_s = 60;
-  std::int64_t death_on_lord_error_ms = 0;     // 0: such a Lord stays
+  // How long a member whose lord hook failed does not stand; each failure after
+  // another doubles it, up to an hour. 0: such a Lord stays.
+  std::int64_t death_on_lord_error_ms = 30'000;
   std::string scroll;
 };
 
@@ -68,6 +72,7 @@ struct MemberView {
   std::int64_t lease_ms = kNever;    // until when its vote for us counts
   bool counted = false;              // it is a member of the Legion as we see it
   bool announced = false;            // node_joined was said
+  bool mismatch_said = false;        // sealed wire: kMismatch was
 
   static constexpr std::int64_t kNever = INT64_MIN / 2;
 };
@@ -76,6 +81,20 @@ enum class Role : std::uint8_t {
   kFollower,
   kLord,       // what kLord's hooks give is held, or being taken
   kYielding,   // it is being given back
+};
+
+// Why a Lord is none any more, or a member has left.
+enum class Why : std::uint8_t {
+  kNone,
+  kLeaving,
+  kHooksFailed,
+  kArbiter,
+  kQuorumLost,
+  kBetterMember,
+  kDied,          // it said so
+  kSilent,
+  kRestarted,
+  kCrowdedOut,    // it proved nothing, and another needed its place
 };
 
 struct Action {
@@ -87,10 +106,11 @@ struct Action {
     kNodeJoined,   // `who`
     kNodeLeft,     // `who`
     kContest,      // somebody else held it too, and does not any more
+    kMismatch,     // `who` has another tolerance or quorum, and is not counted
   };
   Kind kind;
   Announce who{};
-  std::string_view why{};
+  Why why = Why::kNone;
 };
 
 class Election {
@@ -102,6 +122,7 @@ class Election {
     kSkew,         // uwsgi wire: its stamp is too far from our clock
     kReplayed,     // older than what we have from that member
     kFull,         // kMembersMax are known already
+    kWeaker,       // uwsgi's wire, of a member that was heard on the sealed one
   };
 
   Election(const ElectionOptions& options, Wire wire, std::string legion,
@@ -181,14 +202,15 @@ class Election {
   [[nodiscard]] MemberView* find(const Uuid& uuid);
   [[nodiscard]] const MemberView* find(const Uuid& uuid) const;
   [[nodiscard]] bool is_replayed(const Announce& announce,
-                                 const MemberView* known,
-                                 std::int64_t now_ms) const;
+                                 const MemberView* known, std::int64_t now_ms,
+                                 std::int64_t wall_s) const;
   void update(MemberView& member, const Announce& announce,
               std::string_view from, std::int64_t now_ms,
               std::int64_t arrived_ms);
   void update_echo(MemberView& member);
   void replace_former_self(const MemberView& member);
-  void remove(std::size_t index, std::string_view why);
+  void remove(std::size_t index, Why why);
+  [[nodiscard]] bool make_room();
   void remember_gone(const MemberView& member);
 
   void evaluate(std::int64_t now_ms, std::int64_t wall_s);
@@ -197,7 +219,7 @@ class Election {
   [[nodiscard]] bool has_grace(const MemberView& member,
                                std::int64_t now_ms) const;
   void keep_or_step_down(std::int64_t now_ms);
-  void step_down(std::string_view why);
+  void step_down(Why why);
   void vote_anew(std::int64_t now_ms);
   [[nodiscard]] Vote choose(std::int64_t now_ms) const;
   [[nodiscard]] Vote best(std::int64_t now_ms) const;
@@ -205,15 +227,20 @@ class Election {
   [[nodiscard]] bool is_ready(const MemberView& member) const;
   [[nodiscard]] bool may_stand(std::int64_t now_ms) const;
   [[nodiscard]] bool all_agree() const;
+  [[nodiscard]] std::vector<std::int64_t> leases() const;
   [[nodiscard]] std::uint64_t leased_votes(std::int64_t now_ms) const;
+  [[nodiscard]] bool is_mismatched(const MemberView& member) const;
+  [[nodiscard]] std::uint64_t valor(std::int64_t now_ms) const;
+  [[nodiscard]] std::string mismatches() const;
   [[nodiscard]] std::uint64_t agreeing_votes() const;
   void maybe_become_lord(std::int64_t now_ms, std::int64_t wall_s);
   void note_join();
-  [[nodiscard]] std::int64_t lease_length_ms() const;
+  [[nodiscard]] std::int64_t lease_length_ms(const MemberView& voter) const;
   [[nodiscard]] bool hurries(std::int64_t now_ms) const;
   [[nodiscard]] bool is_newborn(std::int64_t now_ms) const;
+  [[nodiscard]] std::int64_t stamp_s(std::int64_t now_ms, std::int64_t wall_s);
   [[nodiscard]] std::int64_t sent_at(std::uint64_t sequence) const;
-  void act(Action::Kind kind, std::string_view why = {}) {
+  void act(Action::Kind kind, Why why = Why::kNone) {
     actions_.push_back({kind, {}, why});
   }
 
@@ -234,6 +261,7 @@ class Election {
   std::uint64_t links_ = 1;
   std::int64_t lord_since_s_ = 0;
   std::int64_t suspended_until_ms_ = MemberView::kNever;
+  int hook_failures_ = 0;                // of the lord hook, one after the other
   bool leaving_ = false;
   bool joined_ = false;
   bool contested_ = false;
@@ -242,6 +270,7 @@ class Election {
   std::uint64_t standing_since_ = 1;     // the first with a vote for ourselves
   std::deque<Sent> sent_;
   std::int64_t last_sent_ms_ = MemberView::kNever;
+  std::int64_t stamp_ms_ = 0;            // of the last packet, since 1970
   bool dirty_ = true;                    // others should hear of a change
   bool asked_ = false;                   // somebody hurries
   std::vector<Action> actions_;
@@ -249,5 +278,6 @@ class Election {
 
 [[nodiscard]] std::string_view to_string(Election::Verdict verdict);
 [[nodiscard]] std::string_view to_string(Role role);
+[[nodiscard]] std::string_view to_string(Why why);
 
 }  // namespace fealty::legion

@@ -75,6 +75,11 @@ int spawn_shell(const std::string& command, std::vector<std::string> own,
   return code;
 }
 
+// What is said of others, which nobody waits for.
+bool is_news(Event event) {
+  return event == Event::kNodeJoined || event == Event::kNodeLeft;
+}
+
 std::string end_of(int status) {
   return WIFSIGNALED(status)
              ? "was ended by signal " + std::to_string(WTERMSIG(status))
@@ -133,9 +138,12 @@ void HookRunner::post(HookJob job) {
       });
       if (running_ && *running_ != Event::kUnlord) cancel();
       waiting_.push_front(std::move(job));
-    } else if (waiting_.size() >= kWaitingMax &&
-               (job.event == Event::kNodeJoined ||
-                job.event == Event::kNodeLeft)) {
+    } else if (job.event == Event::kDeath) {
+      std::erase_if(waiting_,
+                    [](const HookJob& each) { return is_news(each.event); });
+      if (running_ && is_news(*running_)) cancel();
+      waiting_.push_back(std::move(job));
+    } else if (waiting_.size() >= kWaitingMax && is_news(job.event)) {
       ++dropped_;
       return;
     } else {
@@ -191,7 +199,7 @@ Status HookRunner::perform_action(const HookAction& action,
   using Kind = HookAction::Kind;
   switch (action.kind) {
     case Kind::kExec: return execute(action.text, job);
-    case Kind::kIpAdd: return addresses_.add(action.address);
+    case Kind::kIpAdd: return addresses_.hold(action.address);
     case Kind::kIpDel: return addresses_.remove(action.address);
     case Kind::kLog:
       log::info("legion {}: {}", legion_, action.text);
@@ -214,25 +222,24 @@ Status HookRunner::execute(const std::string& command, const HookJob& job) {
   }
   const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   const std::int64_t end_ms = clock.monotonic_ms() + job.timeout_ms;
-  std::string_view why;
+  std::string_view why = process.valid() ? "" : "could not be watched";
   pollfd polled[2] = {{process.get(), POLLIN, 0}, {cancel_fd_.get(), POLLIN, 0}};
-  for (;;) {
+  while (why.empty()) {
     const std::int64_t left_ms = end_ms - clock.monotonic_ms();
-    if (left_ms <= 0) {
-      why = "took too long";
-      break;
-    }
-    const int ready = ::poll(polled, 2, static_cast<int>(left_ms));
-    if (ready < 0 && errno != EINTR) break;
-    if (polled[0].revents != 0) break;
-    if (ready > 0 && polled[1].revents != 0) {
-      why = "had to make room";
-      break;
-    }
+    const int ready =
+        left_ms <= 0 ? 0 : ::poll(polled, 2, static_cast<int>(left_ms));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready > 0 && polled[0].revents != 0) break;
+    why = ready > 0    ? "had to make room"
+          : ready == 0 ? "took too long"
+                       : "could not be watched";
   }
   if (!why.empty()) {
     ::kill(-pid, SIGTERM);
-    if (::poll(polled, 1, kGrace_ms) <= 0) ::kill(-pid, SIGKILL);
+    static_cast<void>(::poll(polled, 1, kGrace_ms));
+    // The shell may have ended and left children. Until it is reaped, the group's
+    // number is nobody else's.
+    ::kill(-pid, SIGKILL);
   }
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {

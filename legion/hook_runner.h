@@ -31,15 +31,16 @@ struct HookJob {
 struct HookResult {
   Event event = Event::kSetup;
   bool ok = true;                          // no action failed
-  bool cancelled = false;                  // kUnlord came meanwhile
+  bool cancelled = false;                  // it had to make room
 };
 
 // Runs a Legion's hooks on a thread of its own, one after the other in the order
 // of post(): never two at a time, never on the loop. kUnlord is urgent: it ends
 // the command that runs (SIGTERM, SIGKILL kGrace_ms later), takes the place of a
 // kLord that waits, and goes before all others; once it is done, no address is
-// held, whatever its actions were. A command that outlives its time is ended the
-// same way, with its whole process group.
+// held, whatever its actions were. kDeath ends node events, those that wait and the
+// one that runs. A command that outlives its time is ended the same way, with its
+// whole process group.
 //
 // Bounded: kWaitingMax jobs wait; node events beyond that are dropped and
 // counted. The destructor waits for what runs (cancelled) and runs nothing more.

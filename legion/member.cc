@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "legion/netlink.h"
-
 namespace fealty::legion {
 namespace {
 
@@ -26,6 +24,22 @@ std::string described(const Announce& who) {
   return std::string(who.valor == 0 ? "arbiter" : "node") + ": " +
          log::printable(who.name) + " valor: " + std::to_string(who.valor) +
          " uuid: " + std::string(who.uuid.text());
+}
+
+std::vector<FloatingAddress> lords_addresses(const LegionOptions& options) {
+  std::vector<FloatingAddress> out;
+  for (const HookAction& action :
+       options.hooks[static_cast<std::size_t>(Event::kLord)]) {
+    if (action.kind == HookAction::Kind::kIpAdd) out.push_back(action.address);
+  }
+  return out;
+}
+
+// The commands of unlord may take their time only where the lease goes on and
+// nobody waits for the end of this process.
+bool addresses_go_first(Why why) {
+  return why == Why::kQuorumLost || why == Why::kLeaving ||
+         why == Why::kHooksFailed;
 }
 
 }  // namespace
@@ -66,7 +80,7 @@ void Member::start() {
       options_.election, rules, options_.name, host_,
       static_cast<std::uint64_t>(::getpid()), Uuid::draw(), now_ms_);
   results_.open<&Member::on_hook_done>(loop_, this);
-  addresses_ = std::make_unique<AddressKeeper>(clock_,
+  addresses_ = std::make_unique<AddressKeeper>(clock_, interfaces_,
                                                options_.election.tolerance_ms);
   hooks_ = std::make_unique<HookRunner>(
       options_.name, *addresses_,
@@ -82,26 +96,24 @@ void Member::start() {
             transport_.bound().to_string(), options_.election.valor,
             options_.election.quorum, options_.nodes.size(),
             election_->uuid().text());
-  if (!options_.nodes.empty() &&
-      options_.election.quorum * 2 <= options_.nodes.size() + 1) {
-    log::warning("legion {}: a quorum of {} is not above half of {} members: a "
-                 "network that is cut in parts may have several Lords",
-                 options_.name, options_.election.quorum,
-                 options_.nodes.size() + 1);
-  }
+  log_warnings();
   post(Event::kSetup);
   io_.start(transport_.fd(), EV_READ);
   tick_.start(1, tick_ms());
+}
+
+void Member::log_warnings() const {
+  for (const std::string& each : warnings_of(options_)) {
+    log::warning("legion {}: {}", options_.name, each);
+  }
 }
 
 // What a former process that was killed left behind: nobody starts as Lord.
 void Member::remove_stale_addresses() {
   HookJob job;
   job.event = Event::kSetup;
-  for (const HookAction& action :
-       options_.hooks[static_cast<std::size_t>(Event::kLord)]) {
-    if (action.kind != HookAction::Kind::kIpAdd) continue;
-    job.actions.push_back({HookAction::Kind::kIpDel, {}, action.address});
+  for (const FloatingAddress& each : lords_addresses(options_)) {
+    job.actions.push_back({HookAction::Kind::kIpDel, {}, each});
   }
   if (!job.actions.empty()) hooks_->post(std::move(job));
 }
@@ -110,8 +122,12 @@ void Member::reconfigure(LegionOptions options,
                          const std::string& alarm_command) {
   alarm_command_ = alarm_command;
   options_ = std::move(options);
+  log_warnings();
   transport_.set_nodes(options_.nodes);
   now_ms_ = clock_.monotonic_ms();
+  if (election_->role() == Role::kLord) {
+    addresses_->want(lords_addresses(options_));
+  }
   election_->reconfigure(options_.election, now_ms_, clock_.unix_s());
   tick_.start(1, tick_ms());
   act();
@@ -196,9 +212,11 @@ void Member::on_datagram(std::string_view datagram, const Address& from) {
     case Verdict::kSkew: drop = Drop::kSkew; break;
     case Verdict::kReplayed: drop = Drop::kReplayed; break;
     case Verdict::kFull: drop = Drop::kFull; break;
+    // Its second copy of what is sealed.
+    case Verdict::kWeaker: drop = Drop::kWeakerWire; break;
   }
   ++drops_[static_cast<std::size_t>(drop)];
-  if (drop != Drop::kOwn) count(drop, from, log::printable(announce->name));
+  if (drop != Drop::kOwn && drop != Drop::kWeakerWire) count(drop, from, log::printable(announce->name));
 }
 
 // A line now and then; the numbers are in the stats.
@@ -224,14 +242,17 @@ void Member::act_on(const Action& action) {
       role_since_ms_ = now_ms_;
       log::info("legion {}: i am now the Lord of the Legion {}", options_.name,
                 options_.name);
+      // At once: hooks that run may take their time.
       update_lease();
+      addresses_->want(lords_addresses(options_));
       return post(Event::kLord);
     case Kind::kUnlord:
       ++counters_.unlords;
       role_since_ms_ = now_ms_;
       log::warning("legion {}: i am no more the Lord: {}", options_.name,
-                   action.why);
-      return post(Event::kUnlord, nullptr, action.why == "quorum lost");
+                   to_string(action.why));
+      if (addresses_go_first(action.why)) addresses_->want({});
+      return post(Event::kUnlord, nullptr, addresses_go_first(action.why));
     case Kind::kJoin:
       log::info("legion {}: joined the Legion", options_.name);
       return post(Event::kJoin);
@@ -241,8 +262,15 @@ void Member::act_on(const Action& action) {
       return post(Event::kNodeJoined, &action.who);
     case Kind::kNodeLeft:
       log::info("legion {}: {} left Legion {}: it {}", options_.name,
-                described(action.who), options_.name, action.why);
+                described(action.who), options_.name, to_string(action.why));
       return post(Event::kNodeLeft, &action.who);
+    case Kind::kMismatch:
+      return log::warning(
+          "legion {}: {} is not counted: its tolerance is {} ms (here {}), its "
+          "quorum {} (here {}); all members need the same",
+          options_.name, described(action.who), action.who.tolerance_ms,
+          options_.election.tolerance_ms, action.who.quorum,
+          options_.election.quorum);
     case Kind::kContest:
       log::warning("legion {}: another Lord has gone; the neighbours are told "
                    "again who has the address",

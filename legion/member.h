@@ -18,6 +18,7 @@
 #include "legion/cipher.h"
 #include "legion/election.h"
 #include "legion/hook_runner.h"
+#include "legion/netlink.h"
 #include "legion/options.h"
 #include "legion/sealed.h"
 #include "legion/transport.h"
@@ -100,6 +101,7 @@ class Member {
   void report_quorum();
   void finish_leaving();
   void remove_stale_addresses();
+  void log_warnings() const;
   [[nodiscard]] std::int64_t tick_ms() const;
 
   Loop& loop_;
@@ -126,6 +128,7 @@ class Member {
   log::Limiter drop_log_{10'000};
   Inbox<HookResult, 1024> results_;
   std::vector<HookResult> taken_results_;
+  KernelInterfaces interfaces_;
   std::unique_ptr<AddressKeeper> addresses_;
   std::unique_ptr<HookRunner> hooks_;    // the last: it posts into results_
 };

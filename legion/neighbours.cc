@@ -1,4 +1,4 @@
-// tell_neighbours(): gratuitous ARP and unsolicited neighbour advertisements.
+// KernelInterfaces::tell_neighbours(): gratuitous ARP and unsolicited neighbour advertisements.
 
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -124,7 +124,7 @@ Status send_advertisement(const FloatingAddress& address, unsigned index,
 
 }  // namespace
 
-Status tell_neighbours(const FloatingAddress& address) {
+Status KernelInterfaces::tell_neighbours(const FloatingAddress& address) {
   const unsigned index = ::if_nametoindex(address.interface.c_str());
   if (index == 0) return failed(address, ENODEV);
   Mac mac;

@@ -46,17 +46,8 @@ class Request {
   }
   // 0, or the kernel's errno.
   [[nodiscard]] int perform() {
-    const UniqueFd fd(
-        ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    const UniqueFd fd = ask();
     if (!fd.valid()) return errno;
-    const timeval wait{kWait_ms / 1000, (kWait_ms % 1000) * 1000};
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    sockaddr_nl kernel{};
-    kernel.nl_family = AF_NETLINK;
-    if (::sendto(fd.get(), bytes_.data(), header()->nlmsg_len, 0,
-                 reinterpret_cast<sockaddr*>(&kernel), sizeof kernel) < 0) {
-      return errno;
-    }
     alignas(nlmsghdr) std::array<char, 4096> answer;
     const ssize_t got = ::recv(fd.get(), answer.data(), answer.size(), 0);
     if (got < 0) return errno;
@@ -67,8 +58,42 @@ class Request {
     }
     return -static_cast<const nlmsgerr*>(NLMSG_DATA(head))->error;
   }
+  // Whether one of the addresses that a dump names fits.
+  template <typename Fits>
+  [[nodiscard]] bool any_of(const Fits& fits) {
+    const UniqueFd fd = ask();
+    alignas(nlmsghdr) std::array<char, 32'768> answer;
+    bool found = false;
+    for (;;) {
+      const ssize_t got =
+          fd.valid() ? ::recv(fd.get(), answer.data(), answer.size(), 0) : -1;
+      if (got <= 0) return found;
+      auto left = static_cast<unsigned>(got);
+      for (auto* each = reinterpret_cast<nlmsghdr*>(answer.data());
+           NLMSG_OK(each, left); each = NLMSG_NEXT(each, left)) {
+        if (each->nlmsg_type != RTM_NEWADDR) return found;   // the end, or an error
+        found = found || fits(each);
+      }
+    }
+  }
 
  private:
+  // The socket on which the answer comes; none where the kernel cannot be asked.
+  [[nodiscard]] UniqueFd ask() {
+    UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    if (!fd.valid()) return fd;
+    constexpr int kWait_ms = KernelInterfaces::kWait_ms;
+    const timeval wait{kWait_ms / 1000, (kWait_ms % 1000) * 1000};
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    sockaddr_nl kernel{};
+    kernel.nl_family = AF_NETLINK;
+    if (::sendto(fd.get(), bytes_.data(), header()->nlmsg_len, 0,
+                 reinterpret_cast<sockaddr*>(&kernel), sizeof kernel) < 0) {
+      return UniqueFd();
+    }
+    return fd;
+  }
+
   alignas(nlmsghdr) std::array<char, kRequestBytes> bytes_{};
 };
 
@@ -85,29 +110,66 @@ bool fill(Request& request, const FloatingAddress& address) {
   return true;
 }
 
-}  // namespace
-
-Status add_address(const FloatingAddress& address, std::uint32_t valid_s) {
-  Request request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
-  if (!fill(request, address)) return failed("add", address, ENODEV);
+// 0, or the kernel's errno: EEXIST where it is there and `flags` do not replace it.
+int add_with(std::uint16_t flags, const FloatingAddress& address,
+             std::uint32_t valid_s) {
+  Request request(RTM_NEWADDR, flags);
+  if (!fill(request, address)) return ENODEV;
   ifa_cacheinfo lifetime{};
-  lifetime.ifa_prefered = valid_s;
+  // An IPv6 address that is not preferred is asked and answers, and is not what
+  // this host's own connections come from.
+  lifetime.ifa_prefered = address.family == AF_INET6 ? 0 : valid_s;
   lifetime.ifa_valid = valid_s;
   request.add(IFA_CACHEINFO, &lifetime, sizeof lifetime);
   if (address.family == AF_INET6) {
-    const std::uint32_t flags = IFA_F_NODAD;
-    request.add(IFA_FLAGS, &flags, sizeof flags);
+    const std::uint32_t no_detection = IFA_F_NODAD;
+    request.add(IFA_FLAGS, &no_detection, sizeof no_detection);
   }
-  const int code = request.perform();
-  return code == 0 ? Status(Ok{}) : failed("add", address, code);
+  return request.perform();
 }
 
-Status delete_address(const FloatingAddress& address) {
+}  // namespace
+
+Result<bool> KernelInterfaces::add(const FloatingAddress& address,
+                                   std::uint32_t valid_s) {
+  int code = add_with(NLM_F_CREATE | NLM_F_EXCL, address, valid_s);
+  if (code == 0) return true;
+  if (code == EEXIST) {
+    code = add_with(NLM_F_CREATE | NLM_F_REPLACE, address, valid_s);
+    if (code == 0) return false;
+  }
+  return failed("add", address, code);
+}
+
+Status KernelInterfaces::remove(const FloatingAddress& address) {
   Request request(RTM_DELADDR, 0);
   if (!fill(request, address)) return failed("remove", address, ENODEV);
   const int code = request.perform();
   if (code == 0 || code == EADDRNOTAVAIL || code == ENOENT) return Ok{};
   return failed("remove", address, code);
+}
+
+// With whatever prefix.
+bool KernelInterfaces::has_permanent(const FloatingAddress& address) {
+  const unsigned index = ::if_nametoindex(address.interface.c_str());
+  Request request(RTM_GETADDR, NLM_F_DUMP);
+  request.body()->ifa_family = static_cast<std::uint8_t>(address.family);
+  return request.any_of([&](nlmsghdr* each) {
+    auto* const body = static_cast<ifaddrmsg*>(NLMSG_DATA(each));
+    if (body->ifa_index != index || (body->ifa_flags & IFA_F_PERMANENT) == 0) {
+      return false;
+    }
+    auto left = static_cast<unsigned>(IFA_PAYLOAD(each));
+    for (auto* at = IFA_RTA(body); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
+      // IFA_LOCAL where an IPv4 address has one; IPv6 has only the other.
+      if (at->rta_type == (address.family == AF_INET ? IFA_LOCAL : IFA_ADDRESS) &&
+          RTA_PAYLOAD(at) == address.size()) {
+        return std::memcmp(RTA_DATA(at), address.bytes.data(),
+                           address.size()) == 0;
+      }
+    }
+    return false;
+  });
 }
 
 }  // namespace fealty::legion

@@ -56,6 +56,9 @@ struct Options {
 
 inline constexpr std::size_t kLegionsMax = 16;
 
+// What may be meant so, and is worth a word.
+[[nodiscard]] std::vector<std::string> warnings_of(const LegionOptions& options);
+
 // Whether the address is a group that is joined.
 [[nodiscard]] bool is_multicast(const Address& address);
 

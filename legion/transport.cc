@@ -10,6 +10,8 @@
 namespace fealty::legion {
 namespace {
 
+constexpr int kQueueBytes = 4 << 20;
+
 Error failed(std::string_view what, const Address& address) {
   return Error{"cannot " + std::string(what) + " " + address.to_string() +
                ": " + std::strerror(errno)};
@@ -41,6 +43,10 @@ Status Transport::bind(const Address& address, const std::string& interface) {
   if (multicast_) {
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   }
+  // As much as the system allows: what others send at us does not crowd out the
+  // members' packets while this process is late.
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &kQueueBytes,
+               sizeof kQueueBytes);
   if (address.family() == AF_INET6) {
     ::setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   }

@@ -68,10 +68,11 @@ class Child:
 
 class Stage:
     def __init__(self, directory, *, wire="sealed", freq="1s", tolerance="3s", members=None,
-                 address=FLOATING, start=True):
+                 address=FLOATING, start=True, **legion):
         self.directory = pathlib.Path(directory)
         self.address = address
         self.wire, self.freq, self.tolerance = wire, freq, tolerance
+        self.legion = legion          # further keys of the configuration
         self.children, self.daemons = [], {}
         self.valors = members or {"a": 30, "b": 20, "c": 10}
         self.net = netns.Net([*self.valors, "client"])
@@ -105,8 +106,10 @@ class Stage:
                 **({"cipher": "aes-128-cbc"} if self.wire == "uwsgi" else {}),
                 "wire": self.wire, "nodes": nodes, "quorum": len(self.valors) // 2 + 1,
                 "freq": self.freq, "tolerance": self.tolerance,
+                **self.legion,
                 "hooks": {"lord": [f"ip_add: {self.address}/{prefix} dev eth0"],
-                          "unlord": [f"ip_del: {self.address}/{prefix} dev eth0"]}}],
+                          "unlord": [f"ip_del: {self.address}/{prefix} dev eth0"],
+                          **self.legion.get("hooks", {})}}],
             "admin": [f"unix:{self.directory}/admin-{name}"]}
 
     def keepalived_config(self, name):
@@ -130,11 +133,24 @@ class Stage:
              "-p", self.directory / f"{name}.pid", "-r", self.directory / f"{name}.vrrp.pid"])
         self.daemons[name].pid_files.append(self.directory / f"{name}.vrrp.pid")
 
+    def write_config(self, name):
+        path = self.directory / f"{name}.yaml"
+        path.write_text(json.dumps(self.config(name)))    # JSON is YAML
+        return path
+
+    def reload(self, name):
+        self.write_config(name)
+        self.daemons[name].signal(signal.SIGHUP)
+
+    def has(self, name, address, device="eth0"):
+        """Whether `ip addr` of that host shows it there."""
+        return f" {address}/" in self.net.run(name, "ip", "addr", "show", "dev", device,
+                                              check=False).stdout
+
     def start(self, name):
         if self.wire == "keepalived":
             return self.start_keepalived(name)
-        path = self.directory / f"{name}.yaml"
-        path.write_text(json.dumps(self.config(name)))    # JSON is YAML
+        path = self.write_config(name)
         self.daemons[name] = Child(self, f"legion-{name}", name,
                                    [BIN_DIR / "fealty-legion", "-c", path])
 

@@ -81,6 +81,56 @@ def test_losses_of_thirty_percent_leave_one_holder_at_most(stage_of):
     stage.wait_for("a")
 
 
+def test_the_address_does_not_wait_behind_commands_that_hang(stage_of):
+    stage = stage_of(hooks={"node_left": ["exec: sleep 600"], "lord": [
+        "exec: sleep 600", f"ip_add: {failover.FLOATING}/24 dev eth0"]}, hook_timeout="30s")
+    stage.wait_for("a")
+    since = time.monotonic()
+    stage.daemons["c"].signal(signal.SIGKILL)
+    failover.wait_until(lambda: time.monotonic() - since > 2 * TOLERANCE, "c has left")
+    stage.start("c")
+    failover.wait_until(lambda: time.monotonic() - since > 4 * TOLERANCE, "c is back")
+    since = time.monotonic()
+    stage.daemons["a"].signal(signal.SIGTERM)
+    failover.wait_until(lambda: stage.last_answer() == "b", "b answers")
+    assert stage.outage(since) < TOLERANCE
+    assert stage.overlap(since) <= 0.05
+
+
+def test_an_address_that_was_refused_is_tried_again(stage_of):
+    later = "10.9.1.100"
+    stage = stage_of(death_on_lord_error=0, hooks={"lord": [
+        f"ip_add: {failover.FLOATING}/24 dev eth0", f"ip_add: {later}/24 dev later0"]})
+    stage.wait_for("a")
+    stage.net.run("a", "ip", "link", "add", "later0", "type", "bridge")
+    stage.net.run("a", "ip", "link", "set", "later0", "up")
+    failover.wait_until(lambda: stage.has("a", later, "later0"), "it is there")
+
+
+def test_the_lord_takes_the_addresses_of_a_new_configuration(stage_of):
+    other = "10.9.0.101"
+    stage = stage_of()
+    stage.wait_for("a")
+    stage.legion["hooks"] = {"lord": [f"ip_add: {other}/24 dev eth0"]}
+    stage.reload("a")
+    failover.wait_until(lambda: stage.has("a", other), "it has the new one")
+    failover.wait_until(lambda: not stage.has("a", failover.FLOATING), "and not the old one")
+
+
+def test_an_address_that_somebody_else_set_is_not_touched(stage_of):
+    stage = stage_of(start=False)
+    stage.net.run("a", "ip", "addr", "add", f"{failover.FLOATING}/24", "dev", "eth0")
+    stage.start("a")
+    failover.wait_until(lambda: any("and stays" in line for line in stage.daemons["a"].lines()),
+                        "it is left at the start")
+    stage.start("c")
+    failover.wait_until(
+        lambda: any("hook lord" in line and "is there for ever" in line
+                    for line in stage.daemons["a"].lines()), "the lord hook fails")
+    assert "valid_lft forever" in stage.net.run("a", "ip", "addr", "show", "to",
+                                                failover.FLOATING).stdout
+
+
 def test_an_ipv6_address_moves(stage_of):
     stage = stage_of(address=failover.FLOATING6)
     stage.wait_for("a")

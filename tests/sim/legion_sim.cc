@@ -41,15 +41,19 @@ Uuid uuid_of(std::mt19937_64& random) {
 
 class Sim {
  public:
-  Sim(std::uint64_t seed, Wire wire, bool trace)
-      : random_(seed), wire_(wire), trace_(trace) {
+  Sim(std::uint64_t seed, Wire wire, bool trace, SimFault fault)
+      : random_(seed), wire_(wire), trace_(trace), fault_(fault) {
     const std::size_t count = 2 + draw(8);
     nodes_.resize(count);
     quorum_ = count / 2 + 1 + draw(count - count / 2);
     if (draw(3) != 0) quorum_ = count / 2 + 1;
     loss_percent_ = static_cast<int>(draw(4) * 12);
     repeat_percent_ = static_cast<int>(draw(3) * 10);
+    multicast_ = wire_ == Wire::kSealed && draw(2) == 0;
     for (std::size_t i = 0; i < count; ++i) make(i);
+    if (quorum_ < count && draw(4) == 0) {
+      nodes_.back().tolerance_ms = kTolerance_ms * (draw(2) == 0 ? 2 : 1) - 500;
+    }
     for (std::size_t i = 0; i < count; ++i) names_.push_back(std::to_string(i));
     cut_.assign(count, std::vector<bool>(count, false));
   }
@@ -85,6 +89,9 @@ class Sim {
     std::int64_t offset_ms = 0;         // of its monotonic clock
     int drift_ppm = 0;
     std::int64_t wall_offset_s = 0;
+    std::int64_t tolerance_ms = kTolerance_ms;
+    // By which it takes all tolerances times, and says nothing of it.
+    double stretch = 1;
     std::int64_t held_until_ms = INT64_MAX;  // what its kernel lets it hold, true time
     bool holds = false;
     std::int64_t wake_at_ms = INT64_MAX;
@@ -117,6 +124,9 @@ class Sim {
     node.valor = node.arbiter ? 0 : 1 + draw(4);
     node.offset_ms = static_cast<std::int64_t>(draw(1'000'000));
     node.drift_ppm = static_cast<int>(draw(401)) - 200;
+    if (fault_ == SimFault::kWildClocks) node.drift_ppm *= 1'500;
+    if (fault_ == SimFault::kShortPromises && draw(2) == 0) node.stretch = 1.0 / 3;
+    if (fault_ == SimFault::kLongLeases && draw(2) == 0) node.stretch = 3;
     node.wall_offset_s = static_cast<std::int64_t>(draw(41)) - 20;
   }
 
@@ -131,12 +141,16 @@ class Sim {
     return kStart_s + now_ms_ / 1000 + node.wall_offset_s;
   }
 
+  static std::int64_t stretched(const Node& node, std::int64_t tolerance_ms) {
+    return static_cast<std::int64_t>(static_cast<double>(tolerance_ms) * node.stretch);
+  }
+
   ElectionOptions options(const Node& node) const {
     ElectionOptions options;
     options.valor = node.valor;
     options.quorum = quorum_;
     options.freq_ms = kFreq_ms;
-    options.tolerance_ms = kTolerance_ms;
+    options.tolerance_ms = stretched(node, node.tolerance_ms);
     options.death_on_lord_error_ms = 5'000;
     return options;
   }
@@ -149,7 +163,8 @@ class Sim {
     node.leaving = false;
     node.queued.clear();
     node.election = std::make_unique<Election>(
-        options(node), wire_, "sim", "host", i, uuid_of(random_), clock(node));
+        options(node), wire_, "sim", "host", i, uuid_of(random_),
+        clock(node) - (fault_ == SimFault::kNoListening ? 10'000 : 0));
     say("start " + std::to_string(i) + " " + std::string(node.election->uuid().text()) + " valor " + std::to_string(node.valor));
     step(i);
   }
@@ -160,11 +175,15 @@ class Sim {
     if (!node.election) return;
     const bool power = draw(2) == 0;
     say((power ? "power off " : "kill ") + std::to_string(i));
-    const std::int64_t lease_ms = node.election->lease_until_ms();
-    if (!power && node.holds && lease_ms != INT64_MAX) {
-      ghosts_.push_back(true_time(node, lease_ms));
-    }
+    if (!power && node.holds) ghosts_.push_back(kernel_end(node));
     drop(i);
+  }
+
+  // When the kernel takes the address away unless it is renewed, in true time.
+  std::int64_t kernel_end(const Node& node) const {
+    return fault_ == SimFault::kNoLifetimes
+               ? INT64_MAX
+               : true_time(node, node.election->lease_until_ms());
   }
 
   void drop(std::size_t i) {
@@ -182,12 +201,7 @@ class Sim {
     say("pause " + std::to_string(i));
     node.paused = true;
     node.paused_ms = clock(node);
-    if (node.holds) {
-      // What the kernel was told last: the address goes by itself.
-      const std::int64_t lease_ms = node.election->lease_until_ms();
-      node.held_until_ms =
-          lease_ms == INT64_MAX ? INT64_MAX : true_time(node, lease_ms);
-    }
+    if (node.holds) node.held_until_ms = kernel_end(node);
   }
 
   void resume(std::size_t i) {
@@ -255,17 +269,23 @@ class Sim {
     });
   }
 
-  void on_unlord(std::size_t i, std::string_view why) {
-    say("unlord " + std::to_string(i) + ": " + std::string(why));
+  void on_unlord(std::size_t i, Why why) {
+    say("unlord " + std::to_string(i) + ": " + std::string(to_string(why)));
     const std::uint64_t life = nodes_[i].life;
-    unlorded(i, life, static_cast<std::int64_t>(draw(kUnlordMost_ms)));
+    const auto after_ms = static_cast<std::int64_t>(draw(kUnlordMost_ms));
+    if (fault_ == SimFault::kHastyUnlord) {
+      at(now_ms_ + 10 * after_ms, [this, i, life] {
+        if (nodes_[i].life == life) nodes_[i].holds = false;
+      });
+    }
+    unlorded(i, life, fault_ == SimFault::kHastyUnlord ? 0 : after_ms);
   }
   void unlorded(std::size_t i, std::uint64_t life, std::int64_t after_ms) {
     at(now_ms_ + after_ms, [this, i, life] {
       Node& node = nodes_[i];
       if (node.life != life || !node.election) return;
       if (node.paused) return unlorded(i, life, 20);
-      node.holds = false;
+      if (fault_ != SimFault::kHastyUnlord) node.holds = false;
       node.election->on_unlorded(clock(node), wall(node));
       act(i);
       if (node.election && node.election->finished()) {
@@ -278,8 +298,9 @@ class Sim {
 
   void send(std::size_t i) {
     Node& node = nodes_[i];
-    const auto announce = std::make_shared<const Announce>(
+    const auto announce = std::make_shared<Announce>(
         node.election->make_announce(clock(node), wall(node)));
+    announce->tolerance_ms = node.tolerance_ms;
     for (std::size_t to = 0; to < nodes_.size(); ++to) {
       if (to == i || cut_[i][to]) continue;
       const bool calm = is_calm(i, to);
@@ -310,8 +331,17 @@ class Sim {
   void deliver_now(std::size_t to, const Packet& announce, std::size_t from,
                    std::int64_t arrived_ms) {
     Node& node = nodes_[to];
-    static_cast<void>(node.election->on_announce(
-        *announce, names_[from], clock(node), arrived_ms, wall(node)));
+    Packet taken = announce;
+    if (node.stretch != 1) {
+      auto changed = std::make_shared<Announce>(*announce);
+      changed->tolerance_ms = stretched(node, announce->tolerance_ms);
+      taken = std::move(changed);
+    }
+    // A group's packets do not tell whose they are.
+    const std::string_view source =
+        multicast_ ? taken->uuid.text() : std::string_view(names_[from]);
+    static_cast<void>(node.election->on_announce(*taken, source, clock(node),
+                                                 arrived_ms, wall(node)));
     act(to);
   }
 
@@ -326,7 +356,7 @@ class Sim {
       return;
     }
     const std::size_t i = draw(nodes_.size());
-    switch (draw(12)) {
+    switch (draw(14)) {
       case 0: crash(i); break;
       case 1: start(i); break;
       case 2: {
@@ -344,9 +374,26 @@ class Sim {
       case 7: leave(i); break;
       case 8: replay(); break;
       case 9: one_way(i); break;
+      case 10: crash_loop(i, 2 + draw(5)); break;
+      case 11: step_wall(i); break;
       default: begin_calm(); break;
     }
     at(now_ms_ + 50 + static_cast<std::int64_t>(draw(2'500)), [this] { trouble(); });
+  }
+
+  // It is killed and started anew, and again.
+  void crash_loop(std::size_t i, std::uint64_t times) {
+    if (times == 0 || is_calm(i, i)) return;
+    crash(i);
+    start(i);
+    at(now_ms_ + 100 + static_cast<std::int64_t>(draw(1'500)),
+       [this, i, times] { crash_loop(i, times - 1); });
+  }
+  // Clocks stay within the skew that is tolerated.
+  void step_wall(std::size_t i) {
+    nodes_[i].wall_offset_s = static_cast<std::int64_t>(draw(41)) - 20;
+    say("wall clock of " + std::to_string(i) + " is off by " +
+        std::to_string(nodes_[i].wall_offset_s));
   }
 
   void split() {
@@ -392,6 +439,7 @@ class Sim {
   // All that was recorded, to everybody.
   void replay() {
     say("replay");
+    replayed_ms_ = now_ms_;
     for (const auto& [announce, from] : recorded_) {
       for (std::size_t to = 0; to < nodes_.size(); ++to) {
         at(now_ms_ + static_cast<std::int64_t>(draw(200)),
@@ -400,15 +448,18 @@ class Sim {
     }
   }
 
-  // A quorum with a member that may be Lord is well connected for two
-  // tolerances. Of the others the sealed wire may have anything; on the uwsgi
-  // wire they are all there or all away, since uWSGI's rule wants that
-  // everybody agrees.
+  // A quorum with a member that may be Lord is well connected for two tolerances,
+  // and the others are away; on the uwsgi wire they must be, since uWSGI's rule
+  // wants that everybody agrees. On the sealed wire they may also be heard and hear
+  // one way or both, and crash. Then it takes a tolerance more at most, since one
+  // of them may be voted for and be gone.
   void begin_calm() {
     std::vector<std::size_t> order(nodes_.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    // Who has another tolerance does not count.
+    std::erase_if(order, [&](auto i) { return nodes_[i].tolerance_ms != kTolerance_ms; });
     std::shuffle(order.begin(), order.end(), random_);
-    const std::size_t size = quorum_ + draw(nodes_.size() - quorum_ + 1);
+    const std::size_t size = quorum_ + draw(order.size() - quorum_ + 1);
     calm_.clear();
     for (std::size_t i = 0; i < size; ++i) calm_.insert(order[i]);
     if (std::all_of(calm_.begin(), calm_.end(), [&](auto i) { return nodes_[i].arbiter; })) return;
@@ -422,19 +473,20 @@ class Sim {
       }
       who += " " + std::to_string(i);
     }
+    const bool crowded = wire_ == Wire::kSealed && draw(2) == 0;
     for (std::size_t a = 0; a < nodes_.size(); ++a) {
       for (std::size_t b = 0; b < nodes_.size(); ++b) {
         const bool in_a = calm_.contains(a);
         const bool in_b = calm_.contains(b);
         if (in_a && in_b) cut_[a][b] = false;
-        if (in_a != in_b) cut_[a][b] = wire_ == Wire::kUwsgi || draw(3) != 0;
+        if (in_a != in_b) cut_[a][b] = !crowded || draw(3) != 0;
       }
     }
-    say("calm of" + who);
+    say((crowded ? "crowded calm of" : "calm of") + who);
     ++result_.calms;
     is_second_look_ = false;
     lord_seen_ms_ = INT64_MIN / 2;
-    calm_until_ms_ = now_ms_ + 2 * kTolerance_ms + 3 * kFreq_ms;
+    calm_until_ms_ = now_ms_ + (crowded ? 3 : 2) * kTolerance_ms;
     at(calm_until_ms_ - 1, [this] { judge_calm(); });
   }
 
@@ -488,8 +540,11 @@ class Sim {
     const std::int64_t overlap_ms =
         std::min(until_ms, first_end) - overlap_since_ms_;
     result_.longest_overlap_ms = std::max(result_.longest_overlap_ms, overlap_ms);
-    const std::int64_t allowed_ms =
-        wire_ == Wire::kSealed ? 0 : kTolerance_ms + kDelayMost_ms;
+    // On the uwsgi wire a vote that is repeated to whom it never came is a vote.
+    const bool misled = overlap_since_ms_ - replayed_ms_ < kTolerance_ms;
+    const std::int64_t allowed_ms = wire_ == Wire::kSealed ? 0
+                                    : misled ? 2 * kTolerance_ms
+                                             : kTolerance_ms;
     if (overlap_ms > allowed_ms) {
       fail("two hold it for " + std::to_string(overlap_ms) + " ms:" + who);
     }
@@ -507,6 +562,8 @@ class Sim {
   std::mt19937_64 random_;
   const Wire wire_;
   const bool trace_;
+  const SimFault fault_;
+  bool multicast_ = false;
   std::vector<Node> nodes_;
   std::uint64_t quorum_ = 1;
   int loss_percent_ = 0;
@@ -523,14 +580,15 @@ class Sim {
   std::vector<std::string> names_;
   std::vector<std::int64_t> ghosts_;      // until when the killed ones' kernels hold
   std::int64_t overlap_since_ms_ = -1;
+  std::int64_t replayed_ms_ = INT64_MIN / 2;
   SimResult result_;
 };
 
 }  // namespace
 
 SimResult run_legion_schedule(std::uint64_t seed, legion::Wire wire,
-                              bool trace) {
-  return Sim(seed, wire, trace).run();
+                              bool trace, SimFault fault) {
+  return Sim(seed, wire, trace, fault).run();
 }
 
 }  // namespace fealty::test

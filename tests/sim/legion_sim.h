@@ -10,14 +10,29 @@ namespace fealty::test {
 
 // One schedule of a Legion's life, drawn from a seed: 2 to 9 members on a
 // network that loses, delays, repeats and reorders packets, is cut in parts or
-// one way, with clocks that are off and drift, with members that crash, start
-// anew, are stopped and resumed, change their valor, fail as Lord and leave.
+// one way, with clocks that are off, drift and step, with members that crash (again
+// and again), start anew, are stopped and resumed, change their valor, fail as
+// Lord and leave; some have another tolerance than the rest.
 //
 // Judged all along, with a quorum above half of the members:
 //   sealed wire: never two holders at a time
-//   uwsgi wire:  never two holders for longer than a tolerance and a delay
-// and at the end of each calm, in which a quorum is connected for two
-// tolerances: somebody is Lord.
+//   uwsgi wire:  never two holders for longer than a tolerance, or two where
+//                somebody repeats what was kept from one of them
+// and at the end of each calm, in which a quorum is connected and alone for two
+// tolerances, or with others about it for three: somebody is Lord.
+//
+// A fault breaks one of the things that this rests on. The schedules must find it,
+// or they prove nothing.
+enum class SimFault : std::uint8_t {
+  kNone,
+  kShortPromises,   // some voters keep their promises for a third of the time
+  kLongLeases,      // some Lords count votes for three times as long
+  kNoListening,     // who starts anew votes at once
+  kHastyUnlord,     // a Lord votes for the next one before he has given up
+  kNoLifetimes,     // the kernel keeps an address until it is told otherwise
+  kWildClocks,      // they run up to a third too fast or too slow
+};
+
 struct SimResult {
   std::optional<std::string> failure;     // what went wrong, and when
   std::int64_t longest_overlap_ms = 0;
@@ -27,6 +42,7 @@ struct SimResult {
 };
 
 [[nodiscard]] SimResult run_legion_schedule(std::uint64_t seed,
-                                            legion::Wire wire, bool trace);
+                                            legion::Wire wire, bool trace,
+                                            SimFault fault = SimFault::kNone);
 
 }  // namespace fealty::test

@@ -69,5 +69,46 @@ TEST(LegionSim, UwsgiWireHasTwoHoldersForAToleranceAtMostAndMakesProgress) {
   run(legion::Wire::kUwsgi);
 }
 
+// Whether the schedules find two holders, and how soon.
+bool is_found(SimFault fault, legion::Wire wire = legion::Wire::kSealed) {
+  for (std::uint64_t seed = 1; seed <= kSchedules; ++seed) {
+    const SimResult result = run_legion_schedule(seed, wire, false, fault);
+    if (!result.failure ||
+        result.failure->find("two hold it") == std::string::npos) {
+      continue;
+    }
+    std::printf("schedule %llu: %s\n", static_cast<unsigned long long>(seed),
+                result.failure->c_str());
+    return true;
+  }
+  return false;
+}
+
+TEST(LegionSim, FindsPromisesThatAreTooShort) {
+  EXPECT_TRUE(is_found(SimFault::kShortPromises));
+}
+
+TEST(LegionSim, FindsLeasesThatAreTooLong) {
+  EXPECT_TRUE(is_found(SimFault::kLongLeases));
+  EXPECT_TRUE(is_found(SimFault::kLongLeases, legion::Wire::kUwsgi));
+}
+
+TEST(LegionSim, FindsVotersThatDoNotListenFirst) {
+  EXPECT_TRUE(is_found(SimFault::kNoListening));
+}
+
+TEST(LegionSim, FindsLordsThatVoteBeforeTheyHaveGivenUp) {
+  EXPECT_TRUE(is_found(SimFault::kHastyUnlord));
+}
+
+TEST(LegionSim, FindsAddressesThatOutliveTheLease) {
+  EXPECT_TRUE(is_found(SimFault::kNoLifetimes));
+  EXPECT_TRUE(is_found(SimFault::kNoLifetimes, legion::Wire::kUwsgi));
+}
+
+TEST(LegionSim, FindsClocksThatRunApart) {
+  EXPECT_TRUE(is_found(SimFault::kWildClocks));
+}
+
 }  // namespace
 }  // namespace fealty::test

@@ -113,6 +113,9 @@ TEST(LegionConfig, WhatMakesNoSenseIsRefused) {
               ElementsAre(HasSubstr("secret_file is needed")));
   EXPECT_THAT(problems(with("\"ip_del: 10", "\"ip_add: 10")),
               ElementsAre(HasSubstr("for the lord hook")));
+  EXPECT_THAT(problems(with("freq: 3s\n    tolerance: 15s",
+                            "freq: 1s\n    tolerance: 2900ms")),
+              ElementsAre(HasSubstr("tolerance of 3s or more")));
   EXPECT_THAT(problems(with("exec: /usr", "exce: /usr")),
               ElementsAre(HasSubstr("did you mean exec?")));
   EXPECT_THAT(problems(with("/24 dev eth0\", \"exec", "/99 dev eth0\", \"exec")),
@@ -144,6 +147,24 @@ TEST(LegionConfig, MulticastNeedsNoNodes) {
 TEST(LegionConfig, ForwarderIsNotServedYet) {
   EXPECT_THAT(problems(std::string(kSample) + "forwarder: {listen: x}\n"),
               testing::Contains(HasSubstr("forwarder")));
+}
+
+TEST(LegionConfig, FloatingAddressIsOneLegions) {
+  std::string text(kSample);
+  const std::size_t from = text.find("  - name");
+  const std::size_t to = text.find("admin:");
+  std::string second = text.substr(from, to - from);
+  second.replace(second.find("cluster"), 7, "another");
+  second.replace(second.find("10.1.0.1:2000"), 13, "10.1.0.1:2001");
+  EXPECT_THAT(problems(text.insert(to, second)),
+              ElementsAre(HasSubstr("belongs to the Legion 'cluster' already")));
+}
+
+TEST(LegionConfig, LordWhoseHookFailsIsDeadForThirtySecondsUnlessToldOtherwise) {
+  const auto loaded =
+      parse_legion_config(with("    death_on_lord_error: 30s\n", ""), "f");
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->options.legions[0].election.death_on_lord_error_ms, 30'000);
 }
 
 TEST(LegionConfig, NamesAndAddressesAreOfOneLegionEach) {

@@ -41,6 +41,9 @@ Announce sample() {
   announce.heard = {{uuid_of('b'), 4}, {uuid_of('c'), UINT64_MAX}};
   announce.links = 3;
   announce.hurry = true;
+  announce.tolerance_ms = 15'000;
+  announce.quorum = 2;
+  announce.unbound = true;
   return announce;
 }
 
@@ -93,6 +96,10 @@ TEST(Announce, SealedWireCarriesEverything) {
   EXPECT_EQ(read->sequence, 9U);
   ASSERT_EQ(read->heard.size(), 2U);
   EXPECT_EQ(read->heard[1].uuid, uuid_of('c'));
+  EXPECT_EQ(read->tolerance_ms, 15'000);
+  EXPECT_EQ(read->quorum, 2U);
+  EXPECT_TRUE(read->unbound);
+  EXPECT_TRUE(read->sealed);
   EXPECT_EQ(read->heard[1].sequence, UINT64_MAX);
   EXPECT_EQ(read->links, 3U);
   EXPECT_TRUE(read->hurry);
@@ -102,7 +109,8 @@ TEST(Announce, SealedWireCarriesEverything) {
 TEST(Announce, UwsgiWireHasNothingThatUwsgiDoesNotSend) {
   const auto clear = encode_announce(sample(), Wire::kUwsgi);
   ASSERT_TRUE(clear);
-  for (const char* const key : {"seq", "heard", "links", "hurry", "dead"}) {
+  for (const char* const key : {"seq", "heard", "links", "hurry",
+                                "tolerance", "quorum", "unbound", "dead"}) {
     EXPECT_EQ(clear->find(key), std::string::npos) << key;
   }
 }

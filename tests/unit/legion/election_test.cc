@@ -84,7 +84,9 @@ class ElectionTest : public testing::Test {
     act(to);
     return verdict;
   }
-  std::int64_t wall() const { return kWall_s + now_ms_ / 1000; }
+  std::int64_t wall() const {
+    return kWall_s + now_ms_ / 1000 + wall_offset_s_;
+  }
   static bool is_lord(const Node& node) {
     return node.election && node.election->role() == Role::kLord;
   }
@@ -94,6 +96,7 @@ class ElectionTest : public testing::Test {
 
   const Wire wire_;
   std::int64_t now_ms_ = 1'000'000;
+  std::int64_t wall_offset_s_ = 0;
   bool holds_back_ = false;                 // unlord hooks take their time
   std::vector<std::unique_ptr<Node>> nodes_;
 };
@@ -286,6 +289,73 @@ TEST_F(ElectionTest, LordWhoseHooksFailIsDeadForATime) {
   EXPECT_TRUE(is_lord(high));
 }
 
+TEST_F(ElectionTest, FailureAfterFailureDoublesTheTimeOfDeath) {
+  Node& node = add('a', 1, 1);
+  run(3'000);
+  ASSERT_TRUE(is_lord(node));
+  const auto fail = [&] {
+    node.election->on_lorded(false, now_ms_, wall());
+    act(node);
+    const std::int64_t until_ms = node.election->suspended_until_ms();
+    const std::int64_t pause_ms = until_ms - now_ms_;
+    now_ms_ = until_ms;
+    run(100);
+    EXPECT_TRUE(is_lord(node));
+    return pause_ms;
+  };
+  EXPECT_EQ(fail(), 30'000);
+  EXPECT_EQ(fail(), 60'000);
+  EXPECT_EQ(fail(), 120'000);
+  for (int i = 0; i < 5; ++i) static_cast<void>(fail());
+  EXPECT_EQ(fail(), 3'600'000);
+  node.election->on_lorded(true, now_ms_, wall());
+  EXPECT_EQ(fail(), 30'000);
+  EXPECT_EQ(fail(), 60'000);
+  node.election->reconfigure(options(1, 1), now_ms_, wall());
+  EXPECT_EQ(fail(), 30'000);
+}
+
+TEST_F(ElectionTest, VotersInACrashLoopHaveOneVote) {
+  Node& lord = add('z', 9, 3);
+  Node& voter = add('a', 1, 3);
+  Node& third = add('b', 1, 3);
+  run(5'000);
+  ASSERT_TRUE(is_lord(lord));
+  const std::string from(uuid_of('a').text());
+  third.election.reset();
+  voter.election.reset();
+  Announce again = voter.sent.back();
+  for (char life = 'c'; life < 'w'; ++life) {
+    again.uuid = uuid_of(life);
+    again.unix_s = wall();
+    static_cast<void>(give(lord, again, from));
+    run(200);
+    EXPECT_TRUE(!is_lord(lord) ||
+                lord.election->lease_until_ms() < now_ms_ + 2'600);
+  }
+  EXPECT_FALSE(is_lord(lord));
+}
+
+TEST_F(ElectionTest, ClockThatStepsBackShutsNobodyOut) {
+  Node& low = add('a', 1, 2);
+  Node& high = add('b', 2, 2);
+  run(5'000);
+  ASSERT_TRUE(is_lord(high));
+  wall_offset_s_ = -30;               // of all: only the order of stamps matters
+  run(20'000);
+  EXPECT_TRUE(is_lord(high));
+  EXPECT_EQ(count(high, Kind::kUnlord) + count(low, Kind::kNodeLeft), 0);
+  EXPECT_GT(high.sent.back().unix_s, wall() + 20);
+  run(300'000);
+  EXPECT_EQ(high.sent.back().unix_s, wall());
+  wall_offset_s_ = -3'000;            // of all, beyond the skew: what was is void
+  run(2'000);
+  EXPECT_EQ(high.sent.back().unix_s, wall());
+  run(10'000);
+  EXPECT_TRUE(is_lord(high));
+  EXPECT_EQ(count(high, Kind::kUnlord) + count(low, Kind::kNodeLeft), 0);
+}
+
 TEST_F(ElectionTest, StampsFarFromOurClockAreRefused) {
   Node& node = add('a', 1, 2);
   Node& other = add('b', 2, 2);
@@ -310,6 +380,20 @@ TEST_F(ElectionTest, RepeatedPacketsDoNotKeepADeadMemberAlive) {
   }
   EXPECT_TRUE(is_lord(low));
   EXPECT_EQ(give(low, recorded.back()), Verdict::kReplayed);
+}
+
+TEST_F(ElectionTest, WhoSpeaksTheSealedWireIsNotHeardOnTheOther) {
+  Node& node = add('a', 1, 2);
+  run(100);
+  Announce other = node.sent.back();
+  other.uuid = uuid_of('b');
+  EXPECT_EQ(give(node, other), Verdict::kTaken);
+  other.sealed = true;
+  EXPECT_EQ(give(node, other), Verdict::kTaken);
+  other.sealed = false;
+  other.dead = true;
+  EXPECT_EQ(give(node, other), Verdict::kWeaker);
+  EXPECT_EQ(node.election->members().size(), 1U);
 }
 
 TEST_F(ElectionTest, OwnPacketsComeBackByMulticast) {
@@ -458,6 +542,120 @@ TEST_F(SealedElectionTest, RestartedProcessDoesNotVoteTwice) {
         give(lord, announce, std::string(former.uuid.text())));
   }
   EXPECT_FALSE(is_lord(lord));
+}
+
+TEST_F(SealedElectionTest, MemberThatHasJustStartedVotesForNobodyForATolerance) {
+  Node& lord = add('b', 2, 2);
+  add('a', 1, 2);
+  run(6'000);
+  ASSERT_TRUE(is_lord(lord));
+  Node& late = add('c', 1, 2);
+  run(2'900);
+  EXPECT_EQ(late.election->vote(), Vote{});
+  run(500);
+  EXPECT_EQ(late.election->vote().uuid, uuid_of('b'));
+}
+
+// In a multicast group packets do not tell whose address they came from.
+TEST_F(SealedElectionTest, VotersInACrashLoopDoNotKeepALord) {
+  Node& lord = add('z', 9, 3);
+  Node& voter = add('a', 1, 3);
+  Node& third = add('b', 1, 3);
+  run(6'000);
+  ASSERT_TRUE(is_lord(lord));
+  third.election.reset();
+  for (char life = 'c'; life < 'm'; ++life) {
+    voter.election = std::make_unique<Election>(options(1, 3), wire_, "l", "host",
+                                                1, uuid_of(life), now_ms_);
+    run(800);
+  }
+  EXPECT_FALSE(is_lord(lord));
+}
+
+TEST_F(SealedElectionTest, AnotherToleranceOrQuorumIsNotCountedAndSaid) {
+  for (const bool quorum : {false, true}) {
+    nodes_.clear();
+    Node& node = add('a', 1, 2);
+    Node& other = add('b', 2, 2);
+    ElectionOptions changed = options(2, quorum ? 1 : 2);
+    if (!quorum) changed.tolerance_ms = 15'000;
+    other.election->reconfigure(changed, now_ms_, wall());
+    run(20'000);
+    EXPECT_FALSE(is_lord(node));
+    EXPECT_EQ(count(node, Kind::kMismatch), 1);
+    EXPECT_EQ(count(node, Kind::kNodeJoined), 0);
+    EXPECT_EQ(node.election->why_no_quorum(now_ms_),
+              quorum ? "only 1 member(s) are here, 2 votes are needed; host is "
+                       "not counted: its tolerance is 3000 ms (here 3000), its "
+                       "quorum 1 (here 2)"
+                     : "only 1 member(s) are here, 2 votes are needed; host is "
+                       "not counted: its tolerance is 15000 ms (here 3000), its "
+                       "quorum 2 (here 2)");
+    other.election->reconfigure(options(2, 2), now_ms_, wall());
+    run(8'000);
+    EXPECT_TRUE(is_lord(other));
+  }
+}
+
+TEST_F(SealedElectionTest, LordLosesTheVotesOfWhoChangesTheQuorum) {
+  Node& lord = add('b', 2, 2);
+  Node& voter = add('a', 1, 2);
+  run(6'000);
+  ASSERT_TRUE(is_lord(lord));
+  voter.election->reconfigure(options(1, 3), now_ms_, wall());
+  run(100);
+  EXPECT_FALSE(is_lord(lord));
+}
+
+TEST_F(SealedElectionTest, VotesThatAreNoPromisesCountForNothing) {
+  Node& lord = add('b', 2, 2);
+  Node& voter = add('a', 1, 2);
+  run(6'000);
+  ASSERT_TRUE(is_lord(lord));
+  Announce unbound = voter.election->make_announce(now_ms_, wall());
+  EXPECT_FALSE(unbound.unbound);
+  unbound.unbound = true;
+  EXPECT_EQ(give(lord, unbound), Verdict::kTaken);
+  EXPECT_FALSE(is_lord(lord));
+}
+
+TEST_F(SealedElectionTest, SuspendedMemberStillVotes) {
+  Node& low = add('a', 1, 2);
+  Node& high = add('b', 2, 2);
+  run(5'000);
+  ASSERT_TRUE(is_lord(high));
+  high.election->on_lorded(false, now_ms_, wall());
+  act(high);
+  run(5'000);
+  EXPECT_FALSE(high.sent.back().dead);
+  EXPECT_EQ(high.sent.back().valor, 0U);
+  EXPECT_TRUE(is_lord(low));
+  run(30'000);
+  EXPECT_TRUE(is_lord(high));
+}
+
+TEST_F(SealedElectionTest, RecordingsOfFormerLivesDoNotFillTheTable) {
+  Node& low = add('a', 1, 2);
+  Announce former;
+  former.legion = "l";
+  former.valor = 9;
+  former.sequence = 5;
+  former.hurry = true;
+  run(1'000);
+  const std::size_t before = low.sent.size();
+  for (std::size_t i = 0; i < 3 * kMembersMax; ++i) {
+    former.uuid = Uuid::draw();
+    EXPECT_EQ(give(low, former), Verdict::kTaken);
+  }
+  for (int i = 0; i < 200; ++i) {
+    run(10);
+    ++former.sequence;
+    EXPECT_EQ(give(low, former), Verdict::kTaken);
+  }
+  EXPECT_LT(low.sent.size() - before, 6U);       // what they ask is not answered
+  Node& high = add('b', 2, 2);
+  run(5'000);
+  EXPECT_TRUE(is_lord(high));
 }
 
 TEST_F(SealedElectionTest, ClocksOfTheWallDoNotMatter) {

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "legion/floating_address.h"
+
+namespace fealty::legion {
+
+// Addresses of this host's interfaces: what an AddressKeeper asks of the kernel
+// (legion/netlink.h), and tests of nobody. Any thread, one call at a time; each may
+// wait, so never on the loop.
+class Interfaces {
+ public:
+  virtual ~Interfaces() = default;
+  // Adds the address, or renews it where it is there; it goes away by itself after
+  // `valid_s` seconds. True: it was not there before.
+  [[nodiscard]] virtual Result<bool> add(const FloatingAddress& address,
+                                         std::uint32_t valid_s) = 0;
+  // Fine where it is not there.
+  [[nodiscard]] virtual Status remove(const FloatingAddress& address) = 0;
+  // Whether it is there for ever: ours never are, so somebody else made it.
+  [[nodiscard]] virtual bool has_permanent(const FloatingAddress& address) = 0;
+  // Says to all neighbours that the address is here.
+  [[nodiscard]] virtual Status tell_neighbours(
+      const FloatingAddress& address) = 0;
+};
+
+}  // namespace fealty::legion
