@@ -335,13 +335,19 @@ class Reader {
                 Nullable<AddressFormat>{{folder_}});
     std::optional<Address> own;
     part.scalar("resubscribe_as", own, Nullable<AddressFormat>{{folder_}});
+    // Of HTTPS nobody else could make use.
     const auto listener = std::find_if(
         listeners.begin(), listeners.end(),
         [](const auto& its) {
           return its.inherited_fd < 0 &&
-                 its.protocol == router::ListenerProtocol::kHttp;
+                 its.protocol != router::ListenerProtocol::kHttps;
         });
-    if (!own && listener != listeners.end()) own = listener->address;
+    if (listener != listeners.end()) {
+      if (!own) own = listener->address;
+      if (listener->protocol == router::ListenerProtocol::kUwsgi) {
+        options.own_protocol = subscription::Protocol::kUwsgi;
+      }
+    }
     if (own) {
       options.own_address = *own;
     } else if (!options.resubscribe.empty()) {

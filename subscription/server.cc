@@ -601,7 +601,7 @@ bool Server::may_be_found(std::string_view key) const {
 void Server::on_subscribed(const Announcement& announcement,
                            const Verifier::Accepted& accepted) {
   take_material(announcement, accepted);
-  resubscriber_.pass_on(announcement, accepted.sni.any());
+  resubscriber_.pass_on(announcement, accepted.sni);
 }
 
 void Server::take_material(const Announcement& announcement,
