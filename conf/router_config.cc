@@ -624,6 +624,11 @@ class Reader {
     part.scalar("ticket_rotation", tls.tickets.rotate_s,
                 SecondsFormat{60, 7 * kDay_s});
     read_path_or_null(part, "ticket_keys", tls.tickets.keys_file);
+    read_path_or_null(part, "ticket_secret_file", tls.tickets.secret_file);
+    if (!tls.tickets.keys_file.empty() && !tls.tickets.secret_file.empty()) {
+      part.problem(part.find("ticket_secret_file")->at, "ticket_secret_file",
+                   "ticket_keys are given already: one of the two");
+    }
     part.scalar("expiry_alarm_days", tls.expiry_alarm_days,
                 IntegerFormat{0, kAlarmDaysMost});
     read_path_or_null(part, "expiry_alarm", router.expiry_alarm_command);

@@ -79,7 +79,7 @@ class TicketKeyRing {
   bool set(std::span<const unsigned char> records, std::int64_t now_s);
   [[nodiscard]] static bool may_set(std::span<const unsigned char> records);
   // The keys are those of the secret from now on; true where they are others than
-  // before. What was there still opens, as far as there is room.
+  // before.
   bool derive_from(std::string_view secret, std::int64_t now_s);
   [[nodiscard]] bool derives() const { return !secret_.empty(); }
   // No keys come from outside any more: new ones are made in time.
