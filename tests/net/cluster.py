@@ -21,6 +21,7 @@ from failover import BIN_DIR, TOP, Child, wait_until
 
 FLOATING = failover.FLOATING
 DOMAIN = "app.test"
+GUARDED = "guarded.test"     # for clients with a certificate
 MEMBER_USER = "daemon"
 CAPTURE = """
 import socket, sys
@@ -188,7 +189,9 @@ class Cluster:
         openssl("genrsa", "-out", self.signing_key, "2048")
         self.keys = self.directory / "domains"
         self.keys.mkdir()
-        openssl("rsa", "-in", self.signing_key, "-pubout", "-out", self.keys / f"{DOMAIN}.pem")
+        for domain in (DOMAIN, GUARDED):
+            openssl("rsa", "-in", self.signing_key, "-pubout", "-out",
+                    self.keys / f"{domain}.pem")
         self.default_identity = self.identity("default.test")
         self.domain_identity = self.identity(DOMAIN)
 

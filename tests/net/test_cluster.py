@@ -98,6 +98,24 @@ def test_a_session_of_one_server_goes_on_at_another(three, version):
     assert "200 OK" in second
 
 
+def test_a_domain_for_clients_with_a_certificate_is_so_on_every_server(three):
+    domain = cluster.GUARDED
+    key, crt = three.identity(domain)
+    client_key, client_crt = three.identity("client.test")     # its own CA
+    three["a"].write_vassal(
+        "guarded", f"ssl-ca-cluster-domain = {domain} {key} {crt} !{client_crt}")
+    url = f"https://{domain}/vars"
+    with_certificate = ("--cert", client_crt, "--key", client_key)
+    for name in three.names:
+        address = three.net.address(name)
+        shown = wait_until(
+            lambda address=address: three.curl(url, address, *with_certificate),
+            f"{name} lets the certificate in", 40)
+        assert '"HTTPS_DN": "/CN=client.test"' in shown
+        assert three.curl(url, address) is None
+        assert three.curl(url, address, "--cert", crt, "--key", key) is None, "another CA's"
+
+
 def test_the_status_shows_the_forwarder(three):
     done = netns.run(cluster.BIN_DIR / "fealty", "legion", "status", "--admin",
                      f"unix:{three['a'].home}/admin-legion", check=False)
