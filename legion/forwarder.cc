@@ -18,6 +18,7 @@ namespace fealty::legion {
 namespace {
 
 constexpr std::int64_t kLogInterval_ms = 1000;
+constexpr std::int64_t kRetry_ms = 1;
 // One byte more than any datagram has, so that one that is cut shows.
 constexpr std::size_t kBufferBytes = 64 * 1024 + 1;
 // For what comes in at once when a server starts.
@@ -94,6 +95,7 @@ Forwarder::Forwarder(Loop& loop, const Clock& clock, ForwarderOptions options,
       fail_log_(kLogInterval_ms) {
   listens_.bind<&Forwarder::on_listen>(loop_, this);
   receives_.bind<&Forwarder::on_receive>(loop_, this);
+  retry_.bind<&Forwarder::on_retry>(loop_, this);
   if (before_ != nullptr) counters_ = before_->counters_;
   const bool same_secret =
       before_ != nullptr && before_->options_.secret == options_.secret;
@@ -242,7 +244,8 @@ void Forwarder::on_receive(int) {
   std::string_view datagram;
   uid_t sender = kNobodyKnown;
   Address from;
-  for (int i = 0; i < kPerTurn && read(*receive_, datagram, sender, from);
+  for (int i = 0; i < kPerTurn && waiting_.empty() &&
+                  read(*receive_, datagram, sender, from);
        ++i) {
     deliver(datagram, from);
   }
@@ -271,19 +274,39 @@ void Forwarder::forward(std::string_view packet, uid_t sender,
 
 void Forwarder::deliver(std::string_view datagram, const Address& from) {
   ++counters_.received;
-  const auto packet =
+  auto packet =
       keys_->opener.open(datagram, clock_.monotonic_ms(), clock_.unix_s());
   if (!packet) return drop(packet.error(), from);
   if (!is_forwarded(packet.value())) {
     return drop(ForwardDrop::kNotSubscription, from);
   }
+  if (hand_over(packet.value())) return;
+  waiting_ = *std::move(packet);
+  waits_until_ms_ = clock_.monotonic_ms() + kPatience_ms;
+  receives_.want(0);
+  retry_.start(kRetry_ms, kRetry_ms);
+}
+
+bool Forwarder::hand_over(std::string_view packet) {
   const Address& to = *options_.deliver;
-  if (::sendto(deliver_->fd.get(), packet->data(), packet->size(),
+  if (::sendto(deliver_->fd.get(), packet.data(), packet.size(),
                MSG_DONTWAIT | MSG_NOSIGNAL, to.data(), to.length()) >= 0) {
     ++counters_.delivered;
-  } else {
-    fail(counters_.undelivered, "delivered", to);
+    return true;
   }
+  const bool full = errno == EAGAIN || errno == EWOULDBLOCK;
+  const bool may_wait =
+      waiting_.empty() || clock_.monotonic_ms() < waits_until_ms_;
+  if (full && may_wait) return false;
+  fail(counters_.undelivered, "delivered", to);
+  return true;
+}
+
+void Forwarder::on_retry() {
+  if (!hand_over(waiting_)) return;
+  waiting_.clear();
+  retry_.stop();
+  receives_.want(EV_READ);
 }
 
 void Forwarder::drop(ForwardDrop reason, const Address& from) {

@@ -25,14 +25,18 @@ namespace fealty::legion {
 //
 //   fastrouter → listen → seal → `to`          `receive` → open → deliver → router
 //
-// Never waits: what a socket does not take is counted and gone, the next
-// announcement repeats it. Bounds: kPerTurn datagrams a turn and socket, those of
-// ForwardOpener, a line of the log a second and reason. On the loop's thread.
+// Never blocks: what a socket does not take is counted and gone, the next
+// announcement repeats it. The router's Unix socket holds a few datagrams only
+// (net.unix.max_dgram_qlen): where it is full, one waits for kPatience_ms at most,
+// and the others in the kernel's buffer of `receive`. Bounds: kPerTurn datagrams a
+// turn and socket, those of ForwardOpener, a line of the log a second and reason.
+// On the loop's thread.
 //
 //   bind() → (privileges are dropped) → start()
 class Forwarder {
  public:
   static constexpr int kPerTurn = 64;
+  static constexpr std::int64_t kPatience_ms = 100;
 
   // `before`: the one that this one is to follow, or null. Its sockets stay where
   // they are wanted again, and so does what is remembered where the secret is the
@@ -79,6 +83,9 @@ class Forwarder {
                           uid_t& sender, Address& from);
   void forward(std::string_view packet, uid_t sender, const Address& from);
   void deliver(std::string_view datagram, const Address& from);
+  // To the local router. False: it has no room now.
+  [[nodiscard]] bool hand_over(std::string_view packet);
+  void on_retry();
   void drop(ForwardDrop reason, const Address& from);
   void fail(std::uint64_t& counter, std::string_view what, const Address& to);
 
@@ -94,6 +101,9 @@ class Forwarder {
   std::vector<uid_t> users_;             // whose packets count
   IoWatcher listens_;
   IoWatcher receives_;
+  TimerWatcher retry_;
+  std::string waiting_;                  // for room in the router's socket
+  std::int64_t waits_until_ms_ = 0;
   std::vector<char> buffer_;
   Counters counters_;
   std::array<log::Limiter, static_cast<std::size_t>(ForwardDrop::kCount)>

@@ -313,8 +313,33 @@ TEST_F(ForwarderTest, FullOrMissingRouterDropsAndCounts) {
   for (int i = 0; i < 100'000 && forwarder_->counters().undelivered == 1; ++i) {
     member.send(sealer.seal(inner, clock_.unix_s()), *options_.receive);
     loop_.run_once();
+    ++clock_.now_ms;
   }
   EXPECT_EQ(forwarder_->counters().undelivered, 2U);
+}
+
+TEST_F(ForwarderTest, BurstOfMoreThanTheRoutersSocketHoldsArrivesWhole) {
+  Peer member(address_of("127.0.0.1:0"));
+  Peer probe(address_of("127.0.0.1:0"));
+  options_.listen.reset();
+  options_.receive = address_of("127.0.0.3:" +
+                                std::to_string(probe.address().port()));
+  options_.deliver = address_of(directory_ + "/http");
+  Peer router(*options_.deliver);
+  start();
+  ForwardSealer sealer("secret");
+  const std::string inner = mark_forwarded(kPacket).value();
+  constexpr std::uint64_t kBurst = 600;
+  for (std::uint64_t i = 0; i < kBurst; ++i) {
+    member.send(sealer.seal(inner, clock_.unix_s()), *options_.receive);
+  }
+  std::uint64_t got = 0;
+  for (int turn = 0; turn < 10'000 && got < kBurst; ++turn) {
+    loop_.run_once();
+    while (got < kBurst && !router.receive().empty()) ++got;
+  }
+  EXPECT_EQ(got, kBurst);
+  EXPECT_EQ(forwarder_->counters().undelivered, 0U);
 }
 
 TEST_F(ForwarderTest, ReloadKeepsSocketsAndWhatIsRemembered) {
