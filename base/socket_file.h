@@ -1,12 +1,17 @@
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <string>
 #include <utility>
 
 #include "base/address.h"
+#include "base/fd.h"
+#include "base/result.h"
 
 namespace fealty {
 
@@ -50,6 +55,26 @@ class SocketFile {
   dev_t device_ = 0;
   ino_t inode_ = 0;
 };
+
+// Removes the file of a Unix socket that nobody listens on any more, so that it
+// can be bound again; `type` is that of the socket to be. Fails where somebody
+// does, or where it is something else.
+[[nodiscard]] inline Status remove_stale_socket(const Address& address,
+                                                int type) {
+  const std::string path = address.unix_path();
+  struct stat file {};
+  if (!path.starts_with('/') || ::lstat(path.c_str(), &file) != 0) return Ok{};
+  if (!S_ISSOCK(file.st_mode)) {
+    return Error{"cannot listen on " + path + ": it is there, and no socket"};
+  }
+  const UniqueFd probe(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+  if (::connect(probe.get(), address.data(), address.length()) == 0 ||
+      errno != ECONNREFUSED) {
+    return Error{"cannot listen on " + path + ": another process does"};
+  }
+  if (::unlink(path.c_str()) == 0) return Ok{};
+  return Error{"cannot remove stale " + path + ": " + std::strerror(errno)};
+}
 
 // The mode of a Unix socket's file that stays over a reload. Only its owner and
 // root change it: not a process that dropped its privileges after it was bound.

@@ -115,6 +115,39 @@ std::string members_table(const Json& legion) {
   return table(rows);
 }
 
+// Of an object's numbers, those above 0, by name.
+std::string counted(const Json* object) {
+  std::string text;
+  if (object == nullptr || !object->is_object()) return text;
+  for (const auto& [name, value] : object->items()) {
+    if (number(*object, name.c_str()) == 0) continue;
+    text += (text.empty() ? "" : ", ") + log::printable(name) + " " +
+            std::to_string(number(*object, name.c_str()));
+  }
+  return text;
+}
+
+std::string forwarder_text(const Json& forwarder) {
+  std::string to;
+  if (const Json* each = member(forwarder, "to");
+      each != nullptr && each->is_array()) {
+    for (const Json& address : *each) {
+      if (!address.is_string()) continue;
+      to += " " + log::printable(address.get<std::string>());
+    }
+  }
+  const auto shown = [](const std::string& text) {
+    return text.empty() ? std::string("nothing") : text;
+  };
+  return "forwarder (" + cell(forwarder, "wire") + " wire, " +
+         cell(forwarder, "senders") + " senders heard)\n  From " +
+         cell(forwarder, "listen") + " to" + (to.empty() ? " -" : to) +
+         "; from " + cell(forwarder, "receive") + " to " +
+         cell(forwarder, "deliver") + "\n  Counted: " +
+         shown(counted(member(forwarder, "counters"))) + "\n  Dropped: " +
+         shown(counted(member(forwarder, "dropped"))) + "\n";
+}
+
 }  // namespace
 
 Result<LegionReport> legion_report(std::string_view json, std::string_view name,
@@ -136,6 +169,11 @@ Result<LegionReport> legion_report(std::string_view json, std::string_view name,
                    members_table(legion);
     report.found = true;
     report.has_quorum = report.has_quorum && flag(legion, "has_quorum");
+  }
+  if (const Json* forwarder = member(parsed, "forwarder");
+      forwarder != nullptr && forwarder->is_object() && name.empty()) {
+    report.text += (report.found ? "\n" : "") + forwarder_text(*forwarder);
+    report.found = true;
   }
   return report;
 }

@@ -7,6 +7,7 @@
 
 #include "conf/document.h"
 #include "conf/file.h"
+#include "conf/forwarder_config.h"
 #include "conf/section.h"
 #include "conf/values.h"
 
@@ -24,7 +25,6 @@ constexpr std::int64_t kHour_s = 3600;
 constexpr std::uint64_t kValorMost = 1'000'000'000;
 constexpr std::size_t kActionsMax = 32;
 constexpr std::size_t kActionBytesMax = 4096;
-constexpr std::size_t kSecretBytesMax = 4096;
 constexpr std::size_t kIvBytesMax = 64;
 // A tolerance below this many announcements ends with one lost packet.
 constexpr std::int64_t kAnnouncementsLeast = 2;
@@ -72,7 +72,8 @@ class Reader {
                    "no user '" + options.user + "' on this system to become");
     }
     read_legions(file);
-    file.unserved("forwarder");
+    options.forwarder = read_forwarder(file, folder_, knows_user_);
+    check_there_is_something(file);
     read_admin(file);
     if (file.find("alarm") == nullptr) {
       file.dump("alarm", "null");
@@ -89,13 +90,17 @@ class Reader {
     auto& legions = loaded_.options.legions;
     file.maps("legions",
               [&](Section& item) { legions.push_back(read_legion(item)); });
-    const Value* list = file.find("legions");
-    if (legions.empty()) {
-      file.problem(list == nullptr ? file.at() : list->at, "legions",
-                   "at least one is needed, with name, address and nodes");
-    } else if (legions.size() > legion::kLegionsMax) {
-      file.problem(list->at, "legions", "more than 16 of them");
+    if (legions.size() > legion::kLegionsMax) {
+      file.problem(file.find("legions")->at, "legions", "more than 16 of them");
     }
+  }
+
+  void check_there_is_something(Section& file) {
+    if (!loaded_.options.legions.empty() || loaded_.options.forwarder) return;
+    const Value* const list = file.find("legions");
+    file.problem(list == nullptr ? file.at() : list->at, "legions",
+                 "at least one is needed, with name, address and nodes (or a "
+                 "forwarder)");
   }
 
   LegionOptions read_legion(Section& item) {
@@ -111,7 +116,7 @@ class Reader {
     }
     read_interface(item, out);
     read_wire(item, out);
-    read_secret(item, out);
+    read_secret(item, folder_, out.secret, out.secret_file);
     read_nodes(item, out);
     item.required("valor", election.valor, IntegerFormat{0, kValorMost});
     item.scalar("quorum", election.quorum,
@@ -162,29 +167,6 @@ class Reader {
     }
     item.dump("cipher", "\"aes-256-gcm\"");
     item.scalar("iv", unused, TextFormat{kIvBytesMax, true});
-  }
-
-  void read_secret(Section& item, LegionOptions& out) {
-    const Value* const secret = item.find("secret");
-    const Value* const file = item.find("secret_file");
-    if ((secret == nullptr) == (file == nullptr)) {
-      item.problem(secret == nullptr ? item.at() : secret->at, "secret",
-                   "either secret or secret_file is needed");
-    }
-    if (secret != nullptr) {
-      const auto parsed = secret->kind == Value::Kind::kScalar
-                              ? TextFormat{kSecretBytesMax}.parse(secret->text)
-                              : Result<std::string>(Error{"one value is expected here"});
-      if (parsed) {
-        out.secret = parsed.value();
-      } else {
-        item.problem(secret->at, "secret", parsed.error().message);
-      }
-      item.dump("secret", "\"(not shown)\"");
-    }
-    if (file != nullptr) {
-      item.scalar("secret_file", out.secret_file, PathFormat{folder_});
-    }
   }
 
   void read_nodes(Section& item, LegionOptions& out) {

@@ -335,13 +335,19 @@ class Reader {
                 Nullable<AddressFormat>{{folder_}});
     std::optional<Address> own;
     part.scalar("resubscribe_as", own, Nullable<AddressFormat>{{folder_}});
+    // Of HTTPS nobody else could make use.
     const auto listener = std::find_if(
         listeners.begin(), listeners.end(),
         [](const auto& its) {
           return its.inherited_fd < 0 &&
-                 its.protocol == router::ListenerProtocol::kHttp;
+                 its.protocol != router::ListenerProtocol::kHttps;
         });
-    if (!own && listener != listeners.end()) own = listener->address;
+    if (listener != listeners.end()) {
+      if (!own) own = listener->address;
+      if (listener->protocol == router::ListenerProtocol::kUwsgi) {
+        options.own_protocol = subscription::Protocol::kUwsgi;
+      }
+    }
     if (own) {
       options.own_address = *own;
     } else if (!options.resubscribe.empty()) {
@@ -618,6 +624,11 @@ class Reader {
     part.scalar("ticket_rotation", tls.tickets.rotate_s,
                 SecondsFormat{60, 7 * kDay_s});
     read_path_or_null(part, "ticket_keys", tls.tickets.keys_file);
+    read_path_or_null(part, "ticket_secret_file", tls.tickets.secret_file);
+    if (!tls.tickets.keys_file.empty() && !tls.tickets.secret_file.empty()) {
+      part.problem(part.find("ticket_secret_file")->at, "ticket_secret_file",
+                   "ticket_keys are given already: one of the two");
+    }
     part.scalar("expiry_alarm_days", tls.expiry_alarm_days,
                 IntegerFormat{0, kAlarmDaysMost});
     read_path_or_null(part, "expiry_alarm", router.expiry_alarm_command);

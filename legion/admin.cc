@@ -20,23 +20,6 @@ Error failed(const Address& address, std::string_view why) {
                std::string(why)};
 }
 
-// Removes a Unix socket's file that nobody listens on any more.
-Status remove_stale(const Address& address) {
-  const std::string path = address.unix_path();
-  struct stat file {};
-  if (!path.starts_with('/') || ::lstat(path.c_str(), &file) != 0) return Ok{};
-  if (!S_ISSOCK(file.st_mode)) {
-    return failed(address, "it is there, and no socket");
-  }
-  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (::connect(probe.get(), address.data(), address.length()) == 0 ||
-      errno != ECONNREFUSED) {
-    return failed(address, "another process does");
-  }
-  ::unlink(path.c_str());
-  return Ok{};
-}
-
 std::string_view title_of(int status) {
   switch (status) {
     case 200: return "OK";
@@ -180,7 +163,8 @@ Admin::~Admin() = default;
 Status Admin::bind(const std::vector<Address>& addresses) {
   for (const Address& address : addresses) {
     if (address.is_unix()) {
-      if (Status removed = remove_stale(address); !removed) return removed;
+      if (Status removed = remove_stale_socket(address, SOCK_STREAM);
+          !removed) return removed;
     }
     auto listener = std::make_unique<Listener>();
     listener->admin = this;

@@ -60,6 +60,24 @@ bool is_everywhere(const Address& address) {
   return text.starts_with("0.0.0.0:") || text.starts_with("[::]:");
 }
 
+// `before`: whose file was read at the start, or null.
+template <typename Kind>
+Status fill_secret(Kind& options, const Kind* before, const std::string& whose) {
+  if (options.secret_file.empty()) return Ok{};
+  auto secret = read_secret(options.secret_file);
+  if (secret) {
+    options.secret = *std::move(secret);
+    return Ok{};
+  }
+  if (before == nullptr || ::access(options.secret_file.c_str(), R_OK) == 0) {
+    return Error{whose + ": " + secret.error().message};
+  }
+  log::warning("{}: not readable as this user; the secret stays as it was",
+               options.secret_file);
+  options.secret = before->secret;
+  return Ok{};
+}
+
 // Whether a running member can take the new options without being made anew.
 bool is_same_member(const LegionOptions& one, const LegionOptions& other) {
   return one.name == other.name &&
@@ -75,23 +93,18 @@ bool is_same_member(const LegionOptions& one, const LegionOptions& other) {
 
 Status load_secret(LegionOptions& options,
                    const std::vector<LegionOptions>& known) {
-  if (options.secret_file.empty()) return Ok{};
-  auto secret = read_secret(options.secret_file);
-  if (secret) {
-    options.secret = *std::move(secret);
-    return Ok{};
-  }
   const auto before =
       std::find_if(known.begin(), known.end(), [&](const auto& each) {
         return each.secret_file == options.secret_file;
       });
-  if (before == known.end() || ::access(options.secret_file.c_str(), R_OK) == 0) {
-    return Error{"legion " + options.name + ": " + secret.error().message};
-  }
-  log::warning("{}: not readable as this user; the secret stays as it was",
-               options.secret_file);
-  options.secret = before->secret;
-  return Ok{};
+  return fill_secret(options, before == known.end() ? nullptr : &*before,
+                     "legion " + options.name);
+}
+
+Status load_secret(ForwarderOptions& options, const ForwarderOptions* known) {
+  const bool same_file =
+      known != nullptr && known->secret_file == options.secret_file;
+  return fill_secret(options, same_file ? known : nullptr, "forwarder");
 }
 
 Daemon::Daemon(Options options, Reload reload)
@@ -124,7 +137,23 @@ Status Daemon::bind() {
     log::warning("admin {}: everybody who reaches this host may read it",
                  each.to_string());
   }
+  if (options_.forwarder) {
+    Status loaded = load_secret(*options_.forwarder, nullptr);
+    if (!loaded) return loaded;
+  }
+  auto forwarder = make_forwarder(options_.forwarder);
+  if (!forwarder) return forwarder.error();
+  forwarder_ = *std::move(forwarder);
   return admin_.bind(options_.admin);
+}
+
+Result<std::unique_ptr<Forwarder>> Daemon::make_forwarder(
+    const std::optional<ForwarderOptions>& options) {
+  std::unique_ptr<Forwarder> made;
+  if (!options) return made;
+  made = std::make_unique<Forwarder>(loop_, clock_, *options, forwarder_.get());
+  if (Status bound = made->bind(); !bound) return bound.error();
+  return made;
 }
 
 Status Daemon::drop_privileges() {
@@ -143,6 +172,7 @@ int Daemon::run() {
   watch.operator()<&Daemon::on_other_signal>(SIGUSR1);
   watch.operator()<&Daemon::on_other_signal>(SIGUSR2);
   for (const auto& member : members_) member->start();
+  if (forwarder_ != nullptr) forwarder_->start();
   admin_.start();
   std::uint64_t watchdog_us = 0;
   const bool watched = ::sd_watchdog_enabled(0, &watchdog_us) > 0;
@@ -231,6 +261,13 @@ void Daemon::apply(Options options) {
       return refuse(loaded.error());
     }
   }
+  if (options.forwarder) {
+    const Status loaded = load_secret(
+        *options.forwarder, options_.forwarder ? &*options_.forwarder : nullptr);
+    if (!loaded) return refuse(loaded.error());
+  }
+  auto forwarder = make_forwarder(options.forwarder);
+  if (!forwarder) return refuse(forwarder.error());
   const auto find = [this](const LegionOptions& wanted) {
     return std::find_if(members_.begin(), members_.end(), [&](const auto& own) {
       return is_same_member(own->options(), wanted);
@@ -267,6 +304,9 @@ void Daemon::apply(Options options) {
     member->start();
     members_.push_back(std::move(member));
   }
+  forwarder_ = *std::move(forwarder);
+  if (forwarder_ != nullptr) forwarder_->start();
+  options_.forwarder = options.forwarder;
   options_.legions = options.legions;
   log::info("reloaded: {} Legion(s)", members_.size());
 }
@@ -298,7 +338,7 @@ void Daemon::on_deadline() {
 }
 
 Admin::Answer Daemon::on_admin(std::string_view path) {
-  const StatsSource source{members_, clock_};
+  const StatsSource source{members_, clock_, forwarder_.get()};
   if (path == "/") return {200, "application/json", stats_json(source)};
   if (path == "/metrics") {
     return {200, "text/plain; version=0.0.4", metrics_text(source)};

@@ -10,13 +10,14 @@
 #include "base/result.h"
 #include "legion/admin.h"
 #include "legion/clock.h"
+#include "legion/forwarder.h"
 #include "legion/member.h"
 #include "legion/options.h"
 
 namespace fealty::legion {
 
 // fealty-legion but for its command line and its configuration's syntax: any
-// number of Legions on one loop.
+// number of Legions, and the forwarder, on one loop.
 //
 //   bind() → drop_privileges() → run()
 //
@@ -45,6 +46,9 @@ class Daemon {
   void on_reload_signal(int signal);
   void on_other_signal(int signal);
   void apply(Options options);
+  // The forwarder that is wanted, bound, beside the one that runs; null: none.
+  [[nodiscard]] Result<std::unique_ptr<Forwarder>> make_forwarder(
+      const std::optional<ForwarderOptions>& options);
   void retire(std::size_t index);
   void on_left(const Member* member);
   void on_watchdog();
@@ -63,6 +67,7 @@ class Daemon {
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Member>> leaving_;    // taken out by a reload
   std::vector<const Member*> left_;                 // to be destroyed
+  std::unique_ptr<Forwarder> forwarder_;            // null: none is wanted
   bool ending_ = false;
   std::string status_;
 
@@ -74,5 +79,7 @@ class Daemon {
 // read at the start, kept where the file may not be read any more.
 [[nodiscard]] Status load_secret(LegionOptions& options,
                                  const std::vector<LegionOptions>& known);
+[[nodiscard]] Status load_secret(ForwarderOptions& options,
+                                 const ForwarderOptions* known);
 
 }  // namespace fealty::legion

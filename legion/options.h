@@ -1,8 +1,11 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,9 +50,26 @@ struct LegionOptions {
   std::int64_t hook_timeout_ms = 10'000;   // of each action
 };
 
+// Subscriptions to the other members, and from them (forwarder.h). `to` belongs to
+// `listen`, `deliver` to `receive`: one half may be absent.
+struct ForwarderOptions {
+  std::optional<Address> listen;  // where the local fastrouter announces; UDP or Unix
+  mode_t listen_mode = 0666;      // of a Unix socket's file
+  // Whose packets count on a Unix socket, beside root's and our own: names or uids.
+  std::vector<std::string> listen_users;
+  std::optional<Address> send_from;
+  std::vector<Address> to;
+  std::optional<Address> receive;
+  std::optional<Address> deliver;
+  std::string secret;
+  std::string secret_file;        // instead of `secret`
+  std::int64_t skew_tolerance_s = 60;
+};
+
 struct Options {
   std::string user = "fealty";
   std::vector<LegionOptions> legions;
+  std::optional<ForwarderOptions> forwarder;
   std::vector<Address> admin;
   std::string alarm_command;      // of the action `alarm`; "": only the log
 };

@@ -1,11 +1,12 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "legion/aead.h"
 
 namespace fealty::legion {
 
@@ -23,9 +24,8 @@ namespace fealty::legion {
 // Pure but for the nonce; one thread at a time.
 class SealedWire {
  public:
-  static constexpr std::size_t kNonceBytes = 12;
-  static constexpr std::size_t kTagBytes = 16;
-  static constexpr std::size_t kKeyBytes = 32;
+  static constexpr std::size_t kNonceBytes = Aead::kNonceBytes;
+  static constexpr std::size_t kTagBytes = Aead::kTagBytes;
   static constexpr std::size_t kOverheadBytes = 4 + kNonceBytes + kTagBytes;
   static constexpr std::uint8_t kVersion = 1;      // the header's last byte
 
@@ -39,7 +39,7 @@ class SealedWire {
   [[nodiscard]] static bool is_sealed(std::string_view datagram);
 
  private:
-  std::array<unsigned char, kKeyBytes> key_{};
+  Aead aead_;
 };
 
 }  // namespace fealty::legion

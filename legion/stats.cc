@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "legion/forwarder_stats.h"
 
 namespace fealty::legion {
 namespace {
@@ -164,7 +165,10 @@ std::string stats_json(const StatsSource& source) {
                     {"pid", ::getpid()},
                     {"uid", ::getuid()},
                     {"gid", ::getgid()},
-                    {"legions", std::move(legions)}};
+                    {"legions", std::move(legions)},
+                    {"forwarder", source.forwarder == nullptr
+                                      ? Json(nullptr)
+                                      : forwarder_json(*source.forwarder)}};
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -223,7 +227,9 @@ std::string metrics_text(const StatsSource& source) {
                    static_cast<std::int64_t>(member->drops(drop)));
     }
   }
-  return metrics.take();
+  std::string text = metrics.take();
+  if (source.forwarder != nullptr) text += forwarder_metrics(*source.forwarder);
+  return text;
 }
 
 }  // namespace fealty::legion

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "legion/forwarder.h"
 #include "legion/member.h"
 
 namespace fealty::legion {
@@ -13,10 +14,12 @@ namespace fealty::legion {
 struct StatsSource {
   const std::vector<std::unique_ptr<Member>>& members;
   const Clock& clock;
+  const Forwarder* forwarder;            // null: there is none
 };
 
 // `legions` with the field names of uWSGI 2.0.21's stats, and more behind them:
-// role, lord, votes, why there is no quorum, the members, what was dropped.
+// role, lord, votes, why there is no quorum, the members, what was dropped. And
+// `forwarder`, or null.
 [[nodiscard]] std::string stats_json(const StatsSource& source);
 
 // Prometheus' text format, version 0.0.4.

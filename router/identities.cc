@@ -43,8 +43,8 @@ struct FileText {
   std::string text;
 };
 
-// `secret`: it must be its owner's alone.
-Result<FileText> read_file(const std::string& path, bool secret = false) {
+// `closed_to`: who must have no right to it, such as S_IRWXO.
+Result<FileText> read_file(const std::string& path, mode_t closed_to = 0) {
   const auto failed = [&](int code) {
     return Error{path + ": cannot be read: " + std::strerror(code)};
   };
@@ -55,8 +55,9 @@ Result<FileText> read_file(const std::string& path, bool secret = false) {
   if (!S_ISREG(status.st_mode)) {
     return Error{path + ": it is no regular file"};
   }
-  if (secret && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    return Error{path + ": others may read or change it; its mode must be 0600"};
+  if ((status.st_mode & closed_to) != 0) {
+    return Error{path + ": others may read or change it; its mode must be " +
+                 ((closed_to & S_IRWXG) != 0 ? "0600" : "0600 or 0640")};
   }
   FileText file;
   file.text.resize(kFileBytesMax + 1);
@@ -72,6 +73,14 @@ Result<FileText> read_file(const std::string& path, bool secret = false) {
   if (bytes > kFileBytesMax) return Error{path + ": more than 256k"};
   file.text.resize(bytes);
   return file;
+}
+
+sni::SecretBytes secret_bytes(std::string_view text) {
+  sni::SecretBytes secret(text.size());
+  for (const char byte : text) {
+    FEALTY_CHECK(secret.push(static_cast<unsigned char>(byte)));
+  }
+  return secret;
 }
 
 }  // namespace
@@ -99,9 +108,10 @@ Result<Identities::Loaded> Identities::read(const sni::Options& options) const {
     }
     loaded.client_crl = crl ? std::move(crl->text) : client_crl_;
   }
+  if (Status read = read_ticket_secret(loaded); !read) return read.error();
   const std::string& path = options.tickets.keys_file;
   if (path.empty()) return loaded;
-  const auto keys = read_file(path, true);
+  const auto keys = read_file(path, S_IRWXG | S_IRWXO);
   if (!keys && path == options_.tickets.keys_file) {
     log::error("tls.ticket_keys: {}: what was read before stays",
                keys.error().message);
@@ -115,11 +125,31 @@ Result<Identities::Loaded> Identities::read(const sni::Options& options) const {
                  " is not one to three records of 80 bytes, such as "
                  "`openssl rand 80` makes one"};
   }
-  loaded.ticket_keys = sni::SecretBytes(keys->text.size());
-  for (const char byte : keys->text) {
-    FEALTY_CHECK(loaded.ticket_keys.push(static_cast<unsigned char>(byte)));
-  }
+  loaded.ticket_keys = secret_bytes(keys->text);
   return loaded;
+}
+
+// As the Legion reads it: without the line's end.
+Status Identities::read_ticket_secret(Loaded& loaded) const {
+  const std::string& path = loaded.options.tickets.secret_file;
+  if (path.empty()) return Ok{};
+  const auto secret = read_file(path, S_IRWXO);
+  if (!secret) {
+    const std::string& before = options_.tickets.secret_file;
+    if (!tickets_.derives() || (!before.empty() && before != path)) {
+      return Error{"tls.ticket_secret_file: " + secret.error().message};
+    }
+    log::error("tls.ticket_secret_file: {}: what was read before stays",
+               secret.error().message);
+    return Ok{};
+  }
+  std::string_view text = secret->text;
+  while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
+  if (text.empty()) {
+    return Error{"tls.ticket_secret_file: " + path + ": it is empty"};
+  }
+  loaded.ticket_secret = secret_bytes(text);
+  return Ok{};
 }
 
 bool Identities::adopt(Loaded loaded) {
@@ -130,7 +160,12 @@ bool Identities::adopt(Loaded loaded) {
   client_crl_ = std::move(loaded.client_crl);
   tickets_.set_rotation(options_.tickets.rotate_s);
   bool new_keys = false;
-  if (options_.tickets.keys_file.empty()) {
+  if (!loaded.ticket_secret.empty()) {
+    new_keys =
+        tickets_.derive_from(loaded.ticket_secret.view(), clock_.unix_s());
+  } else if (!options_.tickets.secret_file.empty()) {
+    new_keys = tickets_.rotate_if_due(clock_.unix_s());
+  } else if (options_.tickets.keys_file.empty()) {
     tickets_.make_own();
   } else if (!loaded.ticket_keys.empty()) {
     new_keys = tickets_.set(loaded.ticket_keys.span(), clock_.unix_s());

@@ -54,8 +54,9 @@ class Identities {
     sni::Options options;
     std::string client_crl;
     sni::SecretBytes ticket_keys;        // empty: none from outside
+    sni::SecretBytes ticket_secret;      // empty: none, or what there was stays
   };
-  // Reads; changes nothing. The first time before privileges are dropped, as
+  // Reads; changes nothing. The first time, unless inherit() was called, before privileges are dropped, as
   // context_for() is.
   [[nodiscard]] Result<Loaded> read(const sni::Options& options) const;
   // The settings of a listener, with the identity for unknown names. Where the
@@ -118,6 +119,7 @@ class Identities {
   [[nodiscard]] const sni::ExpiryScan& expiry() const { return expiry_; }
 
  private:
+  [[nodiscard]] Status read_ticket_secret(Loaded& loaded) const;
   static constexpr std::int64_t kTickMs = 1'000;
   // A walk over all names takes half a minute.
   static constexpr std::size_t kShardsPerTick = 1'024;

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/socket_file.h"
+
 namespace fealty::router {
 namespace {
 
@@ -34,25 +36,6 @@ UniqueFd stream_socket(const Address& address) {
   return fd;
 }
 
-// Removes the file of a socket that nobody listens on any more. Fails where
-// somebody does, or where it is something else.
-Status remove_stale_socket(const Address& address) {
-  const std::string path = address.unix_path();
-  if (path.starts_with('@')) return Ok{};
-  struct stat file {};
-  if (::lstat(path.c_str(), &file) != 0) return Ok{};
-  if (!S_ISSOCK(file.st_mode)) {
-    return Error{"cannot listen on " + path + ": it is there, and no socket"};
-  }
-  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (::connect(probe.get(), address.data(), address.length()) == 0 ||
-      errno != ECONNREFUSED) {
-    return Error{"cannot listen on " + path + ": another process does"};
-  }
-  if (::unlink(path.c_str()) != 0) return failed("remove stale", address);
-  return Ok{};
-}
-
 }  // namespace
 
 Status check_address_free(const Address& address) {
@@ -68,7 +51,8 @@ Status check_address_free(const Address& address) {
 Result<UniqueFd> listen_on(const Address& address,
                            const ListenOptions& options) {
   if (address.is_unix()) {
-    if (const Status removed = remove_stale_socket(address); !removed) {
+    if (const Status removed = remove_stale_socket(address, SOCK_STREAM);
+        !removed) {
       return removed.error();
     }
   }

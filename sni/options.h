@@ -17,6 +17,9 @@ struct TicketOptions {
   // records of 80 bytes (16 name, 32 AES, 32 HMAC; the first seals), as nginx
   // and `openssl rand 80` make them. "": the keys are made here.
   std::string keys_file;
+  // Or a secret that several servers share, such as their Legion's: the keys are
+  // derived from it and the time. "": they are not.
+  std::string secret_file;
 };
 
 // What all listeners have in common.

@@ -8,15 +8,18 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/check.h"
+#include "base/hkdf.h"
 
 namespace fealty::sni {
 namespace {
 
-constexpr std::string_view kMark = "fealty ticket keys 1\n";
+constexpr std::string_view kMark = "fealty ticket keys 2\n";
+constexpr std::string_view kPurpose = "tickets 1 ";
 
 // Looked up once: tickets are opened in handshakes.
 const EVP_CIPHER* cipher_of_tickets() {
@@ -63,6 +66,14 @@ bool same_key(const TicketKey& one, const TicketKey& other) {
          CRYPTO_memcmp(one.cipher.data(), other.cipher.data(),
                        one.cipher.size()) == 0 &&
          CRYPTO_memcmp(one.mac.data(), other.mac.data(), one.mac.size()) == 0;
+}
+
+SecretBytes secret_from(std::string_view text) {
+  SecretBytes secret(text.size());
+  for (const char byte : text) {
+    FEALTY_CHECK(secret.push(static_cast<unsigned char>(byte)));
+  }
+  return secret;
 }
 
 bool init_mac(EVP_MAC_CTX* mac, const TicketKey& key) {
@@ -126,8 +137,47 @@ void TicketKeyRing::publish(std::vector<TicketKey> keys) {
   current_ = std::make_shared<const TicketKeys>(std::move(keys));
 }
 
+// Those of the epoch, of the next one and of the last.
+std::vector<TicketKey> TicketKeyRing::derived(std::int64_t now_s) const {
+  const std::int64_t epoch = now_s / rotate_s_;
+  std::vector<TicketKey> keys;
+  for (const std::int64_t each : {epoch, epoch + 1, epoch - 1}) {
+    SecretBytes record(TicketKey::kBytes);
+    record.resize(TicketKey::kBytes);
+    derive_key(secret_.view(),
+               std::string(kPurpose) + std::to_string(rotate_s_) + " " +
+                   std::to_string(each),
+               {record.data(), record.size()});
+    keys.push_back(key_from(record.span()));
+  }
+  return keys;
+}
+
+bool TicketKeyRing::put_first(std::vector<TicketKey> keys) {
+  const auto& old = current_->keys();
+  if (old.size() >= keys.size() &&
+      std::equal(keys.begin(), keys.end(), old.begin(), &same_key)) {
+    return false;
+  }
+  for (const TicketKey& key : old) {
+    const auto is_it = [&](const TicketKey& other) {
+      return key.name == other.name;
+    };
+    if (std::none_of(keys.begin(), keys.end(), is_it)) keys.push_back(key);
+  }
+  publish(std::move(keys));
+  return true;
+}
+
+bool TicketKeyRing::derive_from(std::string_view secret, std::int64_t now_s) {
+  secret_ = secret_from(secret);
+  from_outside_ = false;
+  return put_first(derived(now_s));
+}
+
 // A clock that was set back does not stop the rotation.
 bool TicketKeyRing::rotate_if_due(std::int64_t now_s) {
+  if (derives()) return put_first(derived(now_s));
   if (from_outside_) return false;
   if (now_s >= made_s_ && now_s - made_s_ < rotate_s_) return false;
   std::vector<TicketKey> keys = {make_key()};
@@ -145,31 +195,24 @@ bool TicketKeyRing::set(std::span<const unsigned char> records,
                         std::int64_t now_s) {
   auto keys = keys_from(records);
   if (!keys) return false;
-  const auto& old = current_->keys();
-  if (from_outside_ && old.size() >= keys->size() &&
-      std::equal(keys->begin(), keys->end(), old.begin(), &same_key)) {
-    return false;
-  }
-  for (const TicketKey& key : old) {
-    const auto is_it = [&](const TicketKey& other) {
-      return key.name == other.name;
-    };
-    if (std::none_of(keys->begin(), keys->end(), is_it)) keys->push_back(key);
-  }
-  from_outside_ = true;
+  const bool was_outside = std::exchange(from_outside_, true);
+  secret_ = SecretBytes();
+  if (!put_first(*std::move(keys)) && was_outside) return false;
   made_s_ = now_s;
-  publish(*std::move(keys));
   return true;
 }
 
 SecretBytes TicketKeyRing::save() const {
   const auto& keys = current_->keys();
-  SecretBytes out(kMark.size() + sizeof made_s_ + 1 +
-                  keys.size() * TicketKey::kBytes);
+  const std::uint32_t secret_bytes = static_cast<std::uint32_t>(secret_.size());
+  SecretBytes out(kMark.size() + sizeof made_s_ + 1 + sizeof secret_bytes +
+                  secret_bytes + keys.size() * TicketKey::kBytes);
   append(out, kMark.data(), kMark.size());
   append(out, &made_s_, sizeof made_s_);
   const unsigned char outside = from_outside_ ? 1 : 0;
   append(out, &outside, 1);
+  append(out, &secret_bytes, sizeof secret_bytes);
+  append(out, secret_.data(), secret_.size());
   for (const TicketKey& key : keys) {
     append(out, key.name.data(), key.name.size());
     append(out, key.cipher.data(), key.cipher.size());
@@ -179,15 +222,22 @@ SecretBytes TicketKeyRing::save() const {
 }
 
 bool TicketKeyRing::restore(std::span<const unsigned char> saved) {
-  const std::size_t head = kMark.size() + sizeof made_s_ + 1;
+  std::uint32_t secret_bytes = 0;
+  const std::size_t outside_at = kMark.size() + sizeof made_s_;
+  const std::size_t head = outside_at + 1 + sizeof secret_bytes;
   if (saved.size() < head ||
       std::memcmp(saved.data(), kMark.data(), kMark.size()) != 0) {
     return false;
   }
-  auto keys = keys_from(saved.subspan(head));
+  std::memcpy(&secret_bytes, saved.data() + outside_at + 1,
+              sizeof secret_bytes);
+  if (saved.size() - head < secret_bytes) return false;
+  auto keys = keys_from(saved.subspan(head + secret_bytes));
   if (!keys) return false;
   std::memcpy(&made_s_, saved.data() + kMark.size(), sizeof made_s_);
-  from_outside_ = saved[head - 1] != 0;
+  from_outside_ = saved[outside_at] != 0;
+  secret_ = secret_from(
+      {reinterpret_cast<const char*>(saved.data()) + head, secret_bytes});
   publish(*std::move(keys));
   return true;
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -56,6 +57,12 @@ using TicketKeysPtr = std::shared_ptr<const TicketKeys>;
 // Keeps the keys and makes new ones in time: what a key sealed can be opened for
 // two times rotate_s at least, and three times that at most. Control thread
 // only.
+//
+// With a shared secret the keys are those of the epoch, the whole rotate_s of the
+// wall clock since 1970: HKDF of the secret with the info "tickets 1 ROTATE_S
+// EPOCH". The epoch's own seals; those of the epochs before and after it open too,
+// so that servers whose clocks differ, by less than rotate_s, take each other's
+// tickets, which last for rotate_s.
 class TicketKeyRing {
  public:
   // Makes the first key.
@@ -71,8 +78,15 @@ class TicketKeyRing {
   // as far as there is room.
   bool set(std::span<const unsigned char> records, std::int64_t now_s);
   [[nodiscard]] static bool may_set(std::span<const unsigned char> records);
+  // The keys are those of the secret from now on; true where they are others than
+  // before.
+  bool derive_from(std::string_view secret, std::int64_t now_s);
+  [[nodiscard]] bool derives() const { return !secret_.empty(); }
   // No keys come from outside any more: new ones are made in time.
-  void make_own() { from_outside_ = false; }
+  void make_own() {
+    from_outside_ = false;
+    secret_ = SecretBytes();
+  }
   void set_rotation(std::int64_t rotate_s) { rotate_s_ = rotate_s; }
 
   // For a successor (reload, upgrade) whose clients are to come back: all of
@@ -83,10 +97,15 @@ class TicketKeyRing {
 
  private:
   void publish(std::vector<TicketKey> keys);
+  [[nodiscard]] std::vector<TicketKey> derived(std::int64_t now_s) const;
+  // Publishes `keys` and behind them those of now that are not among them, unless
+  // they are in place.
+  bool put_first(std::vector<TicketKey> keys);
 
   std::int64_t rotate_s_;
   std::int64_t made_s_;
   bool from_outside_ = false;
+  SecretBytes secret_;                   // empty: keys are not derived
   TicketKeysPtr current_;
 };
 

@@ -40,12 +40,13 @@ inline bool is_settled(const FileIdentity& identity) {
   return now.tv_sec - identity.changed.tv_sec > 1;
 }
 
-// Exactly `bytes` from where `fd` stands; false where there are fewer.
+// The first `bytes` of a file; false where there are fewer.
 inline bool read_whole(int fd, std::size_t bytes, std::string& out) {
   out.resize(bytes);
   std::size_t got = 0;
   while (got < bytes) {
-    const ssize_t n = ::read(fd, out.data() + got, bytes - got);
+    const ssize_t n = ::pread(fd, out.data() + got, bytes - got,
+                              static_cast<off_t>(got));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return false;
     got += static_cast<std::size_t>(n);

@@ -93,7 +93,8 @@ struct Options {
   AllowAddresses allow_addresses = default_allow_addresses();
   // Directories, by whole components, in which certificates may lie. Where
   // there is none, no path is allowed, unless nothing would read it anyway
-  // (serves_sni is false): then an announcement's SNI fields are not looked at.
+  // (serves_sni is false, and nobody is told by `resubscribe`): then an
+  // announcement's SNI fields are not looked at.
   std::vector<std::string> allow_sni_paths;
   bool serves_sni = false;
   CheckShares check_shares;

@@ -65,9 +65,15 @@ bool holds(std::string_view value, std::string_view text) {
   return value.find(text) != value.npos;
 }
 
-// A private key that would cross a network in the clear.
-bool carries_key_text(const Announcement& announcement) {
-  return holds(announcement.sni_key, "-----BEGIN");
+// What cannot be read leaves the demand of a client certificate, so that nobody
+// gets in elsewhere without one.
+SniMaterial texts_of(const Announcement& announcement, const SniSource& sni) {
+  SniMaterial material;
+  if (sni.any() && sni.problem().empty()) {
+    if (auto read = sni.read()) material = *std::move(read);
+  }
+  material.client_required = announcement.demands_client();
+  return material;
 }
 
 }  // namespace
@@ -221,13 +227,14 @@ bool Resubscriber::is_own(const Announcement& announcement) const {
   return enabled() && holds(announcement.via, name_);
 }
 
-void Resubscriber::pass_on(const Announcement& announcement, bool sni_proven) {
+void Resubscriber::pass_on(const Announcement& announcement,
+                           const SniSource& sni) {
   if (!enabled()) return;
   if (hops_of(announcement.via) >= kHopsMost || !has_turn(announcement.key)) {
     ++held_back_;
     return;
   }
-  send(announcement, true, sni_proven);
+  send(announcement, true, texts_of(announcement, sni));
 }
 
 void Resubscriber::withdraw(std::string_view key) {
@@ -237,7 +244,7 @@ void Resubscriber::withdraw(std::string_view key) {
   if (slot.key == hash) slot = {};
   Announcement announcement;
   announcement.key = key;
-  send(announcement, false, false);
+  send(announcement, false, {});
 }
 
 bool Resubscriber::has_turn(std::string_view key) {
@@ -250,7 +257,7 @@ bool Resubscriber::has_turn(std::string_view key) {
 }
 
 void Resubscriber::send(const Announcement& announcement, bool subscribe,
-                        bool sni_proven) {
+                        const SniMaterial& material) {
   const std::int64_t now_ms = clock_.monotonic_ms();
   for (const auto& target : targets_) {
     const Address* const own = target->own_address();
@@ -258,14 +265,16 @@ void Resubscriber::send(const Announcement& announcement, bool subscribe,
       target->drop("the system knows no way there", now_ms);
       continue;
     }
-    const bool with_sni = sni_proven && (target->is_local_one() ||
-                                         !carries_key_text(announcement));
-    target->send(encode(announcement, subscribe, with_sni, *own), now_ms);
+    const bool with_texts = target->is_local_one() || material.key.empty();
+    target->send(encode(announcement, subscribe, material, with_texts, *own),
+                 now_ms);
   }
 }
 
 std::span<const char> Resubscriber::encode(const Announcement& announcement,
-                                           bool subscribe, bool with_sni,
+                                           bool subscribe,
+                                           const SniMaterial& material,
+                                           bool with_texts,
                                            const Address& own) {
   wire::UwsgiWriter writer(buffer_);
   writer.add("key", announcement.key);
@@ -278,11 +287,12 @@ std::span<const char> Resubscriber::encode(const Announcement& announcement,
   const auto add_if_there = [&](std::string_view name, std::string_view value) {
     if (!value.empty()) writer.add(name, value);
   };
-  if (with_sni) {
-    add_if_there("sni_key", announcement.sni_key);
-    add_if_there("sni_crt", announcement.sni_crt);
-    add_if_there("sni_ca", announcement.sni_ca);
+  if (with_texts) {
+    add_if_there("sni_key", material.key);
+    add_if_there("sni_crt", material.chain);
   }
+  add_if_there("sni_ca", (material.client_required ? "!" : "") +
+                             (with_texts ? material.client_ca : std::string()));
   if (options_.own_protocol == Protocol::kHttp) writer.add("proto", "http");
   std::string via(announcement.via);
   if (!via.empty()) via += ' ';

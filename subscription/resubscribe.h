@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "subscription/announcement.h"
 #include "subscription/options.h"
+#include "subscription/sni_files.h"
 
 namespace fealty::subscription {
 
@@ -23,7 +24,10 @@ namespace fealty::subscription {
 // router's own address in place of the node's: an unsigned packet of the fields
 // that uWSGI's routers send, in their order (docs/protocol/subscription.md),
 // and behind them `proto`, where the router's own listener speaks HTTP, and
-// `via`. Control thread only.
+// `via`. Certificates go on as text, whether files were named or not: whoever is
+// told may be on another host. A private key goes to Unix sockets and the loopback
+// only; that clients must have a certificate is said to everybody. Control thread
+// only.
 //
 // It never waits: a datagram that a socket does not take at once is dropped and
 // counted, and said once a second a target at most.
@@ -60,9 +64,9 @@ class Resubscriber {
   [[nodiscard]] bool enabled() const { return !targets_.empty(); }
   // This router passed it on before.
   [[nodiscard]] bool is_own(const Announcement& announcement) const;
-  // It was accepted. `sni_proven`: what it says of certificates was looked at,
-  // and may go on.
-  void pass_on(const Announcement& announcement, bool sni_proven);
+  // It was accepted. `sni`: what it says of certificates, as far as that was
+  // looked at (SniFiles) and not read yet.
+  void pass_on(const Announcement& announcement, const SniSource& sni);
   // The key's last node has left.
   void withdraw(std::string_view key);
 
@@ -83,9 +87,12 @@ class Resubscriber {
   };
 
   [[nodiscard]] bool has_turn(std::string_view key);
-  void send(const Announcement& announcement, bool subscribe, bool sni_proven);
+  void send(const Announcement& announcement, bool subscribe,
+            const SniMaterial& material);
   [[nodiscard]] std::span<const char> encode(const Announcement& announcement,
-                                             bool subscribe, bool with_sni,
+                                             bool subscribe,
+                                             const SniMaterial& material,
+                                             bool with_texts,
                                              const Address& own);
 
   const Options& options_;

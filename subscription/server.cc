@@ -584,7 +584,7 @@ Result<Change, Rejection> Server::take(Announcement& announcement,
     return change;
   }
   const bool renewed = take_material(announcement, *accepted);
-  resubscriber_.pass_on(announcement, accepted->sni.any());
+  resubscriber_.pass_on(announcement, accepted->sni);
   if (*change == Change::kAdded) {
     queue_ack(announcement, "new node");
   } else if (renewed) {

@@ -60,7 +60,7 @@ class SniSource {
   // False where a file changed so lately that state() may not tell.
   [[nodiscard]] bool settled() const;
   // The bytes, at most SniFiles::kFileBytesMax a file; kSniNotAllowed where a
-  // file became shorter meanwhile. Once.
+  // file became shorter meanwhile.
   [[nodiscard]] Result<SniMaterial, Rejection> read() const;
 
  private:
@@ -97,8 +97,8 @@ class SniSource {
 // A path that may not be named at all refuses the packet; a file that is not
 // there, or not his, is a problem of the material's, and the node counts.
 //
-// Where no path is allowed and none is served either (options.h), nothing is
-// looked at.
+// Where no path is allowed, none is served (options.h) and none passed on, nothing
+// is looked at.
 //
 // Control thread only. The options must outlive it.
 class SniFiles {
@@ -118,7 +118,8 @@ class SniFiles {
 
  private:
   [[nodiscard]] bool wanted() const {
-    return options_.serves_sni || !options_.allow_sni_paths.empty();
+    return options_.serves_sni || !options_.allow_sni_paths.empty() ||
+           !options_.resubscribe.empty();
   }
   // Opens and proves value `i` of `source`, or notes what is wrong with its
   // file. False: it leaves the prefix.

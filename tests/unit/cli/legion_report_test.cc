@@ -23,6 +23,25 @@ constexpr const char* kStats = R"({"version":"1","pid":7,"legions":[
  {"legion":"other","has_quorum":false,"lord":null,"wire":"uwsgi",
   "why_no_quorum":"only 1 member(s) are here, 2 votes are needed"}]})";
 
+TEST(LegionReport, ShowsTheForwarder) {
+  const auto report = legion_report(
+      R"({"legions":[],"forwarder":{"wire":"sealed","senders":2,
+       "listen":"/run/subscribe/dgram","to":["10.1.0.2:3022","10.1.0.3:3022\n"],
+       "receive":"10.1.0.1:3022","deliver":"/run/subscribe/http",
+       "counters":{"taken":3,"sent":6,"send_errors":0},"dropped":{"stale":0}}})",
+      "", 0);
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->found);
+  EXPECT_TRUE(report->has_quorum) << "no Legion wants one";
+  EXPECT_EQ(report->text,
+            "forwarder (sealed wire, 2 senders heard)\n"
+            "  From /run/subscribe/dgram to 10.1.0.2:3022 10.1.0.3:3022\\x0a; "
+            "from 10.1.0.1:3022 to /run/subscribe/http\n"
+            "  Counted: taken 3, sent 6\n"
+            "  Dropped: nothing\n");
+  EXPECT_FALSE(legion_report(R"({"legions":[],"forwarder":null})", "", 0)->found);
+}
+
 TEST(LegionReport, ShowsLordVotesMembersAndWhyThereIsNone) {
   const auto report = legion_report(kStats, "", 1060);
   ASSERT_TRUE(report);

@@ -79,7 +79,7 @@ TEST(LegionConfig, DumpReadsBackToTheSame) {
 }
 
 TEST(LegionConfig, SamplesAreFine) {
-  for (const char* const name : {"/legion-two.yaml", "/legion-three.yaml"}) {
+  for (const char* const name : {"/legion-two.yaml", "/legion-three.yaml", "/cluster-legion.yaml"}) {
     const auto loaded = load_legion_config(std::string(FEALTY_CONF_FOLDER) + name);
     EXPECT_TRUE(loaded) << loaded.error().front();
   }
@@ -144,9 +144,82 @@ TEST(LegionConfig, MulticastNeedsNoNodes) {
               ElementsAre(HasSubstr("multicast")));
 }
 
-TEST(LegionConfig, ForwarderIsNotServedYet) {
-  EXPECT_THAT(problems(std::string(kSample) + "forwarder: {listen: x}\n"),
-              testing::Contains(HasSubstr("forwarder")));
+constexpr std::string_view kForwarder = R"(forwarder:
+  listen: "unix:/run/subscribe/dgram"
+  send_from: "10.1.0.1:3026"
+  to: ["10.1.0.2:3022"]
+  receive: "10.1.0.1:3022"
+  deliver: "unix:/run/subscribe/http"
+  secret_file: /etc/fealty/legion.key
+)";
+
+std::string forwarder_with(std::string_view from, std::string_view to) {
+  std::string text(kForwarder);
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, text.npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(LegionConfig, DocumentedForwarderIsRead) {
+  for (const std::string& text :
+       {std::string(kSample) + std::string(kForwarder), std::string(kForwarder)}) {
+    const auto loaded = parse_legion_config(text, "/etc/fealty/legion.yaml");
+    ASSERT_TRUE(loaded) << loaded.error().front();
+    const auto& forwarder = loaded->options.forwarder;
+    ASSERT_TRUE(forwarder);
+    EXPECT_EQ(forwarder->listen->to_string(), "/run/subscribe/dgram");
+    EXPECT_EQ(forwarder->send_from->to_string(), "10.1.0.1:3026");
+    ASSERT_EQ(forwarder->to.size(), 1U);
+    EXPECT_EQ(forwarder->to[0].to_string(), "10.1.0.2:3022");
+    EXPECT_EQ(forwarder->receive->to_string(), "10.1.0.1:3022");
+    EXPECT_EQ(forwarder->deliver->to_string(), "/run/subscribe/http");
+    EXPECT_THAT(forwarder->listen_users, ElementsAre("www-data"));
+    EXPECT_EQ(forwarder->skew_tolerance_s, 60);
+    const auto again =
+        parse_legion_config(loaded->dump, "/etc/fealty/legion.yaml");
+    ASSERT_TRUE(again) << again.error().front();
+    EXPECT_EQ(again->options.forwarder->deliver->to_string(),
+              "/run/subscribe/http");
+  }
+  const auto none = parse_legion_config(kSample, "f");
+  ASSERT_TRUE(none);
+  EXPECT_FALSE(none->options.forwarder);
+  EXPECT_THAT(none->dump, HasSubstr("forwarder: null"));
+}
+
+TEST(LegionConfig, HalfAForwarderIsEnough) {
+  EXPECT_THAT(problems("forwarder: {listen: '/run/d', to: ['10.1.0.2:3022'], secret: x}"),
+              testing::IsEmpty());
+  EXPECT_THAT(problems("forwarder: {receive: '10.1.0.2:3022', deliver: '/run/h', secret: x}"),
+              testing::IsEmpty());
+}
+
+TEST(LegionConfig, ForwardersMistakesAreTold) {
+  const auto told = [](std::string_view from, std::string_view to) {
+    return problems(forwarder_with(from, to));
+  };
+  EXPECT_THAT(told("  to: [\"10.1.0.2:3022\"]\n", ""),
+              ElementsAre(HasSubstr("forwarder.to: `listen` is of no use")));
+  EXPECT_THAT(told("  deliver: \"unix:/run/subscribe/http\"\n", ""),
+              ElementsAre(HasSubstr("forwarder.deliver")));
+  EXPECT_THAT(told("10.1.0.2:3022", "10.1.0.1:3022"),
+              ElementsAre(HasSubstr("it holds `receive`")));
+  EXPECT_THAT(told("10.1.0.2:3022", "[fd09::2]:3022"),
+              ElementsAre(HasSubstr("of another kind than send_from")));
+  EXPECT_THAT(told("subscribe/http", "subscribe/dgram"),
+              ElementsAre(HasSubstr("it is `listen`")));
+  EXPECT_THAT(told("receive: \"10.1.0.1:3022\"", "receive: \"unix:/run/x\""),
+              ElementsAre(HasSubstr("members speak UDP")));
+  EXPECT_THAT(told("  secret_file: /etc/fealty/legion.key\n", ""),
+              ElementsAre(HasSubstr("either secret or secret_file")));
+  EXPECT_THAT(told("  listen:", "  wire: uwsgi\n  listen:"),
+              ElementsAre(HasSubstr("forwarders speak sealed only")));
+  EXPECT_THAT(told("  listen:", "  cipher: aes-128-cbc\n  listen:"),
+              ElementsAre(HasSubstr("aes-256-gcm only")));
+  EXPECT_THAT(told("  listen:", "  lisen: x\n  listen:"),
+              ElementsAre(HasSubstr("nearest valid key: 'listen'")));
+  EXPECT_THAT(problems("forwarder: {secret: x}"),
+              ElementsAre(HasSubstr("are needed")));
 }
 
 TEST(LegionConfig, FloatingAddressIsOneLegions) {

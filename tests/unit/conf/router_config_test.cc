@@ -327,6 +327,31 @@ TEST(RouterConfig, TakesTheShortFormOfSignCheck) {
   }
 }
 
+TEST(RouterConfig, ClusterSamplesAreFine) {
+  for (const char* const name : {"/cluster-router.yaml", "/cluster-fastrouter.yaml"}) {
+    const auto loaded = load_router_config(std::string(FEALTY_CONF_FOLDER) + name);
+    EXPECT_TRUE(loaded) << loaded.error().front();
+  }
+}
+
+TEST(RouterConfig, FastrouterIsPassedOnAsOneThatSpeaksUwsgi) {
+  const auto loaded = parse_router_config(
+      "listeners: [{address: '10.1.0.1:1999', protocol: uwsgi}]\n"
+      "subscription: {resubscribe: ['unix:/run/subscribe/dgram']}\n", "f");
+  ASSERT_TRUE(loaded) << loaded.error().front();
+  const auto& subscription = loaded->config.subscription;
+  EXPECT_EQ(subscription.own_address.to_string(), "10.1.0.1:1999");
+  EXPECT_EQ(subscription.own_protocol, subscription::Protocol::kUwsgi);
+}
+
+TEST(RouterConfig, TicketKeysAreOfAFileOrOfASecret) {
+  EXPECT_EQ(with("tls: {ticket_secret_file: legion.key}")
+                .router.tls.tickets.secret_file,
+            "/etc/fealty/legion.key");
+  EXPECT_THAT(problems_with("tls: {ticket_keys: a, ticket_secret_file: b}"),
+              ElementsAre(HasSubstr("one of the two")));
+}
+
 TEST(RouterConfig, TakesASingleAdminAddress) {
   EXPECT_THAT(with("admin: \"127.0.0.1:5003\"").router.admin, SizeIs(1));
   EXPECT_THAT(with("admin: []").router.admin, IsEmpty());

@@ -93,6 +93,61 @@ TEST(TicketKeyRing, SuccessorGoesOnWhereThisOneStood) {
   EXPECT_TRUE(next.rotate_if_due(1200));
 }
 
+TEST(TicketKeyRing, SharedSecretAndTheTimeMakeTheSameKeysEverywhere) {
+  TicketKeyRing one(100, 1000);
+  TicketKeyRing two(100, 1234);
+  EXPECT_TRUE(one.derive_from("secret", 1000));
+  EXPECT_FALSE(one.derive_from("secret", 1099));
+  EXPECT_TRUE(two.derive_from("secret", 1010));
+  const auto& keys = one.current()->keys();
+  ASSERT_EQ(keys.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(two.current()->keys()[i].name, keys[i].name);
+    EXPECT_EQ(two.current()->keys()[i].cipher, keys[i].cipher);
+    EXPECT_EQ(two.current()->keys()[i].mac, keys[i].mac);
+  }
+  EXPECT_NE(keys[0].name, keys[1].name);
+  EXPECT_NE(keys[0].cipher, keys[0].mac);
+  TicketKeyRing other(100, 1000);
+  EXPECT_TRUE(other.derive_from("another", 1000));
+  EXPECT_NE(other.current()->keys()[0].name, keys[0].name);
+  EXPECT_NE(other.current()->keys()[0].cipher, keys[0].cipher);
+}
+
+TEST(TicketKeyRing, ClocksMayDifferByAnEpoch) {
+  const auto opens = [](const TicketKeyRing& ring, const TicketKey& key) {
+    for (const TicketKey& each : ring.current()->keys()) {
+      if (each.name == key.name && each.mac == key.mac) return true;
+    }
+    return false;
+  };
+  TicketKeyRing slow(100, 0);
+  TicketKeyRing fast(100, 0);
+  EXPECT_TRUE(slow.derive_from("secret", 1050));
+  EXPECT_TRUE(fast.derive_from("secret", 1149));
+  const TicketKey of_slow = slow.current()->keys()[0];
+  const TicketKey of_fast = fast.current()->keys()[0];
+  EXPECT_NE(of_slow.name, of_fast.name);
+  EXPECT_TRUE(opens(slow, of_fast));
+  EXPECT_TRUE(opens(fast, of_slow));
+  EXPECT_FALSE(fast.rotate_if_due(1199));
+  EXPECT_TRUE(fast.rotate_if_due(1200));
+  EXPECT_FALSE(opens(fast, of_slow)) << "its tickets have ended";
+}
+
+TEST(TicketKeyRing, SuccessorGoesOnDeriving) {
+  TicketKeyRing ring(100, 1000);
+  EXPECT_TRUE(ring.derive_from("secret", 1000));
+  TicketKeyRing next(100, 1000);
+  ASSERT_TRUE(next.restore(ring.save().span()));
+  EXPECT_TRUE(next.derives());
+  EXPECT_TRUE(ring.rotate_if_due(1100));
+  EXPECT_TRUE(next.rotate_if_due(1100));
+  EXPECT_EQ(next.current()->keys()[0].name, ring.current()->keys()[0].name);
+  next.make_own();
+  EXPECT_FALSE(next.derives());
+}
+
 TEST(TicketKeyRing, OtherBytesAreNotRestored) {
   TicketKeyRing ring(100, 1000);
   const TicketKeysPtr before = ring.current();

@@ -98,7 +98,14 @@ class ResubscribeTest : public testing::Test {
     return *resubscriber_;
   }
   void pass_on(const std::string& key = "k") {
-    resubscriber_->pass_on(announce(key, "/run/node"), false);
+    resubscriber_->pass_on(announce(key, "/run/node"), {});
+  }
+  // As of a sender who is this user.
+  [[nodiscard]] SniSource look_at(const Announcement& announcement) const {
+    auto source = SniFiles(options_).open(
+        announcement, Credentials{::getpid(), ::getuid(), ::getgid()});
+    EXPECT_TRUE(source);
+    return source ? *std::move(source) : SniSource{};
   }
   [[nodiscard]] Resubscriber::TargetCount count() const {
     return resubscriber_->counts().front();
@@ -119,7 +126,7 @@ TEST_F(ResubscribeTest, FieldsAndOrderAreUwsgisWithTheRoutersOwnAddress) {
   announcement.modifier2 = 6;
   announcement.weight = 3;
   announcement.notify = "/run/notify";
-  resubscriber_->pass_on(announcement, false);
+  resubscriber_->pass_on(announcement, {});
   const auto got = front.receive();
   EXPECT_EQ(got.command, 0);
   EXPECT_THAT(got.pairs,
@@ -188,7 +195,7 @@ TEST_F(ResubscribeTest, RoutersOnTheWayAreListedAndRecogniseTheirOwn) {
   Resubscriber second(options_, clock_);
   ASSERT_TRUE(second.open());
   EXPECT_FALSE(second.is_own(*passed));
-  second.pass_on(*passed, false);
+  second.pass_on(*passed, {});
   static_cast<void>(front.receive());
   const auto returned = parse_announcement(front.last());
   ASSERT_TRUE(returned);
@@ -206,7 +213,7 @@ TEST_F(ResubscribeTest, NothingGoesOnWithoutEnd) {
     ASSERT_TRUE(announcement);
     Resubscriber next(options_, clock_);
     ASSERT_TRUE(next.open());
-    next.pass_on(*announcement, false);
+    next.pass_on(*announcement, {});
     if (front.receive().command < 0) break;
     packet = front.last();
   }
@@ -264,21 +271,39 @@ TEST_F(ResubscribeTest, DatagramsComeFromTheAddressThatIsBound) {
   EXPECT_EQ(other.receive().from.host(), "127.0.0.2");
 }
 
-TEST_F(ResubscribeTest, CertificatesGoOnWhereTheyWereLookedAt) {
+TEST_F(ResubscribeTest, CertificatesGoOnAsTextWhereTheyWereLookedAt) {
+  Target front(options_.resubscribe.front());
+  options_.allow_sni_paths = {dir_.path()};
+  open();
+  test::write_file(dir_ / "a.key", "the key");
+  test::write_file(dir_ / "a.crt", "the chain");
+  test::write_file(dir_ / "ca.crt", "the CA");
+  const std::string key = dir_ / "a.key";
+  const std::string crt = dir_ / "a.crt";
+  const std::string ca = "!" + (dir_ / "ca.crt");
+  auto announcement = announce("a", "/run/node");
+  announcement.sni_key = key;
+  announcement.sni_crt = crt;
+  announcement.sni_ca = ca;
+  resubscriber_->pass_on(announcement, {});
+  const auto bare = front.receive();
+  EXPECT_EQ(bare.value("sni_key"), "(none)");
+  EXPECT_EQ(bare.value("sni_ca"), "!") << "nobody gets in without a certificate";
+  announcement.key = "b";
+  resubscriber_->pass_on(announcement, look_at(announcement));
+  const auto got = front.receive();
+  EXPECT_EQ(got.value("sni_key"), "the key");
+  EXPECT_EQ(got.value("sni_crt"), "the chain");
+  EXPECT_EQ(got.value("sni_ca"), "!the CA");
+}
+
+TEST_F(ResubscribeTest, BareDemandOfACertificateGoesOn) {
   Target front(options_.resubscribe.front());
   open();
   auto announcement = announce("a", "/run/node");
-  announcement.sni_key = "/home/a.key";
-  announcement.sni_crt = "/home/a.crt";
-  announcement.sni_ca = "!/home/ca.crt";
-  resubscriber_->pass_on(announcement, false);
-  EXPECT_EQ(front.receive().value("sni_key"), "(none)");
-  announcement.key = "b";
-  resubscriber_->pass_on(announcement, true);
-  const auto got = front.receive();
-  EXPECT_EQ(got.value("sni_key"), "/home/a.key");
-  EXPECT_EQ(got.value("sni_crt"), "/home/a.crt");
-  EXPECT_EQ(got.value("sni_ca"), "!/home/ca.crt");
+  announcement.sni_ca = "!";
+  resubscriber_->pass_on(announcement, look_at(announcement));
+  EXPECT_EQ(front.receive().value("sni_ca"), "!");
 }
 
 TEST_F(ResubscribeTest, PrivateKeyDoesNotCrossANetwork) {
@@ -291,12 +316,14 @@ TEST_F(ResubscribeTest, PrivateKeyDoesNotCrossANetwork) {
   auto announcement = announce("a", "/run/node");
   announcement.sni_key = "-----BEGIN PRIVATE KEY-----";
   announcement.sni_crt = "-----BEGIN CERTIFICATE-----";
-  resubscriber_->pass_on(announcement, true);
+  announcement.sni_ca = "!-----BEGIN CERTIFICATE-----";
+  resubscriber_->pass_on(announcement, look_at(announcement));
   EXPECT_EQ(front.receive().value("sni_key"), "-----BEGIN PRIVATE KEY-----");
   const auto got = far.receive();
   EXPECT_EQ(got.value("key"), "a");
   EXPECT_EQ(got.value("sni_key"), "(none)");
   EXPECT_EQ(got.value("sni_crt"), "(none)");
+  EXPECT_EQ(got.value("sni_ca"), "!") << "the demand goes everywhere";
 }
 
 TEST_F(ResubscribeTest, WithoutTargetsNothingIsDone) {
