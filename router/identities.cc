@@ -112,7 +112,8 @@ Result<Identities::Loaded> Identities::read(const sni::Options& options) const {
   const std::string& path = options.tickets.keys_file;
   if (path.empty()) return loaded;
   const auto keys = read_file(path, S_IRWXG | S_IRWXO);
-  if (!keys && path == options_.tickets.keys_file) {
+  const std::string& before = options_.tickets.keys_file;
+  if (!keys && (path == before || (before.empty() && inherited_tickets_))) {
     log::error("tls.ticket_keys: {}: what was read before stays",
                keys.error().message);
     return loaded;
@@ -212,7 +213,8 @@ void Identities::inherit(std::string_view ticket_keys,
                          const std::vector<sni::ExportedIdentity>& defaults) {
   const auto* const bytes =
       reinterpret_cast<const unsigned char*>(ticket_keys.data());
-  if (!tickets_.restore({bytes, ticket_keys.size()})) {
+  inherited_tickets_ = tickets_.restore({bytes, ticket_keys.size()});
+  if (!inherited_tickets_) {
     log::warning("the ticket keys were not taken over: clients will make full "
                  "handshakes");
   }

@@ -141,6 +141,7 @@ class Identities {
   sni::Options options_;
   sni::Store store_;
   sni::TicketKeyRing tickets_;
+  bool inherited_tickets_ = false;   // by a predecessor, as root perhaps
   sni::SnapshotPtr published_ = std::make_shared<const sni::Snapshot>();
   sni::ExpiryScan expiry_;
   std::string client_crl_;

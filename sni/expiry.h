@@ -49,8 +49,12 @@ class ExpiryScan {
   struct Candidate {
     std::int64_t not_after_s;
     const Identity* identity;              // the walked snapshot's
+    // By name where the day is the same: a list that jumps about tells nobody.
     bool operator<(const Candidate& other) const {
-      return not_after_s < other.not_after_s;
+      if (not_after_s != other.not_after_s) {
+        return not_after_s < other.not_after_s;
+      }
+      return identity->key() < other.identity->key();
     }
   };
 

@@ -4,6 +4,8 @@ import pathlib
 import signal
 import threading
 
+import pytest
+
 import clients
 import harness
 import nodes
@@ -168,6 +170,25 @@ def test_another_configuration_comes_with_it(router, node):
         for _ in range(10):  # the queues of both sockets that were
             with clients.Client(("127.0.0.1", port)) as client:
                 assert client.request("GET", "/", host="app.test").text == "node"
+
+
+def test_ticket_keys_that_only_root_may_read_go_on(scene):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become another user")
+    scene.directory.chmod(0o755)
+    keys = scene.directory / "ticket.keys"
+    keys.write_bytes(os.urandom(80))
+    keys.chmod(0o600)
+    router = tls.Router(scene, tls.Files(scene.directory), user="www-data",
+                        tls={"ticket_keys": str(keys)})
+    with router.tls("nobody.test", version="1.2") as first:
+        session, context = first.socket.session, first.context
+    old = router.serving
+    router.upgrade()
+    wait_gone(old)
+    for _ in range(8):
+        with router.tls("nobody.test", context=context, session=session) as again:
+            assert again.socket.session_reused
 
 
 def test_certificates_and_sessions_go_on(scene):
