@@ -14,11 +14,20 @@ namespace fealty {
 // member functions named at compile time: no allocation, one indirect call.
 class Loop {
  public:
+  // How the signals come that a loop's watchers wait for: to a handler, on
+  // whichever thread the kernel chose, or by signalfd(2). Those of a
+  // descriptor are blocked in the thread that starts the watcher; a thread
+  // begun before, which does not block them, would end the process.
+  enum class Signals { kHandler, kDescriptor };
+
   // libev's clock cache is refreshed once a turn; the epoll backend is asked
   // for because the data plane counts on its descriptors leaving the set when
   // they are closed.
-  Loop()
-      : loop_(ev_loop_new(unsigned{EVBACKEND_EPOLL} | unsigned{EVFLAG_NOENV})) {
+  explicit Loop(Signals signals = Signals::kHandler)
+      : loop_(ev_loop_new(
+            unsigned{EVBACKEND_EPOLL} | unsigned{EVFLAG_NOENV} |
+            (signals == Signals::kDescriptor ? unsigned{EVFLAG_SIGNALFD}
+                                             : 0U))) {
     FEALTY_CHECK(loop_ != nullptr);
   }
   ~Loop() { ev_loop_destroy(loop_); }

@@ -123,7 +123,21 @@ std::unique_ptr<Member> Daemon::make(const LegionOptions& options) {
                                   options_.alarm_command, host_);
 }
 
+// Before there is a thread: none but the loop is to get them.
+void Daemon::watch_signals() {
+  const auto watch = [this]<auto Method>(int signal) {
+    signals_.push_back(std::make_unique<SignalWatcher>());
+    signals_.back()->start<Method>(loop_, this, signal);
+  };
+  watch.operator()<&Daemon::on_end_signal>(SIGTERM);
+  watch.operator()<&Daemon::on_end_signal>(SIGINT);
+  watch.operator()<&Daemon::on_reload_signal>(SIGHUP);
+  watch.operator()<&Daemon::on_other_signal>(SIGUSR1);
+  watch.operator()<&Daemon::on_other_signal>(SIGUSR2);
+}
+
 Status Daemon::bind() {
+  watch_signals();
   for (LegionOptions& options : options_.legions) {
     if (Status loaded = load_secret(options, {}); !loaded) return loaded;
     auto member = make(options);
@@ -162,15 +176,6 @@ Status Daemon::drop_privileges() {
 
 int Daemon::run() {
   ::signal(SIGPIPE, SIG_IGN);
-  const auto watch = [this]<auto Method>(int signal) {
-    signals_.push_back(std::make_unique<SignalWatcher>());
-    signals_.back()->start<Method>(loop_, this, signal);
-  };
-  watch.operator()<&Daemon::on_end_signal>(SIGTERM);
-  watch.operator()<&Daemon::on_end_signal>(SIGINT);
-  watch.operator()<&Daemon::on_reload_signal>(SIGHUP);
-  watch.operator()<&Daemon::on_other_signal>(SIGUSR1);
-  watch.operator()<&Daemon::on_other_signal>(SIGUSR2);
   for (const auto& member : members_) member->start();
   if (forwarder_ != nullptr) forwarder_->start();
   admin_.start();

@@ -22,8 +22,9 @@ namespace fealty::legion {
 //   bind() → drop_privileges() → run()
 //
 // SIGTERM and SIGINT: every Legion is told that we are dead, addresses go first;
-// a second one, or the deadline, ends at once. SIGHUP: `reload` gives new options, or nothing where
-// they are broken (it has said why), and then everything stays.
+// a second one, or the deadline, ends at once. SIGHUP: `reload` gives new
+// options, or nothing where they are broken (it has said why), and then
+// everything stays.
 class Daemon {
  public:
   using Reload = std::function<std::optional<Options>()>;
@@ -40,6 +41,7 @@ class Daemon {
   [[nodiscard]] int run();
 
  private:
+  void watch_signals();
   [[nodiscard]] std::unique_ptr<Member> make(const LegionOptions& options);
   [[nodiscard]] Admin::Answer on_admin(std::string_view path);
   void on_end_signal(int signal);
@@ -58,7 +60,7 @@ class Daemon {
   Reload reload_;
   const std::string host_;
   BootClock clock_;
-  Loop loop_;
+  Loop loop_{Loop::Signals::kDescriptor};
   Admin admin_;
   std::vector<std::unique_ptr<SignalWatcher>> signals_;
   TimerWatcher watchdog_;

@@ -138,7 +138,7 @@ class Router {
   const Load load_;
   const Program program_;
   SystemClock clock_;
-  Loop loop_;
+  Loop loop_{Loop::Signals::kDescriptor};
   SharedState shared_;
   Spawner spawner_;
   std::vector<subscription::PoolRef> sleepers_;

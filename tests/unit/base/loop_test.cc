@@ -146,8 +146,14 @@ TEST(TimerWatcher, RepeatsUntilStopped) {
   EXPECT_EQ(counter.calls, 3);
 }
 
-TEST(SignalWatcher, DeliversTheSignal) {
-  Loop loop;
+class SignalWatcherTest : public testing::TestWithParam<Loop::Signals> {};
+
+INSTANTIATE_TEST_SUITE_P(Both, SignalWatcherTest,
+                         testing::Values(Loop::Signals::kHandler,
+                                         Loop::Signals::kDescriptor));
+
+TEST_P(SignalWatcherTest, DeliversTheSignal) {
+  Loop loop(GetParam());
   Counter counter(loop);
   SignalWatcher watcher;
   watcher.start<&Counter::on_signal>(loop, &counter, SIGUSR2);
