@@ -10,6 +10,7 @@ import json
 import pathlib
 import pwd
 import re
+import secrets
 import socket
 import struct
 import subprocess
@@ -78,17 +79,23 @@ class Server:
                 {"address": "0.0.0.0:443", "protocol": "https", "certificate": str(crt),
                  "key": str(key)}],
             "subscription": {
-                "servers": [{"address": f"unix:{self.subscribe}/http", "mode": "0666"}],
+                "servers": [
+                    {"address": f"unix:{self.subscribe}/http", "mode": "0666"},
+                    {"address": f"unix:{self.subscribe}/forwarded", "mode": "0660",
+                     "group": MEMBER_USER}],
                 "sign_check": self.sign_check(pwd.getpwnam(MEMBER_USER).pw_uid),
-                "allow_addresses": ["10.9.0.0/24", f"unix:{self.home}/run/"]},
-            "tls": {"ticket_secret_file": str(self.cluster.secret)},
+                "allow_addresses": [f"unix:{self.home}/run/"],
+                "allow_trusted_addresses": ["10.9.0.0/24"]},
+            "tls": {"ticket_secret_file": str(self.cluster.secrets["tickets"])},
+            "cluster": {"secret_file": str(self.cluster.secrets["cluster"])},
             "admin": [f"unix:{self.home}/admin-router"]}
 
     def fastrouter_config(self):
         return {
             "user": "www-data", "workers": 1,
             "listeners": [{"address": f"{self.host}:1999", "protocol": "uwsgi",
-                           "trusted": ["10.9.0.0/24"]}],
+                           "sealed": True}],
+            "cluster": {"secret_file": str(self.cluster.secrets["cluster"])},
             "subscription": {
                 "servers": [{"address": f"unix:{self.subscribe}/fastrouter",
                              "mode": "0666"}],
@@ -103,15 +110,15 @@ class Server:
             "legions": [{
                 "name": "cluster", "address": f"{self.host}:2000", "nodes": self.others(2000),
                 "valor": self.cluster.names[self.name], "quorum": 2, "wire": "sealed",
-                "secret_file": str(self.cluster.secret), "freq": "1s", "tolerance": "3s",
+                "secret_file": str(self.cluster.secrets["legion"]), "freq": "1s", "tolerance": "3s",
                 "hooks": {"lord": [f"ip_add: {FLOATING}/24 dev eth0"],
                           "unlord": [f"ip_del: {FLOATING}/24 dev eth0"]}}],
             "forwarder": {
                 "listen": f"unix:{self.subscribe}/dgram",
                 "send_from": f"{self.host}:3026", "to": self.others(3022),
                 "receive": f"{self.host}:3022",
-                "deliver": f"unix:{self.subscribe}/http",
-                "secret_file": str(self.cluster.secret)},
+                "deliver": f"unix:{self.subscribe}/forwarded",
+                "secret_file": str(self.cluster.secrets["legion"])},
             "admin": [f"unix:{self.home}/admin-legion"]}
 
     def start(self):
@@ -182,9 +189,11 @@ class Cluster:
         return self.servers[name]
 
     def _make_keys(self):
-        self.secret = self.directory / "legion.key"
-        self.secret.write_text("a secret of this test\n")
-        self.secret.chmod(0o600)
+        self.secrets = {name: self.directory / f"{name}.key"
+                        for name in ("legion", "cluster", "tickets")}
+        for path in self.secrets.values():
+            path.write_text(secrets.token_hex(32) + "\n")
+            path.chmod(0o600)
         self.signing_key = self.directory / "customer.key"
         openssl("genrsa", "-out", self.signing_key, "2048")
         self.keys = self.directory / "domains"
