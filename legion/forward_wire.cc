@@ -153,7 +153,9 @@ Result<std::string, ForwardDrop> ForwardOpener::open(std::string_view datagram,
   const std::uint64_t number = load_u64le(datagram.data() + kNumberAt);
   const auto known = senders_.find(boot);
   std::optional<Sender> fresh;
-  if (known == senders_.end()) fresh.emplace(Aead(secret_, purpose_of(boot)));
+  if (known == senders_.end()) {
+    fresh = Sender{.aead = Aead(secret_, purpose_of(boot)), .seen = {}};
+  }
   Sender& sender = fresh ? *fresh : known->second;
 
   std::string clear(datagram.size() - kHeadBytes - Aead::kTagBytes, '\0');
