@@ -67,13 +67,39 @@ class Receiver:
         return dict(packets.decode_pairs(packet[4:]))
 
 
-@pytest.fixture
-def pair(scene):
+def make_pair(scene, host="127.0.0.1"):
     """Two forwarders and who gets what they deliver."""
     ports = free_ports(2)
     routers = [Receiver(scene, f"router-{i}") for i in range(2)]
-    return [Forwarder(scene, f"f{i}", ports[i], ports[1 - i], routers[i].path).start()
+    return [Forwarder(scene, f"f{i}", ports[i], ports[1 - i], routers[i].path,
+                      to=[f"{host}:{ports[1 - i]}"], receive=f"{host}:{ports[i]}").start()
             for i in range(2)], routers
+
+
+@pytest.fixture
+def pair(scene):
+    return make_pair(scene)
+
+
+def test_members_may_speak_ipv6(scene):
+    (one, _), routers = make_pair(scene, "[::1]")
+    packets.send(packets.subscription("a.test", "[fd09::1]:1999"), one.listen)
+    assert routers[1].receive()["address"] == "[fd09::1]:1999"
+
+
+def test_another_secret_at_sighup_counts_at_once(pair):
+    (one, two), routers = pair
+    packets.send(packets.subscription("a.test", "10.1.0.1:1"), one.listen)
+    routers[1].receive()
+    other = {"secret": "another secret, which is as long as the first"}
+    one.reload(**other)
+    harness.wait_until(lambda: "reloaded: 0" in one.process.log(), "it says so")
+    packets.send(packets.subscription("a.test", "10.1.0.1:1"), one.listen)
+    two.wait_count(1, "dropped_total", reason="undecryptable")
+    two.reload(**other)
+    harness.wait_until(lambda: "reloaded: 0" in two.process.log(), "so does the other")
+    packets.send(packets.subscription("b.test", "10.1.0.1:1"), one.listen)
+    assert routers[1].receive()["key"] == "b.test"
 
 
 def test_a_packet_arrives_with_its_certificate(pair):
