@@ -63,6 +63,11 @@ class Buffer {
     begin_ += bytes;
     if (begin_ == end_) begin_ = end_ = 0;
   }
+  // Takes the last ones away.
+  void shorten(std::size_t bytes) {
+    FEALTY_CHECK(bytes <= size());
+    end_ -= bytes;
+  }
   void clear() { begin_ = end_ = 0; }
   // Copies as much of `bytes` as fits; returns how much.
   std::size_t append(std::span<const char> bytes);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -102,19 +103,21 @@ class SocketFile {
   }
   return ::chmod(path.c_str(), mode) == 0;
 }
-// The same of its group, by name; "": it stays as it is.
+// The same of its group, by name or number; "": it stays as it is.
 [[nodiscard]] inline Status set_socket_group(const std::string& path,
                                              const std::string& name) {
   if (name.empty()) return Ok{};
-  const group* const wanted = ::getgrnam(name.c_str());
-  if (wanted == nullptr) return Error{"no group '" + name + "' on this system"};
+  gid_t gid = 0;
+  const char* const end = name.data() + name.size();
+  const auto number = std::from_chars(name.data(), end, gid);
+  if (number.ec != std::errc{} || number.ptr != end) {
+    const group* const its = ::getgrnam(name.c_str());
+    if (its == nullptr) return Error{"no group '" + name + "' on this system"};
+    gid = its->gr_gid;
+  }
   struct stat status {};
-  if (::stat(path.c_str(), &status) == 0 && status.st_gid == wanted->gr_gid) {
-    return Ok{};
-  }
-  if (::chown(path.c_str(), static_cast<uid_t>(-1), wanted->gr_gid) == 0) {
-    return Ok{};
-  }
+  if (::stat(path.c_str(), &status) == 0 && status.st_gid == gid) return Ok{};
+  if (::chown(path.c_str(), static_cast<uid_t>(-1), gid) == 0) return Ok{};
   return Error{"cannot give " + path + " to the group '" + name +
                "': " + std::strerror(errno)};
 }

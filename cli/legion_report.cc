@@ -175,6 +175,14 @@ Result<LegionReport> legion_report(std::string_view json, std::string_view name,
     report.text += (report.found ? "\n" : "") + forwarder_text(*forwarder);
     report.found = true;
   }
+  if (const std::string problem = cell(parsed, "forwarder_problem");
+      member(parsed, "forwarder_problem") != nullptr && !problem.empty() &&
+      name.empty()) {
+    report.text += (report.found ? "\n" : "") +
+                   ("forwarder: it is wanted, and waits for its sockets: " +
+                    problem + "\n");
+    report.found = true;
+  }
   return report;
 }
 

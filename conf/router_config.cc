@@ -160,8 +160,10 @@ class Reader {
         item.scalar("sealed", listener.sealed, BooleanFormat{});
     const Value* const trusted = item.find("trusted");
     const bool is_uwsgi = listener.protocol == router::ListenerProtocol::kUwsgi;
-    if (listener.sealed && !is_uwsgi) {
-      item.problem(sealed->at, "sealed", "only listeners of protocol uwsgi have it");
+    if (listener.sealed && (!is_uwsgi || listener.address.is_unix())) {
+      item.problem(sealed->at, "sealed",
+                   "only listeners of protocol uwsgi have it, and no Unix socket, "
+                   "whose mode says who connects");
     }
     if (listener.proxy_protocol && is_uwsgi) {
       item.problem(proxied->at, "proxy_protocol",
@@ -243,7 +245,7 @@ class Reader {
     constexpr std::string_view kKey = "group";
     if (item.find(kKey) == nullptr) return item.dump(kKey, "null");
     const Value* const value = item.scalar(kKey, socket.group, UserFormat{});
-    if (!socket.address.unix_path().starts_with('/')) {
+    if (value != nullptr && !socket.address.unix_path().starts_with('/')) {
       item.problem(value->at, kKey, "only a Unix socket's file has a group");
     }
   }
@@ -364,7 +366,16 @@ class Reader {
       return may_be_told(its) && its.inherited_fd < 0 && same;
     };
     auto listener = listeners.end();
-    if (own) listener = std::find_if(listeners.begin(), listeners.end(), is_it);
+    if (own) {
+      listener = std::find_if(listeners.begin(), listeners.end(),
+                              [&](const auto& its) {
+                                return may_be_told(its) &&
+                                       its.address.to_string() == own->to_string();
+                              });
+    }
+    if (own && listener == listeners.end()) {
+      listener = std::find_if(listeners.begin(), listeners.end(), is_it);
+    }
     if (listener == listeners.end()) {
       listener = std::find_if(listeners.begin(), listeners.end(),
                               [&](const auto& its) {
@@ -484,20 +495,26 @@ class Reader {
     options.allow_addresses = std::move(allowed);
   }
 
-  // Of the senders of skip_uids, besides allow_addresses.
+  // Of the senders of skip_uids, besides allow_addresses. Networks alone: below
+  // which paths nodes may be is looked at again when they are connected to, whoever
+  // announced them.
   void read_trusted_addresses(Section& part, subscription::Options& options) {
     constexpr std::string_view kKey = "allow_trusted_addresses";
-    subscription::AllowAddresses& allowed = options.allow_trusted_addresses;
     part.scalars(kKey, "[]", [&](const Value& item) {
-      return read_allowed(part, item, allowed);
+      auto network = Network::parse(item.text);
+      if (!network) {
+        part.problem(item.at, kKey,
+                     cited(item.text) + " is no network (10.1.0.0/24); paths go "
+                                        "into allow_addresses");
+        return std::string();
+      }
+      options.allow_trusted_addresses.networks.push_back(*std::move(network));
+      return yaml_quoted(item.text);
     });
-    if (part.find(kKey) == nullptr || is_empty_list(*part.find(kKey))) return;
-    const auto& others = options.allow_addresses.unix_prefixes;
-    if (std::find(others.begin(), others.end(), "/") == others.end()) {
-      note_path_prefixes(allowed);
-    }
+    const Value* const value = part.find(kKey);
+    if (value == nullptr || is_empty_list(*value)) return;
     if (!options.sign_check || options.sign_check->skip_uids.empty()) {
-      part.problem(part.find(kKey)->at, kKey,
+      part.problem(value->at, kKey,
                    "nobody is trusted: it needs sign_check with skip_uids");
     }
   }
@@ -690,9 +707,19 @@ class Reader {
     part.finish();
     const bool seals = !router.cluster_secret_file.empty();
     for (const auto& listener : router.listeners) {
-      if (!listener.sealed || seals) continue;
-      file.problem(file.find("listeners")->at, "listeners",
-                   listener.text + " is sealed: cluster.secret_file is needed");
+      const bool believes_all =
+          listener.protocol == router::ListenerProtocol::kUwsgi &&
+          !listener.address.is_unix() && !listener.sealed &&
+          listener.trusted.empty();
+      if (listener.sealed && !seals) {
+        file.problem(file.find("listeners")->at, "listeners",
+                     listener.text + " is sealed: cluster.secret_file is needed");
+      } else if (believes_all && seals) {
+        file.problem(file.find("listeners")->at, "listeners",
+                     listener.text + " believes everybody's REMOTE_ADDR, which the "
+                                     "cluster would then believe: it needs sealed or "
+                                     "trusted");
+      }
     }
   }
 

@@ -145,10 +145,15 @@ void Daemon::take_forwarder() {
   auto forwarder = make_forwarder(options_.forwarder);
   if (forwarder) {
     forwarder_ = *std::move(forwarder);
+    attempt_.reset();
+    forwarder_problem_.clear();
     return;
   }
-  log::error("{}; tried again in {} s", forwarder.error().message,
-             kForwarderRetry_ms / 1000);
+  if (forwarder_problem_ != forwarder.error().message) {
+    forwarder_problem_ = forwarder.error().message;
+    log::error("{}; tried again every {} s", forwarder_problem_,
+               kForwarderRetry_ms / 1000);
+  }
   forwarder_retry_.start(kForwarderRetry_ms);
 }
 
@@ -164,8 +169,14 @@ Result<std::unique_ptr<Forwarder>> Daemon::make_forwarder(
     const std::optional<ForwarderOptions>& options) {
   std::unique_ptr<Forwarder> made;
   if (!options) return made;
-  made = std::make_unique<Forwarder>(loop_, clock_, *options, forwarder_.get());
-  if (Status bound = made->bind(); !bound) return bound.error();
+  const Forwarder* const before =
+      forwarder_ != nullptr ? forwarder_.get() : attempt_.get();
+  made = std::make_unique<Forwarder>(loop_, clock_, *options, before);
+  if (Status bound = made->bind(); !bound) {
+    // What it has of its sockets is of use to the next attempt.
+    if (forwarder_ == nullptr) attempt_ = std::move(made);
+    return bound.error();
+  }
   return made;
 }
 
@@ -270,8 +281,10 @@ void Daemon::apply(Options options) {
         *options.forwarder, options_.forwarder ? &*options_.forwarder : nullptr);
     if (!loaded) return refuse(loaded.error());
   }
+  // One that has no sockets yet may go on without.
+  const bool waits = options_.forwarder && forwarder_ == nullptr;
   auto forwarder = make_forwarder(options.forwarder);
-  if (!forwarder) return refuse(forwarder.error());
+  if (!forwarder && !waits) return refuse(forwarder.error());
   const auto find = [this](const LegionOptions& wanted) {
     return std::find_if(members_.begin(), members_.end(), [&](const auto& own) {
       return is_same_member(own->options(), wanted);
@@ -308,10 +321,14 @@ void Daemon::apply(Options options) {
     member->start();
     members_.push_back(std::move(member));
   }
-  forwarder_ = *std::move(forwarder);
-  if (forwarder_ != nullptr) forwarder_->start();
-  forwarder_retry_.stop();
   options_.forwarder = options.forwarder;
+  if (forwarder) {
+    forwarder_ = *std::move(forwarder);
+    if (forwarder_ != nullptr) forwarder_->start();
+    forwarder_retry_.stop();
+    attempt_.reset();
+    forwarder_problem_.clear();
+  }
   options_.legions = options.legions;
   log::info("reloaded: {} Legion(s)", members_.size());
 }
@@ -344,7 +361,7 @@ void Daemon::on_deadline() {
 
 Admin::Answer Daemon::on_admin(std::string_view path) {
   const StatsSource source{members_, clock_, forwarder_.get(),
-                           options_.forwarder.has_value()};
+                           options_.forwarder.has_value(), forwarder_problem_};
   if (path == "/") return {200, "application/json", stats_json(source)};
   if (path == "/metrics") {
     return {200, "text/plain; version=0.0.4", metrics_text(source)};

@@ -73,6 +73,8 @@ class Daemon {
   std::vector<std::unique_ptr<Member>> leaving_;    // taken out by a reload
   std::vector<const Member*> left_;                 // to be destroyed
   std::unique_ptr<Forwarder> forwarder_;   // null: none is wanted, or not yet
+  std::unique_ptr<Forwarder> attempt_;     // that has not all of its sockets
+  std::string forwarder_problem_;          // why not
   bool ending_ = false;
   std::string status_;
 

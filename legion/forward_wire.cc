@@ -164,13 +164,19 @@ Result<std::string, ForwardDrop> ForwardOpener::open(std::string_view datagram,
                         datagram.substr(kHeadBytes), clear.data())) {
     return ForwardDrop::kUndecryptable;
   }
+  const auto refused = [&](ForwardDrop why) {
+    wipe(clear);
+    return why;
+  };
   const auto stamp_s = static_cast<std::int64_t>(load_u64le(clear.data()));
   if (stamp_s < unix_s - tolerance_s_ || stamp_s > unix_s + tolerance_s_) {
-    return ForwardDrop::kStale;
+    return refused(ForwardDrop::kStale);
   }
-  if (!may_take(sender, number)) return ForwardDrop::kReplayed;
+  if (!may_take(sender, number)) return refused(ForwardDrop::kReplayed);
   if (fresh) forget_the_silent(now_ms);
-  if (fresh && senders_.size() >= kSendersMax) return ForwardDrop::kFull;
+  if (fresh && senders_.size() >= kSendersMax) {
+    return refused(ForwardDrop::kFull);
+  }
   take(sender, number);
   sender.heard_ms = now_ms;
   if (fresh) senders_.emplace(boot, *std::move(fresh));

@@ -156,6 +156,12 @@ Result<std::shared_ptr<Forwarder::Socket>> Forwarder::socket_for(
 }
 
 Status Forwarder::bind() {
+  Status done = bind_all();
+  before_ = nullptr;
+  return done;
+}
+
+Status Forwarder::bind_all() {
   const auto bind_to = [this](const std::optional<Address>& address,
                               std::shared_ptr<Socket>& out) -> Status {
     if (!address) return Ok{};
@@ -164,12 +170,12 @@ Status Forwarder::bind() {
     out = *std::move(socket);
     return Ok{};
   };
-  if (Status done = bind_to(options_.receive, receive_); !done) return done;
+  // First what only root may be able to make: it stays for another attempt.
   if (Status done = bind_to(options_.listen, listen_); !done) return done;
+  if (Status done = bind_listen(); !done) return done;
+  if (Status done = bind_to(options_.receive, receive_); !done) return done;
   if (Status done = bind_to(options_.send_from, send_); !done) return done;
   if (Status done = open_unbound(); !done) return done;
-  if (Status done = bind_listen(); !done) return done;
-  before_ = nullptr;
   return Ok{};
 }
 
@@ -178,8 +184,9 @@ Status Forwarder::open_unbound() {
   const auto open = [](const Address& peer, std::shared_ptr<Socket>& out) {
     out = std::make_shared<Socket>();
     out->fd = datagram_socket(peer.family());
+    if (!out->fd.valid()) return false;
     raise_send_buffer(out->fd.get(), kSocketBufferBytes);
-    return out->fd.valid();
+    return true;
   };
   if (send_ == nullptr && !options_.to.empty() &&
       !open(options_.to.front(), send_)) {
@@ -201,6 +208,10 @@ Status Forwarder::bind_listen() {
   const std::string group = is_given ? options_.listen_group : senders_group();
   const Status set = set_socket_group(path, group);
   if (!set && is_given) return Error{"forwarder: " + set.error().message};
+  if (!set) {
+    log::warning("forwarder: {}: {} may be unable to write there",
+                 set.error().message, options_.listen_users.front());
+  }
   if (set_socket_mode(path, options_.listen_mode)) return Ok{};
   return failed("set the mode of", listen_->address);
 }

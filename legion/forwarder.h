@@ -76,6 +76,7 @@ class Forwarder {
 
   [[nodiscard]] Result<std::shared_ptr<Socket>> socket_for(
       const Address& address) const;
+  [[nodiscard]] Status bind_all();
   [[nodiscard]] Status bind_listen();
   [[nodiscard]] Status open_unbound();
   [[nodiscard]] std::string senders_group() const;

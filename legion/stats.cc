@@ -166,6 +166,7 @@ std::string stats_json(const StatsSource& source) {
                     {"uid", ::getuid()},
                     {"gid", ::getgid()},
                     {"legions", std::move(legions)},
+                    {"forwarder_problem", source.forwarder_problem},
                     {"forwarder", source.forwarder == nullptr
                                       ? Json(nullptr)
                                       : forwarder_json(*source.forwarder)}};

@@ -16,6 +16,7 @@ struct StatsSource {
   const Clock& clock;
   const Forwarder* forwarder;            // null: there is none
   bool forwarder_wanted = false;         // whether there should be one
+  std::string_view forwarder_problem{};  // and why there is none
 };
 
 // `legions` with the field names of uWSGI 2.0.21's stats, and more behind them:

@@ -221,7 +221,7 @@ std::size_t append_content_length(std::span<char> out,
       digits.data(), static_cast<std::size_t>(end - digits.data()));
   FEALTY_CHECK(out.size() - packet_bytes >=
                4 + kContentLength.size() + value.size());
-  return wire::append_pair(out, packet_bytes, kContentLength, value);
+  return wire::append_pair(out.data(), packet_bytes, kContentLength, value);
 }
 
 }  // namespace fealty::router

@@ -7,11 +7,7 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cstring>
-#include <string>
 
-#include "base/check.h"
 #include "wire/uwsgi_packet.h"
 
 namespace fealty::router {
@@ -39,6 +35,21 @@ RequestSeal::RequestSeal(std::span<const unsigned char, kKeyBytes> key) {
   OPENSSL_cleanse(block.data(), block.size());
 }
 
+RequestSeal::~RequestSeal() {
+  OPENSSL_cleanse(&inner_, sizeof inner_);
+  OPENSSL_cleanse(&outer_, sizeof outer_);
+}
+
+std::string_view RequestSeal::to_string(Finding finding) {
+  switch (finding) {
+    case Finding::kGood: return "good";
+    case Finding::kAbsent: return "absent";
+    case Finding::kBad: return "bad";
+    case Finding::kStale: return "stale";
+  }
+  return "unknown";
+}
+
 std::optional<RequestSeal> RequestSeal::with(std::string_view key) {
   if (key.size() != kKeyBytes) return std::nullopt;
   const auto* const bytes = reinterpret_cast<const unsigned char*>(key.data());
@@ -63,40 +74,43 @@ void RequestSeal::write_mac(std::string_view stamp, std::string_view sealed,
   }
 }
 
-std::size_t RequestSeal::add(std::span<char> out, std::size_t packet_bytes,
-                             std::int64_t unix_s) const {
-  std::array<char, kValueBytesMax> value;
-  char* const end =
-      std::to_chars(value.data(), value.data() + value.size(), unix_s).ptr;
-  const std::string_view stamp(value.data(),
-                               static_cast<std::size_t>(end - value.data()));
-  *end = ':';
-  write_mac(stamp,
-            {out.data() + wire::kUwsgiHeaderBytes,
-             packet_bytes - wire::kUwsgiHeaderBytes},
-            end + 1);
-  return wire::append_pair(out, packet_bytes, kVariable,
-                           {value.data(), stamp.size() + 1 + kMacDigits});
+void RequestSeal::write(char* packet, std::size_t head_bytes,
+                        std::int64_t unix_s) const {
+  std::array<char, kValueBytes> value;
+  for (std::size_t i = kStampDigits; i-- > 0; unix_s /= 10) {
+    value[i] = static_cast<char>('0' + unix_s % 10);
+  }
+  value[kStampDigits] = ':';
+  write_mac({value.data(), kStampDigits},
+            {packet + wire::kUwsgiHeaderBytes,
+             head_bytes - wire::kUwsgiHeaderBytes},
+            value.data() + kStampDigits + 1);
+  wire::append_pair(packet, head_bytes, kVariable,
+                    {value.data(), value.size()});
 }
 
-bool RequestSeal::is_good(std::string_view value, std::string_view sealed,
-                          std::int64_t unix_s) const {
-  const std::size_t colon = value.find(':');
-  if (colon == value.npos || value.size() - colon - 1 != kMacDigits) {
-    return false;
+RequestSeal::Finding RequestSeal::judge(std::string_view value,
+                                        std::string_view sealed,
+                                        std::int64_t unix_s) const {
+  if (value.empty()) return Finding::kAbsent;
+  if (value.size() != kValueBytes || value[kStampDigits] != ':') {
+    return Finding::kBad;
   }
-  const std::string_view stamp = value.substr(0, colon);
+  const std::string_view stamp = value.substr(0, kStampDigits);
   std::int64_t then_s = 0;
-  const char* const end = stamp.data() + stamp.size();
-  const auto read = std::from_chars(stamp.data(), end, then_s);
-  if (read.ec != std::errc{} || read.ptr != end || then_s < 0 ||
-      then_s < unix_s - kTolerance_s || then_s > unix_s + kTolerance_s) {
-    return false;
+  for (const char digit : stamp) {
+    if (digit < '0' || digit > '9') return Finding::kBad;
+    then_s = then_s * 10 + (digit - '0');
   }
   std::array<char, kMacDigits> digits;
   write_mac(stamp, sealed, digits.data());
-  return CRYPTO_memcmp(digits.data(), value.data() + colon + 1, kMacDigits) ==
-         0;
+  if (CRYPTO_memcmp(digits.data(), value.data() + kStampDigits + 1,
+                    kMacDigits) != 0) {
+    return Finding::kBad;
+  }
+  const bool counts =
+      then_s >= unix_s - kTolerance_s && then_s <= unix_s + kTolerance_s;
+  return counts ? Finding::kGood : Finding::kStale;
 }
 
 }  // namespace fealty::router

@@ -4,7 +4,6 @@
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <utility>
 
@@ -100,20 +99,23 @@ StickyCookie Router::inherited_sticky() const {
 Result<std::string> Router::cluster_key_for(const Options& options) const {
   const std::string& file = options.cluster_secret_file;
   if (file.empty()) return std::string();
-  if (auto secret = read_secret_file(file, kSecretBytesLeast)) {
-    std::array<unsigned char, RequestSeal::kKeyBytes> key;
-    derive_key(*secret, RequestSeal::kPurpose, key);
+  auto secret = read_secret_file(file, kSecretBytesLeast);
+  if (secret) {
+    std::string key(RequestSeal::kKeyBytes, '\0');
+    derive_key(*secret, RequestSeal::kPurpose,
+               {reinterpret_cast<unsigned char*>(key.data()), key.size()});
     wipe(*secret);
-    return std::string(key.begin(), key.end());
-  } else if (inherited_ != nullptr && !inherited_->cluster_key.empty()) {
-    return inherited_->cluster_key;
-  } else if (cluster_key_.empty() || options_.cluster_secret_file != file) {
-    return Error{"cluster.secret_file: " + secret.error().message};
-  } else {
-    log::error("cluster.secret_file: {}: what was read before stays",
-               secret.error().message);
-    return cluster_key_;
+    return key;
   }
+  const std::string& before =
+      inherited_ != nullptr ? inherited_->cluster_key : cluster_key_;
+  const bool may_stay = inherited_ != nullptr
+                            ? !before.empty()
+                            : options_.cluster_secret_file == file;
+  if (!may_stay) return Error{"cluster.secret_file: " + secret.error().message};
+  log::error("cluster.secret_file: {}: what was read before stays",
+             secret.error().message);
+  return before;
 }
 
 void Router::adopt(Plan plan) {
@@ -134,6 +136,7 @@ void Router::adopt(Plan plan) {
   subscriptions_.adopt(std::move(plan.subscription));
   adopt_health_check(options_.health_check);
   adopt_access_log(std::move(plan.access_log));
+  wipe(cluster_key_);
   cluster_key_ = std::move(plan.cluster_key);
   settings_ = std::make_shared<const Settings>(
       Settings{options_, listeners_.https_port(),

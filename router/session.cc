@@ -302,27 +302,10 @@ http::HeadProblem Session::parse_request(std::string_view bytes) {
   if (!listener_->speaks_uwsgi) {
     return http::parse_request_head(bytes, context_.request);
   }
-  UwsgiRequest& request = context_.uwsgi_request;
-  const auto problem = parse_uwsgi_request(
+  return parse_uwsgi_request(
       bytes.substr(wire::kUwsgiHeaderBytes),
-      {context_.names_scratch.get(), kHeaderNamesBytesMax}, request,
-      context_.request);
-  if (problem.status != 0) return problem;
-  if (listener_->sealed && !is_sealed(request)) {
-    return {403, "Only routers of this cluster are served here."};
-  }
-  if (believes_client() && !request.remote_addr.empty()) {
-    set_client(request.remote_addr, request.remote_port);
-  }
-  vouched_ = peer_trusted_ && request.https;
-  vouched_client_ = vouched_ && !request.client_subject.empty();
-  return problem;
-}
-
-bool Session::is_sealed(const UwsgiRequest& request) const {
-  const auto& seal = context_.settings->seal;
-  return peer_trusted_ && seal &&
-         seal->is_good(request.seal, request.sealed, system_unix_s());
+      {context_.names_scratch.get(), kHeaderNamesBytesMax},
+      context_.uwsgi_request, context_.request);
 }
 
 // Whom the request in the scratch is for.
@@ -352,7 +335,13 @@ void Session::begin_request(std::string_view bytes) {
     fail(problem.status, problem.reason);
     return;
   }
+  const bool may_ask = !listener_->sealed || is_sealed();
+  if (listener_->speaks_uwsgi && may_ask) believe();
   if (context_.settings->access_log != nullptr) note_request(head);
+  if (!may_ask) {
+    fail(403, "Only routers of this cluster are served here.");
+    return;
+  }
   keep_alive_ = head.keep_alive;
   // A fastrouter's client knows the answer's end by its length or by ours.
   client_minor_version_ =
@@ -661,7 +650,7 @@ void Session::forget_request() {
   head_.release();
   wire_ = Wire::kNone;
   packet_.release();
-  packet_head_bytes_ = packet_sent_ = 0;
+  packet_head_bytes_ = seal_bytes_ = packet_sent_ = 0;
   upload_.release();
   pool_.reset();
   again_ = last_node_ = nullptr;

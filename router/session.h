@@ -143,6 +143,9 @@ class Session final : private NodeUser {
     return peer_trusted_ || listener_->trusted.empty();
   }
 
+  void believe();
+  [[nodiscard]] bool is_sealed();
+
   // --- TLS (session_tls.cc)
   void begin_handshake();
   void shake_hands();
@@ -181,7 +184,6 @@ class Session final : private NodeUser {
   // --- the client's side (session.cc)
   void begin_requests();
   [[nodiscard]] http::HeadProblem parse_request(std::string_view bytes);
-  [[nodiscard]] bool is_sealed(const UwsgiRequest& request) const;
   [[nodiscard]] std::string_view asked_for() const;
   [[nodiscard]] RoutePath path_asked_for() const;
   void read_head();
@@ -246,6 +248,8 @@ class Session final : private NodeUser {
   [[nodiscard]] std::string_view server_port(const http::Host& host) const;
   [[nodiscard]] NodeBody body_for_node(const http::RequestHead& head) const;
   void add_stored_length();
+  [[nodiscard]] std::size_t room_for_seal(Wire wire) const;
+  void seal_packet();
   std::size_t add_to_packet(std::span<const char> bytes);
 
   // --- the way to the node (session_node.cc)
@@ -395,7 +399,8 @@ class Session final : private NodeUser {
   Buffer head_;                      // where the node's protocol is not known
   Wire wire_ = Wire::kNone;
   Buffer packet_;                    // the encoded head, the body's first bytes
-  std::size_t packet_head_bytes_ = 0;
+  std::size_t packet_head_bytes_ = 0;   // without the seal
+  std::size_t seal_bytes_ = 0;          // of the seal behind it; 0: none
   std::size_t packet_sent_ = 0;
   Buffer upload_;                    // body bytes that the node did not take
 

@@ -2,6 +2,7 @@
 // there, or again where the next node of the pool speaks another protocol.
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/check.h"
 #include "router/node_http.h"
@@ -52,7 +53,7 @@ bool Session::encode_first(std::string_view bytes,
 // the packet had. False: failed.
 bool Session::encode_again(Wire wire) {
   const Buffer before = std::move(packet_);
-  const std::size_t head_bytes = packet_head_bytes_;
+  const std::size_t head_bytes = packet_head_bytes_ + seal_bytes_;
   http::RequestHead& head = context_.request;
   const auto problem = parse_request({head_.data(), head_.size()});
   http::Host host{};
@@ -71,23 +72,17 @@ bool Session::encode_again(Wire wire) {
 // Into packet_: most fit a small block. False: failed.
 bool Session::encode_request(const http::RequestHead& head,
                              const http::Host& host, Wire wire) {
-  const bool seals = wire == Wire::kUwsgi && context_.settings->seal &&
-                     pool_->leaves_by_uwsgi();
   for (const std::size_t bytes : {BufferPool::kSmall, BufferPool::kLarge}) {
     packet_ = context_.buffers.acquire(bytes);
     std::size_t written = 0;
     std::span<char> room = packet_.room();
-    if (seals) {
-      room = room.first(std::min(room.size(), wire::kUwsgiPacketBytesMax) -
-                        RequestSeal::kPairBytesMax);
+    if (const std::size_t kept = room_for_seal(wire); kept > 0) {
+      room = room.first(std::min(room.size(), wire::kUwsgiPacketBytesMax) - kept);
     }
     switch (encode_into(head, host, wire, room, written)) {
       case Encoded::kOk:
-        if (seals) {
-          written = context_.settings->seal->add(packet_.room(), written,
-                                                 system_unix_s());
-        }
         packet_.filled(written);
+        seal_bytes_ = 0;
         packet_head_bytes_ = written;
         wire_ = wire;
         return true;
@@ -157,15 +152,57 @@ void Session::add_stored_length() {
   packet_head_bytes_ = after;
 }
 
+// What a packet for uwsgi nodes leaves free until it is sent.
+std::size_t Session::room_for_seal(Wire wire) const {
+  const bool may_be_sealed =
+      wire == Wire::kUwsgi && context_.settings->seal.has_value();
+  return may_be_sealed ? RequestSeal::kPairBytes : 0;
+}
+
 // Adds bytes of the body, to go out with the head; returns how many fit.
 std::size_t Session::add_to_packet(std::span<const char> bytes) {
-  if (bytes.size() > packet_.room().size() &&
-      packet_.size() + bytes.size() <= BufferPool::kLarge) {
-    Buffer larger = context_.buffers.acquire(packet_.size() + bytes.size());
+  const std::size_t kept = seal_bytes_ > 0 ? 0 : room_for_seal(wire_);
+  const std::size_t wanted = bytes.size() + kept;
+  if (wanted > packet_.room().size() &&
+      packet_.size() + wanted <= BufferPool::kLarge) {
+    Buffer larger = context_.buffers.acquire(packet_.size() + wanted);
     larger.append({packet_.data(), packet_.size()});
     packet_ = std::move(larger);
   }
-  return packet_.append(bytes);
+  const std::size_t room = packet_.room().size();
+  return packet_.append(bytes.first(
+      std::min(bytes.size(), room > kept ? room - kept : 0)));
+}
+
+// Between the head and the body's first bytes, for a uwsgi node that is reached over
+// IP; made when the packet is sent, since a seal counts for a minute. Where a reload
+// brought a secret after the packet was made, and there is no room, it goes without.
+void Session::seal_packet() {
+  const auto& seal = context_.settings->seal;
+  if (!seal && seal_bytes_ == 0) [[likely]] return;
+  const std::size_t bytes = seal && node_->address().is_ip()
+                                ? RequestSeal::kPairBytes
+                                : 0;
+  const std::size_t body_at = packet_head_bytes_ + seal_bytes_;
+  if (bytes > seal_bytes_) {
+    if (packet_.room().size() < bytes ||
+        packet_head_bytes_ + bytes > wire::kUwsgiPacketBytesMax) {
+      return;
+    }
+    packet_.filled(bytes);
+    std::memmove(packet_.data() + body_at + bytes, packet_.data() + body_at,
+                 packet_.size() - bytes - body_at);
+  } else if (bytes < seal_bytes_) {
+    std::memmove(packet_.data() + packet_head_bytes_, packet_.data() + body_at,
+                 packet_.size() - body_at);
+    packet_.shorten(seal_bytes_);
+    wire::store_u16le(packet_.data() + 1,
+                      packet_head_bytes_ - wire::kUwsgiHeaderBytes);
+  }
+  seal_bytes_ = bytes;
+  if (bytes > 0) {
+    seal->write(packet_.data(), packet_head_bytes_, system_unix_s());
+  }
 }
 
 }  // namespace fealty::router

@@ -141,4 +141,38 @@ void Session::take_packet(std::string_view packet) {
   if (state_ != State::kClosed) watch_client();
 }
 
+// What the request in the scratch says of its client, as far as that counts.
+void Session::believe() {
+  const UwsgiRequest& request = context_.uwsgi_request;
+  if (believes_client() && !request.remote_addr.empty()) {
+    set_client(request.remote_addr, request.remote_port);
+  }
+  vouched_ = peer_trusted_ && request.https;
+  vouched_client_ = vouched_ && !request.client_subject.empty();
+}
+
+// Of the request in the scratch, when it comes: what is asked later, about the same
+// request, does not depend on the time or on a reload.
+bool Session::is_sealed() {
+  using Finding = RequestSeal::Finding;
+  const UwsgiRequest& request = context_.uwsgi_request;
+  const auto& seal = context_.settings->seal;
+  const Finding finding = seal ? seal->judge(request.seal, request.sealed,
+                                             system_unix_s())
+                               : Finding::kBad;
+  if (peer_trusted_ && finding == Finding::kGood) return true;
+  Counters::add(
+      context_.counters.unsealed[static_cast<std::size_t>(finding)]);
+  std::uint64_t suppressed = 0;
+  if (context_.seal_log.allow(coarse_monotonic_ms(), &suppressed)) {
+    log::warning("a request without the cluster's seal is refused, from {}: {}{}",
+                 std::string_view(remote_addr_, remote_addr_bytes_),
+                 finding == Finding::kGood ? "the address is not in `trusted`"
+                                           : RequestSeal::to_string(finding),
+                 suppressed > 0 ? fmt::format(" ({} more like it)", suppressed)
+                                : "");
+  }
+  return false;
+}
+
 }  // namespace fealty::router

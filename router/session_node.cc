@@ -165,6 +165,7 @@ Session::Attempt Session::send_packet() {
     set_modifiers(packet_.data(),
                   is_raw(*node_) ? wire::kModifierRequest : node_->modifier1,
                   node_->modifier2);
+    seal_packet();
   }
   const IoResult result =
       connection_->stream.write({packet_.data(), packet_.size()});

@@ -162,6 +162,20 @@ void add_answers(std::string& out, const StatsSource& source) {
   }
 }
 
+void add_unsealed(std::string& out, const StatsSource& source) {
+  constexpr std::string_view kName = "fealty_unsealed_requests_total";
+  add_head(out, kName, "counter",
+           "Requests refused for want of the cluster's seal, by what was found "
+           "(good: the address is not trusted).");
+  for (std::size_t i = 0; i < RequestSeal::kFindings; ++i) {
+    const auto finding = RequestSeal::to_string(static_cast<RequestSeal::Finding>(i));
+    add_sample(out, kName, {{"seal", finding}},
+               sum(source, [&](const Counters& counters) -> const auto& {
+                 return counters.unsealed[i];
+               }));
+  }
+}
+
 void add_rejections(std::string& out, const subscription::Refusals& refused) {
   constexpr std::string_view kName = "fealty_subscription_rejected_total";
   add_head(out, kName, "counter", "Packets refused.");
@@ -299,6 +313,7 @@ void add_subscriptions(std::string& out, const StatsSource& source) {
   add_metric(out, "fealty_subscription_accepted_total", "counter",
              "Subscription packets that counted.",
              server.counters().accepted);
+  add_unsealed(out, source);
   add_rejections(out, server.refusals());
   add_metric(out, "fealty_routes_version", "gauge",
              "The version of the routes, certificates included, that was "

@@ -15,7 +15,6 @@ namespace {
 using http::HeadProblem;
 
 constexpr std::string_view kPrefix = "HTTP_";
-constexpr std::string_view kContentLength = "CONTENT_LENGTH";
 
 bool is_token(std::string_view text) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
@@ -84,7 +83,7 @@ class Reader {
         request_.seal = pair.value;
         continue;
       }
-      if (pair.key != kContentLength) request_.seal = {};
+      request_.seal = {};
       if (const HeadProblem problem = take(pair.key, pair.value);
           problem.status != 0) {
         return problem;
@@ -105,7 +104,7 @@ class Reader {
         {"REQUEST_METHOD", head_.method}, {"REQUEST_URI", uri_},
         {"PATH_INFO", request_.path_info}, {"QUERY_STRING", query_},
         {"SERVER_PROTOCOL", protocol_},   {"SERVER_NAME", name_},
-        {"UWSGI_FASTROUTER_KEY", key_},   {kContentLength, length_},
+        {"UWSGI_FASTROUTER_KEY", key_},   {"CONTENT_LENGTH", length_},
         {"CONTENT_TYPE", type_},          {"REMOTE_ADDR", request_.remote_addr},
         {"REMOTE_PORT", request_.remote_port},
         {"HTTPS", https_},                {"HTTPS_DN", request_.client_subject}};

@@ -47,6 +47,7 @@ struct Counters {
   Count node_stale{0};             // and were asked again, since it was dead
   Count held{0};                   // requests that waited for a node to come
   Count proxy_refused{0};          // connections without a PROXY header to trust
+  Count unsealed[RequestSeal::kFindings] = {};   // refused, by what was found
   Count tunnels{0};                // WebSockets and raw nodes' requests, ever
   Count tunnels_open{0};           // and now
   Count received_bytes{0};         // from clients
@@ -186,6 +187,7 @@ struct WorkerContext {
   log::Limiter failure_log{1'000};
   log::Limiter client_log{1'000};  // certificates of clients' that do not count
   log::Limiter proxy_log{10'000};
+  log::Limiter seal_log{1'000};
   // Nodes that begin to rest or are back; lines a second.
   log::LineBudget rest_log{10};
   std::uint64_t next_request_id;

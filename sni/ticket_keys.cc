@@ -205,7 +205,13 @@ bool TicketKeyRing::set(std::span<const unsigned char> records,
   auto keys = keys_from(records);
   if (!keys) return false;
   const bool was_outside = std::exchange(from_outside_, true);
-  secret_ = SecretBytes();
+  if (derives()) {
+    // Others know what the secret gives: it is given up.
+    secret_ = SecretBytes();
+    made_s_ = now_s;
+    publish(*std::move(keys));
+    return true;
+  }
   if (!put_first(*std::move(keys)) && was_outside) return false;
   made_s_ = now_s;
   return true;

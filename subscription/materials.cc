@@ -16,12 +16,13 @@ std::uint32_t Materials::tag_of(const SniSource& announced) const {
 
 bool Materials::is_refused(std::string_view key,
                            const SniSource& announced) const {
+  if (!hooks_.deliver || !announced.any()) return false;
   const auto at = keys_.find(key);
-  if (at == keys_.end() || !announced.any()) return false;
+  if (at == keys_.end()) return true;
   const Hash128 name = hash_.of(announced.name());
   const auto& sources = at->second.sources;
-  return std::any_of(sources.begin(), sources.end(), [&](const Source& each) {
-    return each.name == name && !each.problem.empty();
+  return std::none_of(sources.begin(), sources.end(), [&](const Source& each) {
+    return each.name == name && each.problem.empty();
   });
 }
 

@@ -73,7 +73,8 @@ class Materials {
   [[nodiscard]] Outcome on_announcement(std::string_view key,
                                         const SniSource& announced,
                                         std::string_view objection = {});
-  // What the key's `announced` brought last was not taken.
+  // What the key's `announced` brought last was not taken. (Where nobody serves it,
+  // nobody judges it.)
   [[nodiscard]] bool is_refused(std::string_view key,
                                 const SniSource& announced) const;
   // What nodes call the source by that they name; 0: none. Sources of one key

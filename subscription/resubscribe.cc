@@ -227,17 +227,20 @@ bool Resubscriber::is_own(const Announcement& announcement) const {
   return enabled() && holds(announcement.via, name_);
 }
 
-bool Resubscriber::pass_on(const Announcement& announcement,
-                           const SniSource* sni) {
-  if (!enabled()) return false;
-  if (hops_of(announcement.via) >= kHopsMost ||
-      !has_turn(announcement.key, variant_of(announcement, sni))) {
+Resubscriber::Turn Resubscriber::pass_on(const Announcement& announcement,
+                                         const SniSource* sni) {
+  if (!enabled()) return Turn::kNone;
+  const Turn turn =
+      hops_of(announcement.via) >= kHopsMost
+          ? Turn::kNone
+          : turn_of(announcement.key, variant_of(announcement, sni));
+  if (turn == Turn::kNone) {
     ++held_back_;
-    return false;
+    return turn;
   }
   const bool reads = sni != nullptr && sni->any() && sni->problem().empty();
   send(announcement, true, texts_of(announcement, reads ? sni : nullptr));
-  return reads;
+  return turn;
 }
 
 void Resubscriber::withdraw(std::string_view key) {
@@ -257,22 +260,31 @@ std::span<Resubscriber::Slot, Resubscriber::kWays> Resubscriber::slots_of(
   return std::span<Slot, kWays>(&slots_[hash % (kSlots / kWays) * kWays], kWays);
 }
 
-bool Resubscriber::has_turn(std::string_view key, std::uint64_t variant) {
+Resubscriber::Turn Resubscriber::turn_of(std::string_view key,
+                                         std::uint64_t variant) {
   const std::uint64_t hash = hash_key(key);
   const std::int64_t now_ms = clock_.monotonic_ms();
   const auto ways = slots_of(hash);
   auto place = std::find_if(ways.begin(), ways.end(), [&](const Slot& slot) {
     return slot.key == hash && slot.variant == variant;
   });
-  if (place != ways.end() && now_ms < place->until_ms) return false;
-  if (place == ways.end()) {
+  if (place != ways.end() && now_ms < place->until_ms) return Turn::kNone;
+  const bool is_known = place != ways.end();
+  if (!is_known) {
+    // One that is free, or another key's: no key has more than its ways in an
+    // interval, whatever its nodes say.
+    const auto rank = [&](const Slot& slot) {
+      return std::pair(slot.until_ms > now_ms && slot.key == hash,
+                       slot.until_ms);
+    };
     place = std::min_element(ways.begin(), ways.end(),
-                             [](const Slot& one, const Slot& other) {
-                               return one.until_ms < other.until_ms;
+                             [&](const Slot& one, const Slot& other) {
+                               return rank(one) < rank(other);
                              });
+    if (rank(*place).first) return Turn::kNone;
   }
   *place = {hash, variant, now_ms + kInterval_ms};
-  return true;
+  return is_known ? Turn::kAgain : Turn::kNew;
 }
 
 void Resubscriber::send(const Announcement& announcement, bool subscribe,

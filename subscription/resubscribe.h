@@ -36,10 +36,10 @@ namespace fealty::subscription {
 // name of this run. One that comes back is neither taken nor passed on again
 // (is_own), and none goes further than kHopsMost. Routers that know no such
 // field, uWSGI's, would send the same packet round and round: so a key is passed
-// on once an interval for each certificate and demand of its nodes, however often
-// they announce it, and only the key's last node withdraws it. That memory has
-// kSlots places, of which a key may have kWays: what finds no place is passed on
-// more often than need be, never less.
+// on once an interval for each certificate and demand of its nodes, and for kWays of
+// them at most, however often they announce it; and only the key's last node
+// withdraws it. That memory has kSlots places, which keys may take from each other:
+// then they are passed on more often than need be.
 class Resubscriber {
  public:
   static constexpr std::int64_t kInterval_ms = 1000;
@@ -66,11 +66,15 @@ class Resubscriber {
   [[nodiscard]] bool enabled() const { return !targets_.empty(); }
   // This router passed it on before.
   [[nodiscard]] bool is_own(const Announcement& announcement) const;
+  enum class Turn : std::uint8_t {
+    kNone,     // not passed on
+    kAgain,    // the same as not long ago
+    kNew,      // whoever is told may have to read a certificate
+  };
   // It was accepted. `sni`: what it says of certificates, as far as that counts
   // here and was looked at (SniFiles), and not read yet; null: what it says is
-  // not to be passed on, but for the demand of a client's certificate. True where
-  // certificates were read.
-  bool pass_on(const Announcement& announcement, const SniSource* sni);
+  // not to be passed on, but for the demand of a client's certificate.
+  Turn pass_on(const Announcement& announcement, const SniSource* sni);
   // The key's last node has left.
   void withdraw(std::string_view key);
 
@@ -93,7 +97,7 @@ class Resubscriber {
 
   // The places of a key.
   [[nodiscard]] std::span<Slot, kWays> slots_of(std::uint64_t hash);
-  [[nodiscard]] bool has_turn(std::string_view key, std::uint64_t variant);
+  [[nodiscard]] Turn turn_of(std::string_view key, std::uint64_t variant);
   void send(const Announcement& announcement, bool subscribe,
             const SniMaterial& material);
   [[nodiscard]] std::span<const char> encode(const Announcement& announcement,

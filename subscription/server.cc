@@ -226,11 +226,11 @@ class Server::Socket {
   Status set_rights(const ServerSocket& wanted) {
     if (!is_path(address_)) return Ok{};
     const std::string path = address_.unix_path();
-    if (Status set = set_socket_group(path, wanted.group); !set) {
-      return refused(address_, set.error().message);
+    if (wanted.mode && !set_socket_mode(path, *wanted.mode)) {
+      return failed(address_, "cannot set the mode", errno);
     }
-    if (!wanted.mode || set_socket_mode(path, *wanted.mode)) return Ok{};
-    return failed(address_, "cannot set the mode", errno);
+    const Status set = set_socket_group(path, wanted.group);
+    return set ? set : refused(address_, set.error().message);
   }
   [[nodiscard]] bool may_set_mode(std::optional<mode_t> mode) const {
     return !mode || !is_path(address_) ||
@@ -590,9 +590,12 @@ void Server::pass_on(const Announcement& announcement,
                      const Verifier::Accepted& accepted) {
   const bool counts = accepted.speaks_for_domain &&
                       !materials_.is_refused(announcement.key, accepted.sni);
-  if (resubscriber_.pass_on(announcement, counts ? &accepted.sni : nullptr)) {
-    verifier_.charge(accepted, kPassedOn_us);
-  }
+  const auto turn =
+      resubscriber_.pass_on(announcement, counts ? &accepted.sni : nullptr);
+  if (turn == Resubscriber::Turn::kNone || !accepted.sni.any()) return;
+  // As much as it costs those who are told, who know nobody to charge.
+  verifier_.charge(accepted, turn == Resubscriber::Turn::kNew ? kMaterial_us
+                                                              : kPassedOn_us);
 }
 
 void Server::on_pool_gone(std::string_view key) {

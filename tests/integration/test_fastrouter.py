@@ -12,6 +12,7 @@ import clients
 import harness
 import nodes
 import packets
+import prometheus
 import tls
 import vassals
 
@@ -19,8 +20,8 @@ import vassals
 class Fast(harness.Router):
     """A router with a uwsgi listener beside the plain one."""
 
-    def __init__(self, scene, *, trusted=(), **changes):
-        self._trusted = list(trusted)
+    def __init__(self, scene, *, trusted=(), sealed=False, **changes):
+        self._more = {"sealed": True} if sealed else {"trusted": list(trusted)}
         super().__init__(scene, **changes)
 
     def _write(self, changes):
@@ -29,7 +30,7 @@ class Fast(harness.Router):
         self.change(listeners=[
             *self.config["listeners"],
             {"address": f"127.0.0.1:{self.fast_port}", "protocol": "uwsgi",
-             "trusted": self._trusted}])
+             **self._more}])
 
 
 @pytest.fixture
@@ -298,8 +299,7 @@ class Cluster:
 
     def __init__(self, scene):
         self.secret = self.write(scene, "cluster.key", secrets.token_hex(32))
-        self.fast = Fast(scene, cluster={"secret_file": str(self.secret)})
-        self.reseal()
+        self.fast = Fast(scene, sealed=True, cluster={"secret_file": str(self.secret)})
         self.front = tls.Router(scene, tls.Files(scene.directory),
                                 cluster={"secret_file": str(self.secret)})
         self.node = nodes.Node(scene, "app")
@@ -316,9 +316,8 @@ class Cluster:
         return path
 
     def reseal(self, **more):
-        plain = [each for each in self.fast.config["listeners"] if "sealed" not in each]
         self.fast.reload(listeners=[
-            *[each for each in plain if each["protocol"] != "uwsgi"],
+            *[each for each in self.fast.config["listeners"] if each["protocol"] != "uwsgi"],
             {"address": f"127.0.0.1:{self.fast.fast_port}", "protocol": "uwsgi",
              "sealed": True, **more}])
 
@@ -340,6 +339,11 @@ def cluster(scene):
     return Cluster(scene)
 
 
+def unsealed(router, found):
+    return prometheus.value(prometheus.parse(router.admin("/metrics").text),
+                            "fealty_unsealed_requests_total", seal=found)
+
+
 def test_a_sealed_listener_believes_routers_of_its_cluster(cluster):
     with cluster.front.tls("app.test") as client:
         assert client.status("app.test") == 200
@@ -351,13 +355,19 @@ def test_a_sealed_listener_believes_routers_of_its_cluster(cluster):
     assert "HTTPS" not in cluster.node.requests[-1].variables
 
 
-@pytest.mark.parametrize("seal", [None, "", "0:" + "0" * 32, "%d:" % time.time() + "0" * 32])
-def test_a_sealed_listener_serves_nobody_else(cluster, seal):
+@pytest.mark.parametrize("seal, found", [
+    (None, "absent"), ("", "absent"), ("0:" + "0" * 32, "bad"),
+    ("00%d:" % time.time() + "0" * 32, "bad")])
+def test_a_sealed_listener_serves_nobody_else(cluster, seal, found):
     asked_before = len(cluster.node.requests)
+    counted = unsealed(cluster.fast, found)
     answer = asked(cluster.fast, variables(HTTPS="on", HTTPS_DN="/CN=forged",
                                            REMOTE_USER="root", FEALTY_SEAL=seal))
     assert answer.status == 403
     assert len(cluster.node.requests) == asked_before
+    assert unsealed(cluster.fast, found) == counted + 1
+    assert f"without the cluster's seal is refused, from 127.0.0.1: {found}" in (
+        cluster.fast.process.log())
 
 
 def test_a_seal_is_of_one_request(scene, cluster):
@@ -365,7 +375,7 @@ def test_a_seal_is_of_one_request(scene, cluster):
     pairs = cluster.sent(scene)
     assert pairs[-1][0] == "FEALTY_SEAL"
     assert asked(cluster.fast, pairs).status == 200
-    for bent in ([*pairs, ("HTTPS_DN", "/CN=forged")],
+    for bent in ([*pairs, ("HTTPS_DN", "/CN=forged")], [*pairs, ("CONTENT_LENGTH", "5")],
                  [("HTTPS", "on"), *pairs],
                  [(name, "root.test" if name == "HTTP_HOST" else value)
                   for name, value in pairs]):
@@ -382,6 +392,60 @@ def test_bodies_of_every_kind_are_sealed(cluster):
             client.send(f"POST / HTTP/1.1\r\nHost: app.test\r\n{head}\r\n".encode() + body)
             answer = client.read_answer()
         assert (answer.status, answer.text) == (200, "3" if headers else "100000")
+
+
+def test_a_seal_is_made_when_the_request_is_sent(scene, cluster):
+    """Of a request that waits for a node, and of one whose next node is another kind."""
+    local = nodes.Node(scene, "local")
+    packets.send(packets.subscription("held.test", local.address), cluster.front.subscribe)
+    packets.send(packets.subscription("held.test", cluster.node.address),
+                 cluster.fast.subscribe)
+    cluster.front.wait_answering("held.test", ["local"])
+    cluster.fast.wait_known("held.test")
+    assert "FEALTY_SEAL" not in local.requests[-1].variables
+    cluster.front.reload(limits={"hold": "60s"})
+    cluster.front.wait_leaving(local, "held.test")
+    with clients.Client(("127.0.0.1", cluster.front.port)) as client:
+        client.send(clients.request_bytes("GET", "/", host="held.test"))
+        harness.wait_until(lambda: cluster.front.metric("fealty_held_requests") == 1,
+                           "it is held")
+        packets.send(packets.subscription("held.test",
+                                          f"127.0.0.1:{cluster.fast.fast_port}"),
+                     cluster.front.subscribe)
+        answer = client.read_answer()
+    assert (answer.status, answer.text) == (200, "app")
+
+
+def test_what_waits_behind_a_sealed_listener_does_not_depend_on_its_seal(scene, cluster):
+    """The secret is another one, or none, by the time that the next node is asked."""
+    gone = []
+
+    def leave(seen):
+        gone.append(seen)
+        harness.wait_until(lambda: len(gone) > 1, "the secret has changed")
+        # No answer: the next node may be asked.
+    first = nodes.Node(scene, "first", leave)
+    second = nodes.HttpNode(scene, "second")
+    packets.send(packets.subscription("mixed.test", first.address), cluster.fast.subscribe)
+    packets.send(packets.subscription("mixed.test", f"127.0.0.1:{cluster.fast.fast_port}"),
+                 cluster.front.subscribe)
+    packets.send(packets.subscription("mixed.test", second.address, proto="http", backup="1"),
+                 cluster.fast.subscribe)
+    cluster.fast.wait_for_nodes("mixed.test", 2)
+    cluster.front.wait_for_nodes("mixed.test", 1)
+    with clients.Client(("127.0.0.1", cluster.front.port), seconds=20) as client:
+        def ask():
+            client.send(clients.request_bytes("GET", "/", host="mixed.test"))
+        harness.wait_until(lambda: cluster.front.get("/", host="app.test").status == 200,
+                           "the front's workers are there")
+        ask()
+        harness.wait_until(lambda: gone, "the first node has it")
+        other = Cluster.write(scene, "other.key", secrets.token_hex(32))
+        cluster.fast.reload(cluster={"secret_file": str(other)})
+        gone.append(None)
+        answer = client.read_answer()
+    assert (answer.status, answer.text) == (200, "second")
+    assert cluster.fast.get("/", host="app.test").status == 200
 
 
 def test_a_sealed_listener_may_want_an_address_besides(cluster):

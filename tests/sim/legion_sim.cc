@@ -260,9 +260,11 @@ class Sim {
     node.holds = true;
     node.held_until_ms = INT64_MAX;
     ++result_.lords;
-    const bool fails = calm_until_ms_ <= now_ms_ && draw(12) == 0;
-    at(now_ms_ + static_cast<std::int64_t>(draw(300)), [this, i, life = node.life, fails] {
+    const bool may_fail = calm_until_ms_ <= now_ms_ && draw(12) == 0;
+    at(now_ms_ + static_cast<std::int64_t>(draw(300)), [this, i, life = node.life, may_fail] {
       if (nodes_[i].life != life || !nodes_[i].election || nodes_[i].paused) return;
+      // A calm that began meanwhile has its members for as long as it lasts.
+      const bool fails = may_fail && !is_calm(i, i);
       if (fails) say("lord hook fails " + std::to_string(i));
       nodes_[i].election->on_lorded(!fails, clock(nodes_[i]), wall(nodes_[i]));
       act(i);
@@ -491,8 +493,15 @@ class Sim {
   }
 
   // The Lord of the calm ones; on the sealed wire it may be somebody outside, by
-  // their votes.
+  // their votes, whether they have heard of it by now or not.
   bool has_lord() const {
+    const auto is_held = [&](const Node& node) {
+      return node.holds && node.held_until_ms > now_ms_;
+    };
+    if (wire_ == Wire::kSealed &&
+        std::any_of(nodes_.begin(), nodes_.end(), is_held)) {
+      return true;
+    }
     return std::any_of(calm_.begin(), calm_.end(), [&](std::size_t i) {
       const auto& election = nodes_[i].election;
       return election && (election->role() == Role::kLord ||

@@ -357,6 +357,13 @@ TEST(RouterConfig, ListenerOfTheAddressThatIsPassedOnSaysTheProtocol) {
   EXPECT_EQ(protocol_as("192.0.2.1:1999"), Protocol::kUwsgi);
   EXPECT_EQ(protocol_as("10.1.0.1:80"), Protocol::kHttp);
   EXPECT_EQ(protocol_as("192.0.2.1:8000"), Protocol::kHttp) << "the first one";
+  EXPECT_EQ(loaded("listeners: [{address: '10.1.0.1:80'}, "
+                   "{address: '10.1.0.2:80', protocol: uwsgi}]\n"
+                   "subscription: {resubscribe: ['unix:/d'], "
+                   "resubscribe_as: '10.1.0.2:80'}\n")
+                .config.subscription.own_protocol,
+            Protocol::kUwsgi)
+      << "the same address before the same port";
   EXPECT_EQ(loaded("listeners: [{address: 'fd:3', protocol: uwsgi}]\n"
                    "subscription: {resubscribe: ['unix:/d'], "
                    "resubscribe_as: '10.1.0.1:1999'}\n")
@@ -376,6 +383,12 @@ TEST(RouterConfig, SealedListenersNeedTheClustersSecret) {
   EXPECT_THAT(problems("listeners: [{address: '10.1.0.1:80', sealed: true}]\n"
                        "cluster: {secret_file: a}"),
               ElementsAre(HasSubstr("only listeners of protocol uwsgi")));
+  EXPECT_THAT(problems("listeners: [{address: '/run/x', protocol: uwsgi, "
+                       "sealed: true}]\ncluster: {secret_file: a}"),
+              ElementsAre(HasSubstr("no Unix socket")));
+  EXPECT_THAT(problems("listeners: [{address: '10.1.0.1:1999', protocol: uwsgi}]"
+                       "\ncluster: {secret_file: a}"),
+              ElementsAre(HasSubstr("believes everybody's REMOTE_ADDR")));
 }
 
 TEST(RouterConfig, SocketsAndAddressesOfTheTrusted) {
@@ -383,23 +396,22 @@ TEST(RouterConfig, SocketsAndAddressesOfTheTrusted) {
       with("subscription: {servers: [{address: 'unix:/run/f', mode: '0660', "
            "group: fealty}], sign_check: {keys: /k, skip_uids: [998]}, "
            "allow_addresses: ['unix:/containers/'], "
-           "allow_trusted_addresses: ['10.1.0.0/24', 'unix:/run/x/']}")
+           "allow_trusted_addresses: ['10.1.0.0/24']}")
           .subscription;
   EXPECT_EQ(subscription.servers[0].group, "fealty");
   EXPECT_THAT(subscription.allow_trusted_addresses.networks, SizeIs(1));
-  EXPECT_THAT(subscription.allow_trusted_addresses.unix_prefixes,
-              ElementsAre("/run/x/"));
   EXPECT_THAT(problems_with("subscription: {allow_trusted_addresses: "
                             "['10.1.0.0/24']}"),
               ElementsAre(HasSubstr("nobody is trusted")));
   EXPECT_THAT(problems_with("subscription: {servers: [{address: "
                             "'127.0.0.1:2626', group: fealty}]}"),
               ElementsAre(HasSubstr("only a Unix socket's file has a group")));
-  EXPECT_THAT(with("subscription: {sign_check: {keys: /k, skip_uids: [998]}, "
-                   "allow_trusted_addresses: ['unix:/run/x/']}")
-                  .router.node_path_prefixes,
-              IsEmpty())
-      << "every path is allowed by default";
+  EXPECT_THAT(problems_with("subscription: {servers: [{address: "
+                            "'127.0.0.1:2626', group: 'a b'}]}"),
+              SizeIs(1));
+  EXPECT_THAT(problems_with("subscription: {sign_check: {keys: /k, skip_uids: "
+                            "[998]}, allow_trusted_addresses: ['unix:/run/x/']}"),
+              ElementsAre(HasSubstr("'unix:/run/x/' is no network")));
 }
 
 TEST(RouterConfig, TicketKeysAreOfAFileOrOfASecret) {

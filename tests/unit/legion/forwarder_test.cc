@@ -324,6 +324,25 @@ TEST_F(ForwarderTest, SocketIsOpenToNobodyElse) {
   EXPECT_EQ(file.st_mode & 0777, 0660U);
 }
 
+TEST_F(ForwarderTest, NextAttemptHasTheSocketsOfTheOneThatFailed) {
+  Peer taken(address_of("127.0.0.3:0"));
+  Peer local(address_of(directory_ + "/local"));
+  options_.receive = taken.address();
+  options_.deliver = address_of(directory_ + "/http");
+  auto first = std::make_unique<Forwarder>(loop_, clock_, options_, nullptr);
+  ASSERT_FALSE(first->bind());
+  local.send(kPacket, *options_.listen);       // it is there, and takes it
+  options_.receive.reset();
+  Peer member(address_of("127.0.0.1:0"));
+  options_.to = {member.address()};
+  forwarder_ = std::make_unique<Forwarder>(loop_, clock_, options_, first.get());
+  ASSERT_TRUE(forwarder_->bind());
+  first.reset();
+  forwarder_->start();
+  loop_.run_once();
+  EXPECT_EQ(forwarder_->counters().taken, 1U);
+}
+
 TEST_F(ForwarderTest, GroupThatIsNotThereIsAnError) {
   options_.listen_group = "nobody-at-all";
   Forwarder forwarder(loop_, clock_, options_, nullptr);

@@ -160,6 +160,10 @@ TEST(TicketKeyRing, WhatASecretGaveEndsWithIt) {
   }
   EXPECT_FALSE(ring.rotate_if_due(1109));
   EXPECT_TRUE(ring.rotate_if_due(1110));
+
+  EXPECT_TRUE(ring.derive_from("secret", 1200));
+  EXPECT_TRUE(ring.set(records({1}), 1200));
+  EXPECT_EQ(ring.current()->keys().size(), 1U) << "those of a file alone";
 }
 
 TEST(TicketKeyRing, OtherBytesAreNotRestored) {

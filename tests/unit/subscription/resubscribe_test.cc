@@ -330,6 +330,26 @@ TEST_F(ResubscribeTest, EachCertificateAndDemandOfAKeyHasItsTurn) {
   }
 }
 
+TEST_F(ResubscribeTest, OneKeysCertificatesAreNotPassedOnWithoutEnd) {
+  Target front(options_.resubscribe.front());
+  open();
+  auto announcement = announce("a", "/run/node");
+  const auto pass_on_all = [&] {
+    std::size_t got = 0;
+    for (int i = 0; i < 100; ++i) {
+      const std::string chain = "-----BEGIN " + std::to_string(i);
+      announcement.sni_crt = chain;
+      pass_on(announcement);
+      if (!front.receive().pairs.empty()) ++got;
+    }
+    return got;
+  };
+  EXPECT_EQ(pass_on_all(), Resubscriber::kWays);
+  EXPECT_EQ(pass_on_all(), 0U);
+  clock_.now_ms += Resubscriber::kInterval_ms;
+  EXPECT_EQ(pass_on_all(), Resubscriber::kWays);
+}
+
 TEST_F(ResubscribeTest, BareDemandOfACertificateGoesOn) {
   Target front(options_.resubscribe.front());
   open();
