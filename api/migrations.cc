@@ -7,8 +7,10 @@ namespace {
 
 // One step of the schema. What the databases write differently is named:
 // $ID is a number that is never given twice, $COMPACT ends a table whose rows
-// lie in the order of their key.
+// lie in the order of their key; $LATER refers to a table that comes later, which
+// PostgreSQL is told afterwards, by a statement of its own ($POSTGRESQL).
 using Step = std::vector<std::string_view>;
+constexpr std::string_view kPostgresqlOnly = "$POSTGRESQL ";
 
 const Step& first_step() {
   static const Step step = {
@@ -50,7 +52,7 @@ const Step& first_step() {
           storage BIGINT NOT NULL CHECK (storage > 0),
           uuid TEXT NOT NULL UNIQUE, secret_uuid TEXT NOT NULL UNIQUE,
           alarm_key TEXT NOT NULL UNIQUE,
-          distro_id BIGINT REFERENCES distros(id), custom_distro_id BIGINT,
+          distro_id BIGINT REFERENCES distros(id), custom_distro_id BIGINT $LATER,
           custom_distros_storage BIGINT NOT NULL, nofollow BIGINT NOT NULL,
           note TEXT NOT NULL, quota_threshold BIGINT NOT NULL,
           alarm_freq BIGINT NOT NULL, jid TEXT NOT NULL,
@@ -72,6 +74,8 @@ const Step& first_step() {
           name TEXT NOT NULL, path TEXT NOT NULL, note TEXT NOT NULL,
           uuid TEXT NOT NULL UNIQUE, UNIQUE (container_id, name),
           UNIQUE (container_id, path)))",
+      R"($POSTGRESQL ALTER TABLE containers ADD FOREIGN KEY (custom_distro_id)
+          REFERENCES custom_distros(id) ON DELETE SET NULL)",
       R"(CREATE TABLE domains (id $ID, name TEXT NOT NULL UNIQUE,
           customer_id BIGINT NOT NULL REFERENCES customers(id),
           uuid TEXT NOT NULL UNIQUE, note TEXT NOT NULL, mtime BIGINT NOT NULL))",
@@ -167,6 +171,8 @@ std::string in_dialect(std::string_view statement, Dialect dialect) {
           sqlite ? "INTEGER PRIMARY KEY AUTOINCREMENT"
                  : "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY");
   replace(text, "$COMPACT", sqlite ? "WITHOUT ROWID" : "");
+  replace(text, "$LATER",
+          sqlite ? "REFERENCES custom_distros(id) ON DELETE SET NULL" : "");
   return text;
 }
 
@@ -185,7 +191,11 @@ std::int64_t take_step(Transaction& transaction) {
   if (version == count) return 0;
   for (const std::string_view statement :
        *kSteps.at(static_cast<std::size_t>(version))()) {
-    transaction.run(in_dialect(statement, transaction.dialect()));
+    const bool for_one = statement.starts_with(kPostgresqlOnly);
+    if (for_one && transaction.dialect() == Dialect::kSqlite) continue;
+    transaction.run(in_dialect(
+        statement.substr(for_one ? kPostgresqlOnly.size() : 0),
+        transaction.dialect()));
   }
   transaction.run(version == 0 ? "INSERT INTO schema_version VALUES (?)"
                                : "UPDATE schema_version SET version = ?",
