@@ -1,5 +1,6 @@
 #include "api/database.h"
 
+#include <libpq-fe.h>
 #include <soci/postgresql/soci-postgresql.h>
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
@@ -20,6 +21,30 @@ constexpr std::string_view kPostgresqlPrefix = "postgresql://";
 constexpr int kAttempts = 20;
 // The one lock of all writers, of whatever process.
 constexpr std::string_view kWritersTurn = "SELECT pg_advisory_xact_lock(300001)";
+
+// A libpq URI as the `key=value` words that SOCI reads; it takes no blanks in them.
+Result<std::string> connection_words(const std::string& url) {
+  char* problem = nullptr;
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
+      PQconninfoParse(url.c_str(), &problem), PQconninfoFree);
+  const std::unique_ptr<char, decltype(&PQfreemem)> message(problem, PQfreemem);
+  if (!options) {
+    return Error{"database: " + log::printable(problem != nullptr ? problem : url)};
+  }
+  std::string words;
+  for (const PQconninfoOption* option = options.get();
+       option->keyword != nullptr; ++option) {
+    if (option->val == nullptr) continue;
+    const std::string value = option->val;
+    if (value.find_first_of(" \t\n'\\") != std::string::npos) {
+      return Error{std::string("database: blanks and quotes in ") +
+                   option->keyword};
+    }
+    words += (words.empty() ? "" : " ") + std::string(option->keyword) + "=" +
+             value;
+  }
+  return words;
+}
 
 enum class Failure : std::uint8_t { kAgain, kConstraint, kConnection, kOther };
 
@@ -144,11 +169,13 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& url,
   if (!sqlite && !url.starts_with(kPostgresqlPrefix)) {
     return Error{"database: sqlite:///FILE or postgresql://... is expected"};
   }
+  const Result<std::string> address =
+      sqlite ? url.substr(kSqlitePrefix.size()) : connection_words(url);
+  if (!address) return address.error();
   try {
     std::unique_ptr<Database> database(new Database(
         sqlite ? Dialect::kSqlite : Dialect::kPostgresql, connections));
-    database->connect(sqlite ? url.substr(kSqlitePrefix.size()) : url,
-                      connections);
+    database->connect(*address, connections);
     Status migrated = migrate(*database);
     if (!migrated) return migrated.error();
     return database;
