@@ -16,6 +16,9 @@ namespace {
 constexpr time_t kReadSeconds = 10;
 constexpr time_t kWriteSeconds = 10;
 constexpr std::size_t kPathBytesMax = 1024;
+// Of a body that is too large so much is read and forgotten: a client that is
+// still sending may not hear an answer.
+constexpr std::size_t kDrainBytesMax = std::size_t{1} << 20;
 constexpr int kBacklog = 1024;
 
 // A fixed number of threads. Whoever brings work waits while all are busy and as
@@ -110,7 +113,8 @@ class HttpServer::Server final : public httplib::Server {
   // gets to see is whether a body is to be read.
   void route() {
     set_pre_routing_handler([this](const HttpRequest& in, HttpResponse& out) {
-      const bool reads = (in.method == "POST" || in.method == "DELETE") &&
+      const bool reads = (in.method == "POST" || in.method == "DELETE" ||
+                          in.method == "PUT" || in.method == "PATCH") &&
                          in.path.size() <= kPathBytesMax;
       if (reads) return HandlerResponse::Unhandled;
       write(answer(in, {}, false), out);
@@ -119,13 +123,14 @@ class HttpServer::Server final : public httplib::Server {
     const auto read = [this](const HttpRequest& in, HttpResponse& out,
                              const httplib::ContentReader& reader) {
       std::string body;
-      bool too_large = false;
+      std::size_t bytes = 0;
       const bool whole =
           !has_body(in) || reader([&](const char* data, std::size_t size) {
-            too_large = body.size() + size > kBodyBytesMax;
-            if (!too_large) body.append(data, size);
-            return !too_large;
+            bytes += size;
+            if (bytes <= kBodyBytesMax) body.append(data, size);
+            return bytes <= kDrainBytesMax;
           });
+      const bool too_large = bytes > kBodyBytesMax;
       if (!whole && !too_large) {
         write(with_text(bad_request("the body did not come whole")), out);
         return;
@@ -134,6 +139,8 @@ class HttpServer::Server final : public httplib::Server {
     };
     Post("[\\s\\S]*", read);
     Delete("[\\s\\S]*", read);
+    Put("[\\s\\S]*", read);
+    Patch("[\\s\\S]*", read);
     set_error_handler(Handler([](const HttpRequest&, HttpResponse& out) {
       if (!out.body.empty()) return;
       write(with_text(bad_request("this is no request")), out, out.status);
