@@ -150,6 +150,10 @@ int Daemon::run() {
             options_.listen.to_string(), options_.admin_listen.to_string());
   log::info("fealty-api {} ready: {} threads, pid {}", kVersion,
             options_.limits.threads, ::getpid());
+  if (!options_.subscribe.server.empty()) {
+    announcer_.emplace(loop_, options_.subscribe, options_.listen);
+    announcer_->start();
+  }
   ::sd_notify(0, "READY=1");
   loop_.run();
   ender_.join();
@@ -162,6 +166,8 @@ void Daemon::on_end_signal(int) {
   log::info("ending: requests under way are answered");
   ::sd_notify(0, "STOPPING=1");
   // A second signal is still heard meanwhile.
+  // The routers are told first.
+  if (announcer_) announcer_->stop();
   ender_ = std::thread([this] {
     public_.stop();
     admin_.stop();

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "api/announcer.h"
 #include "api/database.h"
 #include "api/domain_check.h"
 #include "api/http_server.h"
@@ -61,6 +62,7 @@ class Daemon {
   HttpServer public_;
   HttpServer admin_;
   Loop loop_{Loop::Signals::kDescriptor};
+  std::optional<Announcer> announcer_;
   std::vector<std::unique_ptr<SignalWatcher>> signals_;
   AsyncWatcher ended_;
   std::thread ender_;               // stops the listeners

@@ -19,6 +19,17 @@ struct DnsOptions {
   bool allow_private = false;         // name servers may have private addresses
 };
 
+// How the API is announced to the router, as any application: by `fealty
+// subscribe`, which is started beside it.
+struct SubscribeOptions {
+  std::string server;                 // "": it is not
+  std::string key;
+  std::string sign;                   // DIGEST:FILE
+  std::string sni_key;
+  std::string sni_crt;
+  std::string sni_ca;                 // [!]FILE
+};
+
 struct LimitOptions {
   std::uint64_t threads = 32;         // requests at a time; more wait in the kernel
   std::uint64_t alarms = 100;         // kept of a container
@@ -38,6 +49,7 @@ struct Options {
   std::vector<Network> trusted_proxies;
   std::string allow_origin = "*";     // Access-Control-Allow-Origin; "": none
   DnsOptions dns;
+  SubscribeOptions subscribe;
   LimitOptions limits;
 };
 

@@ -61,7 +61,7 @@ class Reader {
     file.scalar("allow_origin", out.allow_origin, TextFormat{255, true});
     read_dns(file);
     read_limits(file);
-    file.unserved("subscribe");
+    read_subscribe(file);
     file.finish();
     loaded_.dump = dump_.take();
     return std::move(loaded_);
@@ -127,6 +127,21 @@ class Reader {
     part.scalar("timeout", out.timeout_ms, DurationFormat{100, kMinute_ms});
     part.scalar("port", out.port, IntegerFormat{1, 65'535});
     part.scalar("allow_private", out.allow_private, BooleanFormat{});
+    part.finish();
+  }
+
+  void read_subscribe(Section& file) {
+    if (file.find("subscribe") == nullptr) return file.dump("subscribe", "null");
+    Section part = file.section("subscribe");
+    api::SubscribeOptions& out = loaded_.options.subscribe;
+    const TextFormat text{1024};
+    const TextFormat may_be_empty{1024, true};
+    part.required("server", out.server, text);
+    part.required("key", out.key, text);
+    part.scalar("sign", out.sign, may_be_empty);
+    part.scalar("sni_key", out.sni_key, may_be_empty);
+    part.scalar("sni_crt", out.sni_crt, may_be_empty);
+    part.scalar("sni_ca", out.sni_ca, may_be_empty);
     part.finish();
   }
 
