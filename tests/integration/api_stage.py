@@ -125,6 +125,7 @@ class Api:
             "admin_listen": f"unix:{self.admin_socket}",
             "database": url,
             "secrets_key_file": str(self.directory / "api.key"),
+            "limits": {"threads": 16},
             "dns": {"servers": ["127.0.0.1:1"], "timeout": "500ms"}, **changes}
         self.config_path = self.directory / "api.yaml"
         given = {key: value for key, value in self.config.items() if value is not None}

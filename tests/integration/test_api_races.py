@@ -14,8 +14,8 @@ import harness
 from api_stage import SOAK, unique
 
 CLIENTS = 64
-ROUND_SECONDS = 60 if SOAK else 1.5
-KILLS = 50 if SOAK else 4
+ROUND_SECONDS = 60 if SOAK else 1
+KILLS = 50 if SOAK else 2
 FUZZ_REQUESTS = 50_000 if SOAK else 600
 
 
