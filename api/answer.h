@@ -20,6 +20,12 @@ struct Answer {
 };
 
 [[nodiscard]] inline Answer ok(Json body) { return {200, std::move(body)}; }
+// A list that was written as text.
+[[nodiscard]] inline Answer ok_list(ListWriter& list) {
+  Answer answer;
+  answer.text = list.take();
+  return answer;
+}
 [[nodiscard]] inline Answer ok_message() { return ok({{"message", "Ok"}}); }
 [[nodiscard]] inline Answer created(Json body) { return {201, std::move(body)}; }
 

@@ -71,4 +71,41 @@ std::string json_line(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+void ListWriter::begin_object() {
+  if (text_.back() == '}') text_ += ',';
+  text_ += '{';
+}
+
+void ListWriter::add_key(std::string_view key) {
+  if (text_.back() != '{') text_ += ',';
+  text_.append("\"").append(key).append("\":");
+}
+
+void ListWriter::add(std::string_view key, std::int64_t value) {
+  add_key(key);
+  text_ += std::to_string(value);
+}
+
+void ListWriter::add(std::string_view key, std::string_view value) {
+  add_key(key);
+  const bool is_plain = std::none_of(value.begin(), value.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
+  });
+  if (is_plain) {
+    text_.append("\"").append(value).append("\"");
+  } else {
+    text_ += Json(value).dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
+}
+
+void ListWriter::add(std::string_view key, const Json& value) {
+  add_key(key);
+  text_ += value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string ListWriter::take() {
+  text_ += "]\n";
+  return std::move(text_);
+}
+
 }  // namespace fealty::api

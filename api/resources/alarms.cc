@@ -22,18 +22,23 @@ constexpr std::string_view kFilters = "container,vassal,class,color,level,line,"
 constexpr std::size_t kTextBytesMax = 255;
 constexpr std::int64_t kLevelMax = 4;
 
+void write_alarm(const Row& row, ListWriter& out) {
+  out.begin_object();
+  out.add("id", row.integer("id"));
+  out.add("container", uid_of(row.integer("container_id")));
+  out.add("level", row.integer("level"));
+  for (const char* key : {"color", "class", "vassal"}) out.add(key, row.text(key));
+  out.add("line", row.integer_or_null("line"));
+  for (const char* key : {"filename", "func"}) out.add(key, row.text(key));
+  out.add("unix", row.integer("unix"));
+  out.add("msg", row.text("msg"));
+  out.end_object();
+}
+
 Json object_of(const Row& row) {
-  return {{"id", row.integer("id")},
-          {"container", uid_of(row.integer("container_id"))},
-          {"level", row.integer("level")},
-          {"color", row.text("color")},
-          {"class", row.text("class")},
-          {"vassal", row.text("vassal")},
-          {"line", row.integer_or_null("line")},
-          {"filename", row.text("filename")},
-          {"func", row.text("func")},
-          {"unix", row.integer("unix")},
-          {"msg", row.text("msg")}};
+  ListWriter list;
+  write_alarm(row, list);
+  return std::move(Json::parse(list.take()).front());
 }
 
 // "#rrggbb" of it with or without its #; "" where it is none.
@@ -117,16 +122,16 @@ Answer list(Call& call, Transaction& transaction) {
     values.emplace_back(range.count);
     values.emplace_back(range.from);
   }
-  Json alarms = Json::array();
-  for (const Row& row : transaction.select(kColumns, rest, values)) {
-    alarms.push_back(object_of(row));
-  }
-  if (range.backwards) std::reverse(alarms.begin(), alarms.end());
-  if (!call.request.asked("with_total")) return ok(std::move(alarms));
+  Rows rows = transaction.select(kColumns, rest, values);
+  if (range.backwards) std::reverse(rows.begin(), rows.end());
+  ListWriter list;
+  for (const Row& row : rows) write_alarm(row, list);
+  if (!call.request.asked("with_total")) return ok_list(list);
   const auto total =
       transaction.one("count(*) AS total",
                       std::string(kTables) + filter.text(), filter.values());
-  return ok({{"total", total->integer("total")}, {"alarms", std::move(alarms)}});
+  return ok({{"total", total->integer("total")},
+             {"alarms", Json::parse(list.take())}});
 }
 
 std::optional<Row> own(const Call& call, Transaction& transaction) {

@@ -196,22 +196,32 @@ std::int64_t insert_container(const Call& call, Transaction& transaction,
   return transaction.insert("containers", fields);
 }
 
-Json container_summary(const Row& row, Json tags) {
+void write_container(const Row& row, const Json& tags, ListWriter& out) {
   const std::int64_t id = row.integer("id");
-  return {{"uid", uid_of(id)},
-          {"name", row.text("name")},
-          {"hostname", hostname_of(row.text("name"))},
-          {"ip", container_ip(id)},
-          {"memory", row.integer("memory")},
-          {"storage", row.integer("storage")},
-          {"uuid", row.text("uuid")},
-          {"distro", row.integer_or_null("distro_id")},
-          {"distro_name", row.text_or_null("distro_name")},
-          {"custom_distro", row.integer_or_null("custom_distro_id")},
-          {"custom_distro_name", row.text_or_null("custom_distro_name")},
-          {"server", row.text("server")},
-          {"server_address", row.text("server_address")},
-          {"tags", std::move(tags)}};
+  const auto number_or_null = [&](std::string_view key, std::string_view column) {
+    if (row.is_null(column)) return out.add(key, Json(nullptr));
+    out.add(key, row.integer(column));
+  };
+  const auto text_or_null = [&](std::string_view column) {
+    if (row.is_null(column)) return out.add(column, Json(nullptr));
+    out.add(column, row.text(column));
+  };
+  out.begin_object();
+  out.add("uid", uid_of(id));
+  out.add("name", row.text("name"));
+  out.add("hostname", hostname_of(row.text("name")));
+  out.add("ip", container_ip(id));
+  out.add("memory", row.integer("memory"));
+  out.add("storage", row.integer("storage"));
+  out.add("uuid", row.text("uuid"));
+  number_or_null("distro", "distro_id");
+  text_or_null("distro_name");
+  number_or_null("custom_distro", "custom_distro_id");
+  text_or_null("custom_distro_name");
+  out.add("server", row.text("server"));
+  out.add("server_address", row.text("server_address"));
+  out.add("tags", tags);
+  out.end_object();
 }
 
 void touch_container(const Call& call, Transaction& transaction,

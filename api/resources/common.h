@@ -91,7 +91,7 @@ inline constexpr std::string_view kContainerTables =
     "FROM containers c JOIN servers s ON s.id = c.server_id "
     "LEFT JOIN distros d ON d.id = c.distro_id "
     "LEFT JOIN custom_distros x ON x.id = c.custom_distro_id";
-[[nodiscard]] Json container_summary(const Row& row, Json tags);
+void write_container(const Row& row, const Json& tags, ListWriter& out);
 // All of it; it must be there.
 [[nodiscard]] Json container_object(Transaction& transaction, std::int64_t id);
 

@@ -24,17 +24,17 @@ Answer list(Call& call, Transaction& transaction) {
   filter.add("c.customer_id = ?", {call.caller.id});
   filter.add_tags(call, "container_tags", "c.id");
   if (!filter.add_page(call, "c.id")) return bad_page();
-  auto tags = tags_by_object(call, transaction, "container_tags");
-  Json out = Json::array();
+  const auto tags = tags_by_object(call, transaction, "container_tags");
+  const Json none = Json::array();
+  ListWriter out;
   for (const Row& row :
        transaction.select(kContainerColumns,
                           std::string(kContainerTables) + filter.text(),
                           filter.values())) {
     const auto found = tags.find(row.integer("id"));
-    out.push_back(container_summary(
-        row, found == tags.end() ? Json::array() : std::move(found->second)));
+    write_container(row, found == tags.end() ? none : found->second, out);
   }
-  return ok(std::move(out));
+  return ok_list(out);
 }
 
 Answer create(Call& call, Transaction& transaction) {
@@ -104,8 +104,9 @@ Json container_object(Transaction& transaction, std::int64_t id) {
       "alarm_freq, quota_threshold, nofollow, custom_distros_storage, "
       "secret_uuid, ssh_keys",
       "FROM containers WHERE id = ?", {id});
-  Json object = container_summary(*summary,
-                                  tags_of(transaction, "container_tags", id));
+  ListWriter list;
+  write_container(*summary, tags_of(transaction, "container_tags", id), list);
+  Json object = std::move(Json::parse(list.take()).front());
   for (const std::string_view key : kTexts) {
     object[std::string(key)] = row->text(key);
   }

@@ -47,5 +47,21 @@ TEST(JsonLine, EndsWithANewlineAndNeverThrows) {
   EXPECT_NE(json_line("\xff").find("\xef\xbf\xbd"), std::string::npos);
 }
 
+TEST(ListWriter, WritesWhatADumpWould) {
+  ListWriter list;
+  EXPECT_EQ(ListWriter().take(), "[]\n");
+  for (const std::string text : {"plain ☕", "a\"b\\c\n\x01"}) {
+    list.begin_object();
+    list.add("text", text);
+    list.add("number", std::int64_t{-5});
+    list.add("list", Json::array({1, nullptr}));
+    list.end_object();
+  }
+  const Json expected = {
+      {{"text", "plain ☕"}, {"number", -5}, {"list", {1, nullptr}}},
+      {{"text", "a\"b\\c\n\x01"}, {"number", -5}, {"list", {1, nullptr}}}};
+  EXPECT_EQ(list.take(), json_line(expected));
+}
+
 }  // namespace
 }  // namespace fealty::api
