@@ -87,6 +87,12 @@ Failure judge(const std::exception& error) {
              : Failure::kOther;
 }
 
+// SOCI adds the statement and its values, which are nobody's to read in a log.
+std::string message_of(const std::exception& error) {
+  const std::string_view what = error.what();
+  return log::printable(what.substr(0, what.find(" while ")));
+}
+
 void rest(int attempt) {
   std::this_thread::sleep_for(std::chrono::milliseconds(attempt < 5 ? 2 : 20));
 }
@@ -180,8 +186,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& url,
     if (!migrated) return migrated.error();
     return database;
   } catch (const std::exception& error) {
-    return Error{"the database cannot be opened: " +
-                 log::printable(error.what())};
+    return Error{"the database cannot be opened: " + message_of(error)};
   }
 }
 
@@ -214,7 +219,7 @@ Answer Database::attempt(const Body& body, bool writes) {
       }
       const bool again = failure == Failure::kAgain && i < kAttempts;
       if (!again) {
-        log::error("the database: {}", log::printable(error.what()));
+        log::error("the database: {}", message_of(error));
       }
       if (failure == Failure::kConnection) {
         try {
