@@ -26,13 +26,18 @@ class Clock {
   return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
+// Seconds since 1970.
+[[nodiscard]] inline std::int64_t system_unix_s() {
+  return std::int64_t{std::time(nullptr)};
+}
+
 class SystemClock final : public Clock {
  public:
   [[nodiscard]] std::int64_t monotonic_ms() const override {
     return coarse_monotonic_ms();
   }
   [[nodiscard]] std::int64_t unix_s() const override {
-    return std::int64_t{std::time(nullptr)};
+    return system_unix_s();
   }
 };
 

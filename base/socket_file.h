@@ -1,5 +1,6 @@
 #pragma once
 
+#include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,21 +59,34 @@ class SocketFile {
 
 // Removes the file of a Unix socket that nobody listens on any more, so that it
 // can be bound again; `type` is that of the socket to be. Fails where somebody
-// does, or where it is something else.
+// does, or where it is something else: then it is left alone.
 [[nodiscard]] inline Status remove_stale_socket(const Address& address,
                                                 int type) {
   const std::string path = address.unix_path();
+  const auto refused = [&](std::string_view why) {
+    return Error{"cannot listen on " + path + ": " + std::string(why)};
+  };
   struct stat file {};
-  if (!path.starts_with('/') || ::lstat(path.c_str(), &file) != 0) return Ok{};
+  if (!path.starts_with('/')) return Ok{};
+  if (::lstat(path.c_str(), &file) != 0) {
+    if (errno == ENOENT) return Ok{};
+    return refused(std::strerror(errno));
+  }
   if (!S_ISSOCK(file.st_mode)) {
-    return Error{"cannot listen on " + path + ": it is there, and no socket"};
+    return refused("it is there, and is no socket; remove it or choose another "
+                   "path");
   }
   const UniqueFd probe(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
-  if (::connect(probe.get(), address.data(), address.length()) == 0 ||
-      errno != ECONNREFUSED) {
-    return Error{"cannot listen on " + path + ": another process does"};
+  if (!probe.valid()) return refused(std::strerror(errno));
+  const bool answers =
+      ::connect(probe.get(), address.data(), address.length()) == 0;
+  if (!answers && errno == ENOENT) return Ok{};
+  if (answers || errno == EPROTOTYPE) {
+    return refused("another process is listening there; stop it or choose "
+                   "another path");
   }
-  if (::unlink(path.c_str()) == 0) return Ok{};
+  if (errno != ECONNREFUSED) return refused(std::strerror(errno));
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT) return Ok{};
   return Error{"cannot remove stale " + path + ": " + std::strerror(errno)};
 }
 
@@ -88,7 +102,23 @@ class SocketFile {
   }
   return ::chmod(path.c_str(), mode) == 0;
 }
-// Whether that would fail for want of a right.
+// The same of its group, by name; "": it stays as it is.
+[[nodiscard]] inline Status set_socket_group(const std::string& path,
+                                             const std::string& name) {
+  if (name.empty()) return Ok{};
+  const group* const wanted = ::getgrnam(name.c_str());
+  if (wanted == nullptr) return Error{"no group '" + name + "' on this system"};
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0 && status.st_gid == wanted->gr_gid) {
+    return Ok{};
+  }
+  if (::chown(path.c_str(), static_cast<uid_t>(-1), wanted->gr_gid) == 0) {
+    return Ok{};
+  }
+  return Error{"cannot give " + path + " to the group '" + name +
+               "': " + std::strerror(errno)};
+}
+// Whether set_socket_mode() would fail for want of a right.
 [[nodiscard]] inline bool may_set_socket_mode(const std::string& path,
                                               mode_t mode) {
   constexpr mode_t kBits = 07777;

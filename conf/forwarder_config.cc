@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/secret_file.h"
 #include "conf/document.h"
 #include "conf/values.h"
 
@@ -14,7 +15,6 @@ constexpr std::string_view kKey = "forwarder";
 constexpr std::string_view kCipher = "aes-256-gcm";
 constexpr std::size_t kMembersMax = 64;
 constexpr std::size_t kUsersMax = 64;
-constexpr std::size_t kSecretBytesMax = 4096;
 constexpr std::int64_t kHour_s = 3600;
 
 using Options = legion::ForwarderOptions;
@@ -30,12 +30,12 @@ class Reader {
     read_secret(part_, folder_, options_.secret, options_.secret_file);
     part_.scalar("skew_tolerance", options_.skew_tolerance_s,
                  SecondsFormat{1, kHour_s});
-    read_address("listen", options_.listen);
+    read_unix("listen", options_.listen);
     read_listen();
     read_udp("send_from", options_.send_from);
     read_to();
     read_udp("receive", options_.receive);
-    read_address("deliver", options_.deliver);
+    read_unix("deliver", options_.deliver);
     check_halves();
     part_.finish();
     return std::move(options_);
@@ -67,10 +67,24 @@ class Reader {
                   "members speak UDP: an IP address and a port are needed");
   }
 
+  // The kernel says who sends there, and files who may.
+  void read_unix(std::string_view key, std::optional<Address>& out) {
+    read_address(key, out);
+    if (!out || out->is_unix()) return;
+    part_.problem(part_.find(key)->at, key,
+                  "private keys go that way: only a Unix socket (unix:/path) "
+                  "will do");
+  }
+
   void read_listen() {
     std::optional<mode_t> mode = options_.listen_mode;
     part_.scalar("listen_mode", mode, ModeFormat{});
     options_.listen_mode = mode.value_or(options_.listen_mode);
+    if (part_.find("listen_group") == nullptr) {
+      part_.dump("listen_group", "null");
+    } else {
+      part_.scalar("listen_group", options_.listen_group, UserFormat{});
+    }
     options_.listen_users = {"www-data"};
     const Value* const list = part_.find("listen_users");
     if (list != nullptr) options_.listen_users.clear();
@@ -87,6 +101,13 @@ class Reader {
     if (!user) {
       part_.problem(item.at, "listen_users", user.error().message);
       return {};
+    }
+    if (item.text.find_first_not_of("0123456789") == item.text.npos) {
+      const auto uid = IntegerFormat{0, kUidMost}.parse(item.text);
+      if (!uid) {
+        part_.problem(item.at, "listen_users", uid.error().message);
+        return {};
+      }
     }
     if (knows_user_ != nullptr && !knows_user_(user.value())) {
       part_.problem(item.at, "listen_users",

@@ -30,7 +30,6 @@ constexpr std::uint64_t kClientDepthMost = 10;
 constexpr std::uint64_t kAlarmDaysMost = 365;
 constexpr std::uint64_t kFdMost = 65'535;
 // The last uid that is a user: -1 means "none" to the kernel.
-constexpr std::uint64_t kUidMost = 4'294'967'294;
 constexpr std::string_view kUnixPrefix = "unix:";
 constexpr std::string_view kFdPrefix = "fd:";
 
@@ -41,11 +40,11 @@ constexpr std::size_t kVariableNameBytesMax = 128;
 
 // What the router says itself of every request; besides these, whatever begins
 // with HTTP (the client's headers and the state of TLS).
-constexpr std::array<std::string_view, 13> kOwnVariables = {
+constexpr std::array<std::string_view, 14> kOwnVariables = {
     "REQUEST_METHOD", "REQUEST_URI",  "QUERY_STRING",   "SERVER_PROTOCOL",
     "PATH_INFO",      "SCRIPT_NAME",  "SERVER_NAME",    "SERVER_PORT",
     "UWSGI_ROUTER",   "REMOTE_ADDR",  "REMOTE_PORT",    "CONTENT_LENGTH",
-    "CONTENT_TYPE"};
+    "CONTENT_TYPE",   "FEALTY_SEAL"};
 
 bool is_empty_list(const Value& value) {
   return value.kind == Value::Kind::kList && value.items.empty();
@@ -78,6 +77,7 @@ class Reader {
     file.scalar("temp_dir", router.temp_dir, PathFormat{folder_});
     read_variables(file);
     read_tls(file);
+    read_cluster(file);
     read_admin(file);
     read_access_log(file);
     file.finish();
@@ -156,8 +156,13 @@ class Reader {
       listener.trusted.push_back(*std::move(network));
       return yaml_quoted(value.text);
     });
+    const Value* const sealed =
+        item.scalar("sealed", listener.sealed, BooleanFormat{});
     const Value* const trusted = item.find("trusted");
     const bool is_uwsgi = listener.protocol == router::ListenerProtocol::kUwsgi;
+    if (listener.sealed && !is_uwsgi) {
+      item.problem(sealed->at, "sealed", "only listeners of protocol uwsgi have it");
+    }
     if (listener.proxy_protocol && is_uwsgi) {
       item.problem(proxied->at, "proxy_protocol",
                    "a uwsgi listener's variables say who the client is");
@@ -234,6 +239,15 @@ class Reader {
     }
   }
 
+  static void read_group(Section& item, subscription::ServerSocket& socket) {
+    constexpr std::string_view kKey = "group";
+    if (item.find(kKey) == nullptr) return item.dump(kKey, "null");
+    const Value* const value = item.scalar(kKey, socket.group, UserFormat{});
+    if (!socket.address.unix_path().starts_with('/')) {
+      item.problem(value->at, kKey, "only a Unix socket's file has a group");
+    }
+  }
+
   // Two sockets cannot share an address: TCP among TCP, UDP among UDP, and the
   // files of Unix sockets among all.
   void note_use(Section& section, std::string_view key,
@@ -256,6 +270,7 @@ class Reader {
       const Value* address =
           item.required("address", socket.address, AddressFormat{folder_});
       read_mode(item, socket.address, socket.mode);
+      read_group(item, socket);
       if (address != nullptr) {
         note_use(item, "address", "udp", socket.address, address->at);
       }
@@ -277,6 +292,7 @@ class Reader {
     part.scalar("slow_start", options.slow_start_ms,
                 DurationFormat{0, kDay_ms});
     read_allow_addresses(part, options);
+    read_trusted_addresses(part, options);
     read_allow_sni_paths(part);
     read_resubscribe(part, options);
     part.scalar("mountpoints", options.mountpoints,
@@ -335,13 +351,27 @@ class Reader {
                 Nullable<AddressFormat>{{folder_}});
     std::optional<Address> own;
     part.scalar("resubscribe_as", own, Nullable<AddressFormat>{{folder_}});
-    // Of HTTPS nobody else could make use.
-    const auto listener = std::find_if(
-        listeners.begin(), listeners.end(),
-        [](const auto& its) {
-          return its.inherited_fd < 0 &&
-                 its.protocol != router::ListenerProtocol::kHttps;
-        });
+    // Of HTTPS nobody else could make use. Where the address is given, the
+    // listener that it leads to says which protocol is spoken there.
+    const auto may_be_told = [](const auto& its) {
+      return its.protocol != router::ListenerProtocol::kHttps;
+    };
+    const auto is_it = [&](const auto& its) {
+      const bool same = own->is_unix()
+                            ? its.address.to_string() == own->to_string()
+                            : its.address.is_ip() &&
+                                  its.address.port() == own->port();
+      return may_be_told(its) && its.inherited_fd < 0 && same;
+    };
+    auto listener = listeners.end();
+    if (own) listener = std::find_if(listeners.begin(), listeners.end(), is_it);
+    if (listener == listeners.end()) {
+      listener = std::find_if(listeners.begin(), listeners.end(),
+                              [&](const auto& its) {
+                                return may_be_told(its) &&
+                                       (own || its.inherited_fd < 0);
+                              });
+    }
     if (listener != listeners.end()) {
       if (!own) own = listener->address;
       if (listener->protocol == router::ListenerProtocol::kUwsgi) {
@@ -452,6 +482,24 @@ class Reader {
                                     "itself");
     }
     options.allow_addresses = std::move(allowed);
+  }
+
+  // Of the senders of skip_uids, besides allow_addresses.
+  void read_trusted_addresses(Section& part, subscription::Options& options) {
+    constexpr std::string_view kKey = "allow_trusted_addresses";
+    subscription::AllowAddresses& allowed = options.allow_trusted_addresses;
+    part.scalars(kKey, "[]", [&](const Value& item) {
+      return read_allowed(part, item, allowed);
+    });
+    if (part.find(kKey) == nullptr || is_empty_list(*part.find(kKey))) return;
+    const auto& others = options.allow_addresses.unix_prefixes;
+    if (std::find(others.begin(), others.end(), "/") == others.end()) {
+      note_path_prefixes(allowed);
+    }
+    if (!options.sign_check || options.sign_check->skip_uids.empty()) {
+      part.problem(part.find(kKey)->at, kKey,
+                   "nobody is trusted: it needs sign_check with skip_uids");
+    }
   }
 
   // "/" is no bound: then nothing has to be looked at when nodes are connected.
@@ -633,6 +681,19 @@ class Reader {
                 IntegerFormat{0, kAlarmDaysMost});
     read_path_or_null(part, "expiry_alarm", router.expiry_alarm_command);
     part.finish();
+  }
+
+  void read_cluster(Section& file) {
+    router::Options& router = loaded_.config.router;
+    Section part = file.section("cluster");
+    read_path_or_null(part, "secret_file", router.cluster_secret_file);
+    part.finish();
+    const bool seals = !router.cluster_secret_file.empty();
+    for (const auto& listener : router.listeners) {
+      if (!listener.sealed || seals) continue;
+      file.problem(file.find("listeners")->at, "listeners",
+                   listener.text + " is sealed: cluster.secret_file is needed");
+    }
   }
 
   void read_access_log(Section& file) {

@@ -91,6 +91,9 @@ struct TextFormat {
   [[nodiscard]] static std::string show(std::string_view text);
 };
 
+// The greatest uid: the next number means nobody.
+inline constexpr std::uint64_t kUidMost = 4'294'967'294;
+
 // A system user's name, or a numeric uid
 struct UserFormat {
   [[nodiscard]] static Result<std::string> parse(std::string_view text);

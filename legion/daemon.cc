@@ -1,18 +1,15 @@
 #include "legion/daemon.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <utility>
 
 #include "base/log.h"
+#include "base/secret_file.h"
 #include "base/version.h"
 #include "legion/privileges.h"
 #include "legion/stats.h"
@@ -20,8 +17,8 @@
 namespace fealty::legion {
 namespace {
 
-constexpr std::size_t kSecretBytesMax = 4096;
 constexpr std::int64_t kStatusEvery_ms = 1'000;
+constexpr std::int64_t kForwarderRetry_ms = 5'000;
 // After SIGTERM, for all hooks together.
 constexpr std::int64_t kEndMost_ms = 30'000;
 
@@ -29,30 +26,6 @@ std::string host_name() {
   std::array<char, kHostNameMax + 1> name{};
   ::gethostname(name.data(), name.size() - 1);
   return name.data();
-}
-
-Result<std::string> read_secret(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  struct stat file {};
-  if (!fd.valid() || ::fstat(fd.get(), &file) != 0) {
-    return Error{"secret_file " + path + ": " + std::strerror(errno)};
-  }
-  if (S_ISREG(file.st_mode) && (file.st_mode & (S_IWOTH | S_IROTH)) != 0) {
-    return Error{"secret_file " + path +
-                 ": every user of this host may read or change it; chmod o-rw"};
-  }
-  std::array<char, kSecretBytesMax + 1> bytes;
-  const ssize_t got = ::read(fd.get(), bytes.data(), bytes.size());
-  if (got < 0) return Error{"secret_file " + path + ": " + std::strerror(errno)};
-  std::string secret(bytes.data(), static_cast<std::size_t>(got));
-  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) {
-    secret.pop_back();
-  }
-  if (secret.empty()) return Error{"secret_file " + path + ": it is empty"};
-  if (secret.size() > kSecretBytesMax) {
-    return Error{"secret_file " + path + ": it is longer than 4096 bytes"};
-  }
-  return secret;
 }
 
 bool is_everywhere(const Address& address) {
@@ -64,13 +37,13 @@ bool is_everywhere(const Address& address) {
 template <typename Kind>
 Status fill_secret(Kind& options, const Kind* before, const std::string& whose) {
   if (options.secret_file.empty()) return Ok{};
-  auto secret = read_secret(options.secret_file);
+  auto secret = read_secret_file(options.secret_file, 1);
   if (secret) {
     options.secret = *std::move(secret);
     return Ok{};
   }
   if (before == nullptr || ::access(options.secret_file.c_str(), R_OK) == 0) {
-    return Error{whose + ": " + secret.error().message};
+    return Error{whose + ": secret_file " + secret.error().message};
   }
   log::warning("{}: not readable as this user; the secret stays as it was",
                options.secret_file);
@@ -104,7 +77,14 @@ Status load_secret(LegionOptions& options,
 Status load_secret(ForwarderOptions& options, const ForwarderOptions* known) {
   const bool same_file =
       known != nullptr && known->secret_file == options.secret_file;
-  return fill_secret(options, same_file ? known : nullptr, "forwarder");
+  const Status filled =
+      fill_secret(options, same_file ? known : nullptr, "forwarder");
+  if (filled && options.secret.size() < kSecretBytesLeast) {
+    log::warning("forwarder: its secret has fewer than {} bytes, which may be "
+                 "guessed: openssl rand -hex 32 makes a good one",
+                 kSecretBytesLeast);
+  }
+  return filled;
 }
 
 Daemon::Daemon(Options options, Reload reload)
@@ -114,6 +94,7 @@ Daemon::Daemon(Options options, Reload reload)
   watchdog_.bind<&Daemon::on_watchdog>(loop_, this);
   reap_.bind<&Daemon::on_reap>(loop_, this);
   deadline_.bind<&Daemon::on_deadline>(loop_, this);
+  forwarder_retry_.bind<&Daemon::on_forwarder_retry>(loop_, this);
 }
 
 Daemon::~Daemon() = default;
@@ -155,10 +136,28 @@ Status Daemon::bind() {
     Status loaded = load_secret(*options_.forwarder, nullptr);
     if (!loaded) return loaded;
   }
-  auto forwarder = make_forwarder(options_.forwarder);
-  if (!forwarder) return forwarder.error();
-  forwarder_ = *std::move(forwarder);
+  take_forwarder();
   return admin_.bind(options_.admin);
+}
+
+// Elections do not depend on it: what keeps it from its sockets may pass.
+void Daemon::take_forwarder() {
+  auto forwarder = make_forwarder(options_.forwarder);
+  if (forwarder) {
+    forwarder_ = *std::move(forwarder);
+    return;
+  }
+  log::error("{}; tried again in {} s", forwarder.error().message,
+             kForwarderRetry_ms / 1000);
+  forwarder_retry_.start(kForwarderRetry_ms);
+}
+
+void Daemon::on_forwarder_retry() {
+  if (forwarder_ != nullptr || ending_) return;
+  take_forwarder();
+  if (forwarder_ == nullptr) return;
+  forwarder_->start();
+  log::info("the forwarder has its sockets");
 }
 
 Result<std::unique_ptr<Forwarder>> Daemon::make_forwarder(
@@ -311,6 +310,7 @@ void Daemon::apply(Options options) {
   }
   forwarder_ = *std::move(forwarder);
   if (forwarder_ != nullptr) forwarder_->start();
+  forwarder_retry_.stop();
   options_.forwarder = options.forwarder;
   options_.legions = options.legions;
   log::info("reloaded: {} Legion(s)", members_.size());
@@ -343,7 +343,8 @@ void Daemon::on_deadline() {
 }
 
 Admin::Answer Daemon::on_admin(std::string_view path) {
-  const StatsSource source{members_, clock_, forwarder_.get()};
+  const StatsSource source{members_, clock_, forwarder_.get(),
+                           options_.forwarder.has_value()};
   if (path == "/") return {200, "application/json", stats_json(source)};
   if (path == "/metrics") {
     return {200, "text/plain; version=0.0.4", metrics_text(source)};

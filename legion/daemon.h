@@ -51,6 +51,8 @@ class Daemon {
   // The forwarder that is wanted, bound, beside the one that runs; null: none.
   [[nodiscard]] Result<std::unique_ptr<Forwarder>> make_forwarder(
       const std::optional<ForwarderOptions>& options);
+  void take_forwarder();
+  void on_forwarder_retry();
   void retire(std::size_t index);
   void on_left(const Member* member);
   void on_watchdog();
@@ -66,10 +68,11 @@ class Daemon {
   TimerWatcher watchdog_;
   TimerWatcher reap_;
   TimerWatcher deadline_;
+  TimerWatcher forwarder_retry_;
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Member>> leaving_;    // taken out by a reload
   std::vector<const Member*> left_;                 // to be destroyed
-  std::unique_ptr<Forwarder> forwarder_;            // null: none is wanted
+  std::unique_ptr<Forwarder> forwarder_;   // null: none is wanted, or not yet
   bool ending_ = false;
   std::string status_;
 

@@ -2,12 +2,14 @@
 
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <optional>
 #include <utility>
 
 #include "base/check.h"
+#include "base/secret_file.h"
 
 namespace fealty::legion {
 namespace {
@@ -119,7 +121,9 @@ ForwardSealer::ForwardSealer(std::string_view secret)
 
 std::string ForwardSealer::seal(std::string_view packet, std::int64_t unix_s) {
   FEALTY_CHECK(packet.size() <= kPacketBytesMax);
-  std::string clear(kStampBytes, '\0');
+  std::string clear;
+  clear.reserve(kStampBytes + packet.size());
+  clear.resize(kStampBytes);
   store_u64le(clear.data(), static_cast<std::uint64_t>(unix_s));
   clear += packet;
   std::string out(kHeadBytes + clear.size() + Aead::kTagBytes, '\0');
@@ -130,6 +134,7 @@ std::string ForwardSealer::seal(std::string_view packet, std::int64_t unix_s) {
   store_u64le(out.data() + kNumberAt, ++number_);
   aead_.seal(nonce_of(number_).data(), {out.data(), kHeadBytes}, clear,
              out.data() + kHeadBytes);
+  wipe(clear);
   return out;
 }
 
@@ -148,7 +153,9 @@ Result<std::string, ForwardDrop> ForwardOpener::open(std::string_view datagram,
   const std::uint64_t number = load_u64le(datagram.data() + kNumberAt);
   const auto known = senders_.find(boot);
   std::optional<Sender> fresh;
-  if (known == senders_.end()) fresh.emplace(Aead(secret_, purpose_of(boot)));
+  if (known == senders_.end()) {
+    fresh = Sender{.aead = Aead(secret_, purpose_of(boot)), .seen = {}};
+  }
   Sender& sender = fresh ? *fresh : known->second;
 
   std::string clear(datagram.size() - kHeadBytes - Aead::kTagBytes, '\0');
@@ -162,7 +169,7 @@ Result<std::string, ForwardDrop> ForwardOpener::open(std::string_view datagram,
     return ForwardDrop::kStale;
   }
   if (!may_take(sender, number)) return ForwardDrop::kReplayed;
-  if (fresh && senders_.size() >= kSendersMax) forget_the_silent(now_ms);
+  if (fresh) forget_the_silent(now_ms);
   if (fresh && senders_.size() >= kSendersMax) return ForwardDrop::kFull;
   take(sender, number);
   sender.heard_ms = now_ms;
@@ -186,11 +193,17 @@ void ForwardOpener::take(Sender& sender, std::uint64_t number) {
   sender.seen.set(sender.greatest - number);
 }
 
-// Whatever they sent is stale by now.
 void ForwardOpener::forget_the_silent(std::int64_t now_ms) {
   std::erase_if(senders_, [&](const auto& entry) {
-    return now_ms - entry.second.heard_ms > 2 * tolerance_s_ * 1000;
+    return is_silent(entry.second, now_ms);
   });
+}
+
+std::size_t ForwardOpener::senders(std::int64_t now_ms) const {
+  return static_cast<std::size_t>(
+      std::count_if(senders_.begin(), senders_.end(), [&](const auto& entry) {
+        return !is_silent(entry.second, now_ms);
+      }));
 }
 
 Result<std::string, ForwardDrop> mark_forwarded(std::string_view packet) {

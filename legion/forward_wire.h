@@ -90,7 +90,8 @@ class ForwardOpener {
   // The packet; or why there is none, and then nothing was remembered.
   [[nodiscard]] Result<std::string, ForwardDrop> open(
       std::string_view datagram, std::int64_t now_ms, std::int64_t unix_s);
-  [[nodiscard]] std::size_t senders() const { return senders_.size(); }
+  // Who was heard of late.
+  [[nodiscard]] std::size_t senders(std::int64_t now_ms) const;
 
  private:
   struct Sender {
@@ -103,6 +104,11 @@ class ForwardOpener {
   [[nodiscard]] static bool may_take(const Sender& sender,
                                      std::uint64_t number);
   static void take(Sender& sender, std::uint64_t number);
+  // Whatever they sent is stale by now.
+  [[nodiscard]] bool is_silent(const Sender& sender,
+                               std::int64_t now_ms) const {
+    return now_ms - sender.heard_ms > 2 * tolerance_s_ * 1000;
+  }
   void forget_the_silent(std::int64_t now_ms);
 
   std::string secret_;

@@ -1,30 +1,34 @@
 #include "legion/forwarder.h"
 
 #include <netinet/in.h>
+#include <openssl/crypto.h>
 #include <pwd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <optional>
 #include <utility>
 
+#include "base/datagram.h"
 #include "base/fd.h"
+#include "base/secret_file.h"
 #include "base/socket_file.h"
+#include "wire/uwsgi_packet.h"
 
 namespace fealty::legion {
 namespace {
 
 constexpr std::int64_t kLogInterval_ms = 1000;
 constexpr std::int64_t kRetry_ms = 1;
+constexpr std::size_t kKeyBytesShown = 255;
 // One byte more than any datagram has, so that one that is cut shows.
 constexpr std::size_t kBufferBytes = 64 * 1024 + 1;
-// For what comes in at once when a server starts.
-constexpr int kReceiveBufferBytes = 4 * 1024 * 1024;
-constexpr uid_t kNobodyKnown = static_cast<uid_t>(-1);
-
+// For what comes in, and goes out, at once when a server starts.
+constexpr int kSocketBufferBytes = 4 * 1024 * 1024;
 Error failed(std::string_view what, const Address& address) {
   return Error{"forwarder: cannot " + std::string(what) + " " +
                address.to_string() + ": " + std::strerror(errno)};
@@ -35,30 +39,34 @@ void set_option(int fd, int level, int name, int value) {
 }
 
 std::optional<uid_t> uid_of(const std::string& user) {
-  if (user.find_first_not_of("0123456789") == user.npos) {
-    return static_cast<uid_t>(std::stoul(user));
-  }
+  uid_t uid = 0;
+  const char* const end = user.data() + user.size();
+  const auto number = std::from_chars(user.data(), end, uid);
+  if (number.ec == std::errc{} && number.ptr == end) return uid;
   const passwd* const entry = ::getpwnam(user.c_str());
   if (entry == nullptr) return std::nullopt;
   return entry->pw_uid;
 }
 
-uid_t sender_of(msghdr& message) {
-  for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr;
-       at = CMSG_NXTHDR(&message, at)) {
-    if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_CREDENTIALS) {
-      continue;
-    }
-    ucred sender{};
-    std::memcpy(&sender, CMSG_DATA(at), sizeof sender);
-    return sender.uid;
-  }
-  return kNobodyKnown;
-}
-
 std::string text_of(const Address& address) {
   const std::string text = address.to_string();
   return text.empty() ? "an unnamed socket" : log::printable(text);
+}
+
+std::string more_text(std::uint64_t left_out) {
+  if (left_out == 0) return "";
+  return fmt::format("; {} more since the last line", left_out);
+}
+
+// Of a subscription packet, for the log.
+std::string_view key_of(std::string_view packet) {
+  wire::UwsgiPairReader reader(
+      packet.substr(std::min(packet.size(), wire::kUwsgiHeaderBytes)));
+  wire::UwsgiPair pair;
+  while (reader.next(pair) == wire::UwsgiPairReader::Step::kPair) {
+    if (pair.key == "key") return pair.value.substr(0, kKeyBytesShown);
+  }
+  return {};
 }
 
 template <std::size_t... I>
@@ -92,20 +100,26 @@ Forwarder::Forwarder(Loop& loop, const Clock& clock, ForwarderOptions options,
       buffer_(kBufferBytes),
       drop_log_(limiters(std::make_index_sequence<
                          static_cast<std::size_t>(ForwardDrop::kCount)>())),
-      fail_log_(kLogInterval_ms) {
+      send_log_(kLogInterval_ms),
+      deliver_log_(kLogInterval_ms) {
   listens_.bind<&Forwarder::on_listen>(loop_, this);
   receives_.bind<&Forwarder::on_receive>(loop_, this);
   retry_.bind<&Forwarder::on_retry>(loop_, this);
-  if (before_ != nullptr) counters_ = before_->counters_;
+  if (before_ != nullptr) {
+    counters_ = before_->counters_;
+    if (!before_->waiting_.empty()) ++counters_.undelivered;
+  }
   const bool same_secret =
       before_ != nullptr && before_->options_.secret == options_.secret;
   keys_ = same_secret ? before_->keys_
                       : std::make_shared<Keys>(options_.secret);
 }
 
-Forwarder::~Forwarder() = default;
+Forwarder::~Forwarder() { wipe(waiting_); }
 
-std::size_t Forwarder::senders() const { return keys_->opener.senders(); }
+std::size_t Forwarder::senders() const {
+  return keys_->opener.senders(clock_.monotonic_ms());
+}
 
 // One that is bound there already, or a new one.
 Result<std::shared_ptr<Forwarder::Socket>> Forwarder::socket_for(
@@ -126,8 +140,7 @@ Result<std::shared_ptr<Forwarder::Socket>> Forwarder::socket_for(
     if (!removed) return Error{"forwarder: " + removed.error().message};
   }
   auto socket = std::make_shared<Socket>();
-  socket->fd.reset(::socket(address.family(),
-                            SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  socket->fd = datagram_socket(address.family());
   const int fd = socket->fd.get();
   if (address.family() == AF_INET6) {
     set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
@@ -137,8 +150,8 @@ Result<std::shared_ptr<Forwarder::Socket>> Forwarder::socket_for(
   }
   socket->address = address;
   socket->file = SocketFile(address);
-  set_option(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBufferBytes);
-  set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBufferBytes);
+  raise_receive_buffer(fd, kSocketBufferBytes);
+  raise_send_buffer(fd, kSocketBufferBytes);
   return socket;
 }
 
@@ -151,47 +164,61 @@ Status Forwarder::bind() {
     out = *std::move(socket);
     return Ok{};
   };
-  const auto unbound = [](const Address& peer) {
-    auto socket = std::make_shared<Socket>();
-    socket->fd.reset(::socket(peer.family(),
-                              SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    return socket;
-  };
   if (Status done = bind_to(options_.receive, receive_); !done) return done;
   if (Status done = bind_to(options_.listen, listen_); !done) return done;
   if (Status done = bind_to(options_.send_from, send_); !done) return done;
-  if (send_ == nullptr && !options_.to.empty()) {
-    send_ = unbound(options_.to.front());
-    if (!send_->fd.valid()) return failed("send to", options_.to.front());
-  }
-  if (options_.deliver) {
-    deliver_ = unbound(*options_.deliver);
-    if (!deliver_->fd.valid()) return failed("send to", *options_.deliver);
-  }
+  if (Status done = open_unbound(); !done) return done;
   if (Status done = bind_listen(); !done) return done;
   before_ = nullptr;
   return Ok{};
 }
 
-// Everybody may write to a Unix socket of that mode: the kernel says who did.
-Status Forwarder::bind_listen() {
-  if (listen_ == nullptr || !listen_->address.is_unix()) return Ok{};
-  set_option(listen_->fd.get(), SOL_SOCKET, SO_PASSCRED, 1);
-  const std::string path = listen_->address.unix_path();
-  if (path.starts_with('/') &&
-      !set_socket_mode(path, options_.listen_mode)) {
-    return failed("set the mode of", listen_->address);
+// The sockets that only send.
+Status Forwarder::open_unbound() {
+  const auto open = [](const Address& peer, std::shared_ptr<Socket>& out) {
+    out = std::make_shared<Socket>();
+    out->fd = datagram_socket(peer.family());
+    raise_send_buffer(out->fd.get(), kSocketBufferBytes);
+    return out->fd.valid();
+  };
+  if (send_ == nullptr && !options_.to.empty() &&
+      !open(options_.to.front(), send_)) {
+    return failed("send to", options_.to.front());
+  }
+  if (options_.deliver && !open(*options_.deliver, deliver_)) {
+    return failed("send to", *options_.deliver);
   }
   return Ok{};
 }
 
-// Root's and this user's own count as well: either could speak for the forwarder
-// anyway.
+// Whoever may write there may fill it; whose packets count, the kernel says.
+Status Forwarder::bind_listen() {
+  if (listen_ == nullptr) return Ok{};
+  set_option(listen_->fd.get(), SOL_SOCKET, SO_PASSCRED, 1);
+  const std::string path = listen_->address.unix_path();
+  if (!path.starts_with('/')) return Ok{};
+  const bool is_given = !options_.listen_group.empty();
+  const std::string group = is_given ? options_.listen_group : senders_group();
+  const Status set = set_socket_group(path, group);
+  if (!set && is_given) return Error{"forwarder: " + set.error().message};
+  if (set_socket_mode(path, options_.listen_mode)) return Ok{};
+  return failed("set the mode of", listen_->address);
+}
+
+// The main group of the first of them.
+std::string Forwarder::senders_group() const {
+  if (options_.listen_users.empty()) return "";
+  const auto uid = uid_of(options_.listen_users.front());
+  const passwd* const user = uid ? ::getpwuid(*uid) : nullptr;
+  const group* const its = user != nullptr ? ::getgrgid(user->pw_gid) : nullptr;
+  return its != nullptr ? its->gr_name : "";
+}
+
+// Root and this user could speak for the forwarder anyway.
 void Forwarder::resolve_users() {
   users_ = {0, ::geteuid()};
   for (const std::string& user : options_.listen_users) {
-    const auto uid = uid_of(user);
-    if (uid) {
+    if (const auto uid = uid_of(user)) {
       users_.push_back(*uid);
     } else {
       log::warning("forwarder: no user '{}' of listen_users", user);
@@ -206,11 +233,10 @@ void Forwarder::start() {
   if (receive_ != nullptr) receives_.start(receive_->fd.get(), EV_READ);
 }
 
-bool Forwarder::read(const Socket& socket, std::string_view& datagram,
-                     uid_t& sender, Address& from) {
+std::optional<Forwarder::Datagram> Forwarder::read(const Socket& socket) {
   sockaddr_storage name{};
   iovec part{buffer_.data(), buffer_.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
+  alignas(cmsghdr) char control[kSenderControlBytes];
   msghdr message{};
   message.msg_name = &name;
   message.msg_namelen = sizeof name;
@@ -223,68 +249,80 @@ bool Forwarder::read(const Socket& socket, std::string_view& datagram,
     got = ::recvmsg(socket.fd.get(), &message,
                     MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   } while (got < 0 && errno == EINTR);
-  if (got < 0) return false;
-  datagram = {buffer_.data(), static_cast<std::size_t>(got)};
-  sender = sender_of(message);
-  from = Address::from_sockaddr(reinterpret_cast<sockaddr*>(&name),
-                                message.msg_namelen);
-  return true;
+  if (got < 0) return std::nullopt;
+  Datagram datagram;
+  datagram.bytes = {buffer_.data(), static_cast<std::size_t>(got)};
+  if (const auto sender = sender_of(message)) datagram.sender = sender->uid;
+  datagram.from = Address::from_sockaddr(reinterpret_cast<sockaddr*>(&name),
+                                         message.msg_namelen);
+  return datagram;
 }
 
 void Forwarder::on_listen(int) {
-  std::string_view datagram;
-  uid_t sender = kNobodyKnown;
-  Address from;
-  for (int i = 0; i < kPerTurn && read(*listen_, datagram, sender, from); ++i) {
-    forward(datagram, sender, from);
+  const int sends = std::max(1, static_cast<int>(options_.to.size()));
+  const int most = std::clamp(kSendsPerTurn / sends, 1, kPerTurn);
+  for (int i = 0; i < most; ++i) {
+    const auto datagram = read(*listen_);
+    if (!datagram) return;
+    forward(*datagram);
+    OPENSSL_cleanse(buffer_.data(), datagram->bytes.size());
   }
 }
 
 void Forwarder::on_receive(int) {
-  std::string_view datagram;
-  uid_t sender = kNobodyKnown;
-  Address from;
-  for (int i = 0; i < kPerTurn && waiting_.empty() &&
-                  read(*receive_, datagram, sender, from);
-       ++i) {
-    deliver(datagram, from);
+  for (int i = 0; i < kPerTurn && waiting_.empty(); ++i) {
+    const auto datagram = read(*receive_);
+    if (!datagram) return;
+    deliver(*datagram);
   }
 }
 
-void Forwarder::forward(std::string_view packet, uid_t sender,
-                        const Address& from) {
+void Forwarder::forward(const Datagram& datagram) {
   const bool known =
-      !listen_->address.is_unix() ||
-      std::find(users_.begin(), users_.end(), sender) != users_.end();
-  if (!known) return drop(ForwardDrop::kStranger, from);
-  const auto marked = mark_forwarded(packet);
-  if (!marked) return drop(marked.error(), from);
+      datagram.sender && std::find(users_.begin(), users_.end(),
+                                   *datagram.sender) != users_.end();
+  if (!known) return drop(ForwardDrop::kStranger, datagram.from);
+  auto marked = mark_forwarded(datagram.bytes);
+  if (!marked) {
+    return drop(marked.error(), datagram.from, key_of(datagram.bytes));
+  }
   ++counters_.taken;
-  const std::string datagram =
-      keys_->sealer.seal(marked.value(), clock_.unix_s());
-  for (const Address& to : options_.to) {
-    if (::sendto(send_->fd.get(), datagram.data(), datagram.size(),
-                 MSG_DONTWAIT, to.data(), to.length()) >= 0) {
+  send_to_all(keys_->sealer.seal(marked.value(), clock_.unix_s()));
+  wipe(*marked);
+}
+
+// Not always in the same order: what a full buffer refuses is not always the last
+// one's.
+void Forwarder::send_to_all(std::string_view sealed) {
+  const std::size_t count = options_.to.size();
+  if (count == 0) return;
+  first_to_ = (first_to_ + 1) % count;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Address& to = options_.to[(first_to_ + i) % count];
+    if (::sendto(send_->fd.get(), sealed.data(), sealed.size(), MSG_DONTWAIT,
+                 to.data(), to.length()) >= 0) {
       ++counters_.sent;
     } else {
-      fail(counters_.send_errors, "sent", to);
+      fail(counters_.send_errors, send_log_, "sent", to);
     }
   }
 }
 
-void Forwarder::deliver(std::string_view datagram, const Address& from) {
+void Forwarder::deliver(const Datagram& datagram) {
   ++counters_.received;
-  auto packet =
-      keys_->opener.open(datagram, clock_.monotonic_ms(), clock_.unix_s());
-  if (!packet) return drop(packet.error(), from);
+  auto packet = keys_->opener.open(datagram.bytes, clock_.monotonic_ms(),
+                                   clock_.unix_s());
+  if (!packet) return drop(packet.error(), datagram.from);
   if (!is_forwarded(packet.value())) {
-    return drop(ForwardDrop::kNotSubscription, from);
+    drop(ForwardDrop::kNotSubscription, datagram.from);
+  } else if (!hand_over(packet.value())) {
+    waiting_ = *std::move(packet);
+    waits_until_ms_ = clock_.monotonic_ms() + kPatience_ms;
+    receives_.want(0);
+    retry_.start(kRetry_ms, kRetry_ms);
+    return;
   }
-  if (hand_over(packet.value())) return;
-  waiting_ = *std::move(packet);
-  waits_until_ms_ = clock_.monotonic_ms() + kPatience_ms;
-  receives_.want(0);
-  retry_.start(kRetry_ms, kRetry_ms);
+  wipe(*packet);
 }
 
 bool Forwarder::hand_over(std::string_view packet) {
@@ -298,37 +336,36 @@ bool Forwarder::hand_over(std::string_view packet) {
   const bool may_wait =
       waiting_.empty() || clock_.monotonic_ms() < waits_until_ms_;
   if (full && may_wait) return false;
-  fail(counters_.undelivered, "delivered", to);
+  fail(counters_.undelivered, deliver_log_, "delivered", to);
   return true;
 }
 
 void Forwarder::on_retry() {
   if (!hand_over(waiting_)) return;
-  waiting_.clear();
+  wipe(waiting_);
   retry_.stop();
   receives_.want(EV_READ);
 }
 
-void Forwarder::drop(ForwardDrop reason, const Address& from) {
+void Forwarder::drop(ForwardDrop reason, const Address& from,
+                     std::string_view key) {
   const auto place = static_cast<std::size_t>(reason);
   ++counters_.drops[place];
   std::uint64_t left_out = 0;
   if (!drop_log_[place].allow(clock_.monotonic_ms(), &left_out)) return;
-  log::warning("forwarder: datagram dropped ({}) from {}{}", to_string(reason),
-               text_of(from),
-               left_out == 0 ? ""
-                             : fmt::format("; {} more since the last line",
-                                           left_out));
+  log::warning("forwarder: datagram dropped ({}){}{} from {}{}",
+               to_string(reason), key.empty() ? "" : " for ",
+               log::printable(key), text_of(from), more_text(left_out));
 }
 
-void Forwarder::fail(std::uint64_t& counter, std::string_view what,
-                     const Address& to) {
+void Forwarder::fail(std::uint64_t& counter, log::Limiter& limiter,
+                     std::string_view what, const Address& to) {
   const int error = errno;
   ++counter;
   std::uint64_t left_out = 0;
-  if (!fail_log_.allow(clock_.monotonic_ms(), &left_out)) return;
-  log::warning("forwarder: not {} to {}: {}", what, text_of(to),
-               std::strerror(error));
+  if (!limiter.allow(clock_.monotonic_ms(), &left_out)) return;
+  log::warning("forwarder: not {} to {}: {}{}", what, text_of(to),
+               std::strerror(error), more_text(left_out));
 }
 
 }  // namespace fealty::legion

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,13 +30,15 @@ namespace fealty::legion {
 // announcement repeats it. The router's Unix socket holds a few datagrams only
 // (net.unix.max_dgram_qlen): where it is full, one waits for kPatience_ms at most,
 // and the others in the kernel's buffer of `receive`. Bounds: kPerTurn datagrams a
-// turn and socket, those of ForwardOpener, a line of the log a second and reason.
-// On the loop's thread.
+// turn and socket, and as many as are sent with kSendsPerTurn; those of
+// ForwardOpener; a line of the log a second and reason. What a packet holds of
+// private keys is wiped. On the loop's thread.
 //
 //   bind() → (privileges are dropped) → start()
 class Forwarder {
  public:
   static constexpr int kPerTurn = 64;
+  static constexpr int kSendsPerTurn = 256;
   static constexpr std::int64_t kPatience_ms = 100;
 
   // `before`: the one that this one is to follow, or null. Its sockets stay where
@@ -74,20 +77,28 @@ class Forwarder {
   [[nodiscard]] Result<std::shared_ptr<Socket>> socket_for(
       const Address& address) const;
   [[nodiscard]] Status bind_listen();
+  [[nodiscard]] Status open_unbound();
+  [[nodiscard]] std::string senders_group() const;
   void resolve_users();
   void on_listen(int events);
   void on_receive(int events);
-  // The next datagram into buffer_; false: none waits. `sender` is its user, or
-  // -1 where the kernel does not say.
-  [[nodiscard]] bool read(const Socket& socket, std::string_view& datagram,
-                          uid_t& sender, Address& from);
-  void forward(std::string_view packet, uid_t sender, const Address& from);
-  void deliver(std::string_view datagram, const Address& from);
+  struct Datagram {
+    std::string_view bytes;              // in buffer_
+    std::optional<uid_t> sender;         // where the kernel says it
+    Address from;
+  };
+  // The next one; none: none waits.
+  [[nodiscard]] std::optional<Datagram> read(const Socket& socket);
+  void forward(const Datagram& datagram);
+  void send_to_all(std::string_view sealed);
+  void deliver(const Datagram& datagram);
   // To the local router. False: it has no room now.
   [[nodiscard]] bool hand_over(std::string_view packet);
   void on_retry();
-  void drop(ForwardDrop reason, const Address& from);
-  void fail(std::uint64_t& counter, std::string_view what, const Address& to);
+  // `key`: the domain, where it is known.
+  void drop(ForwardDrop reason, const Address& from, std::string_view key = "");
+  void fail(std::uint64_t& counter, log::Limiter& limiter,
+            std::string_view what, const Address& to);
 
   Loop& loop_;
   const Clock& clock_;
@@ -104,11 +115,13 @@ class Forwarder {
   TimerWatcher retry_;
   std::string waiting_;                  // for room in the router's socket
   std::int64_t waits_until_ms_ = 0;
+  std::size_t first_to_ = 0;             // whose turn it is to be sent to first
   std::vector<char> buffer_;
   Counters counters_;
   std::array<log::Limiter, static_cast<std::size_t>(ForwardDrop::kCount)>
       drop_log_;
-  log::Limiter fail_log_;
+  log::Limiter send_log_;
+  log::Limiter deliver_log_;
 };
 
 }  // namespace fealty::legion

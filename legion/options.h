@@ -53,9 +53,10 @@ struct LegionOptions {
 // Subscriptions to the other members, and from them (forwarder.h). `to` belongs to
 // `listen`, `deliver` to `receive`: one half may be absent.
 struct ForwarderOptions {
-  std::optional<Address> listen;  // where the local fastrouter announces; UDP or Unix
-  mode_t listen_mode = 0666;      // of a Unix socket's file
-  // Whose packets count on a Unix socket, beside root's and our own: names or uids.
+  std::optional<Address> listen;  // a Unix socket: here the fastrouter announces
+  mode_t listen_mode = 0660;      // of its file: whoever may write can fill it
+  std::string listen_group;       // of its file; "": the first user's main one
+  // Whose packets count there, beside root's and our own: names or uids.
   std::vector<std::string> listen_users;
   std::optional<Address> send_from;
   std::vector<Address> to;

@@ -228,6 +228,12 @@ std::string metrics_text(const StatsSource& source) {
     }
   }
   std::string text = metrics.take();
+  if (source.forwarder_wanted) {
+    text += fmt::format(
+        "# HELP fealty_forwarder_up Whether the forwarder has its sockets\n"
+        "# TYPE fealty_forwarder_up gauge\nfealty_forwarder_up {}\n",
+        source.forwarder == nullptr ? 0 : 1);
+  }
   if (source.forwarder != nullptr) text += forwarder_metrics(*source.forwarder);
   return text;
 }

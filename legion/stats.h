@@ -15,6 +15,7 @@ struct StatsSource {
   const std::vector<std::unique_ptr<Member>>& members;
   const Clock& clock;
   const Forwarder* forwarder;            // null: there is none
+  bool forwarder_wanted = false;         // whether there should be one
 };
 
 // `legions` with the field names of uWSGI 2.0.21's stats, and more behind them:

@@ -23,6 +23,7 @@ enum class Tag : std::uint8_t {
   kIdentity,
   kDefault,
   kNode,
+  kClusterKey,
 };
 
 // One record: each field is the number's bytes, or the text's.
@@ -174,6 +175,9 @@ void read_record(Tag tag, Fields& fields, Handover& out) {
     case Tag::kStickySecret:
       fields >> out.sticky_secret;
       break;
+    case Tag::kClusterKey:
+      fields >> out.cluster_key;
+      break;
     case Tag::kIdentity:
       identity_fields(fields, out.identities.emplace_back());
       break;
@@ -191,6 +195,7 @@ void read_record(Tag tag, Fields& fields, Handover& out) {
 Handover::~Handover() {
   OPENSSL_cleanse(ticket_keys.data(), ticket_keys.size());
   OPENSSL_cleanse(sticky_secret.data(), sticky_secret.size());
+  OPENSSL_cleanse(cluster_key.data(), cluster_key.size());
 }
 
 std::string Handover::encode() const {
@@ -203,6 +208,7 @@ std::string Handover::encode() const {
   }
   Record(out, Tag::kTicketKeys) << std::string_view(ticket_keys);
   Record(out, Tag::kStickySecret) << std::string_view(sticky_secret);
+  Record(out, Tag::kClusterKey) << std::string_view(cluster_key);
   for (const auto& identity : identities) {
     Record record(out, Tag::kIdentity);
     identity_fields(record, identity);

@@ -40,6 +40,7 @@ struct Handover {
   std::vector<Socket> sockets;
   std::string ticket_keys;               // sni::TicketKeyRing::save()
   std::string sticky_secret;
+  std::string cluster_key;               // of RequestSeal; "": none
   std::vector<sni::ExportedIdentity> identities;
   // The certificates of listeners, by the path of each: `user` may not be able
   // to read them again.

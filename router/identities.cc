@@ -15,6 +15,7 @@
 #include "base/key_block.h"
 #include "base/key_hash.h"
 #include "base/log.h"
+#include "base/secret_file.h"
 #include "subscription/key.h"
 
 namespace fealty::router {
@@ -130,26 +131,23 @@ Result<Identities::Loaded> Identities::read(const sni::Options& options) const {
   return loaded;
 }
 
-// As the Legion reads it: without the line's end.
 Status Identities::read_ticket_secret(Loaded& loaded) const {
   const std::string& path = loaded.options.tickets.secret_file;
   if (path.empty()) return Ok{};
-  const auto secret = read_file(path, S_IRWXO);
-  if (!secret) {
-    const std::string& before = options_.tickets.secret_file;
-    if (!tickets_.derives() || (!before.empty() && before != path)) {
-      return Error{"tls.ticket_secret_file: " + secret.error().message};
-    }
-    log::error("tls.ticket_secret_file: {}: what was read before stays",
-               secret.error().message);
+  auto secret = read_secret_file(path, kSecretBytesLeast);
+  if (secret) {
+    loaded.ticket_secret = secret_bytes(*secret);
+    wipe(*secret);
     return Ok{};
   }
-  std::string_view text = secret->text;
-  while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
-  if (text.empty()) {
-    return Error{"tls.ticket_secret_file: " + path + ": it is empty"};
+  const std::string& before = options_.tickets.secret_file;
+  const bool may_stay =
+      tickets_.derives() && (before.empty() || before == path);
+  if (!may_stay) {
+    return Error{"tls.ticket_secret_file: " + secret.error().message};
   }
-  loaded.ticket_secret = secret_bytes(text);
+  log::error("tls.ticket_secret_file: {}: what was read before stays",
+             secret.error().message);
   return Ok{};
 }
 
@@ -167,7 +165,7 @@ bool Identities::adopt(Loaded loaded) {
   } else if (!options_.tickets.secret_file.empty()) {
     new_keys = tickets_.rotate_if_due(clock_.unix_s());
   } else if (options_.tickets.keys_file.empty()) {
-    tickets_.make_own();
+    new_keys = tickets_.make_own(clock_.unix_s());
   } else if (!loaded.ticket_keys.empty()) {
     new_keys = tickets_.set(loaded.ticket_keys.span(), clock_.unix_s());
   }

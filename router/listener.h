@@ -20,6 +20,7 @@ struct Listener {
   bool redirect_to_https = false;
   bool proxy_protocol = false;
   bool speaks_uwsgi = false;       // requests come as uwsgi packets
+  bool sealed = false;             // and count with a RequestSeal only
   std::vector<Network> trusted{};
   // Its address, and all that a connection was accepted or refused by: where a
   // reload brings others, those of before end after the request they are at.
@@ -27,7 +28,7 @@ struct Listener {
 
   // Of a Unix socket, its file's mode says who connects.
   [[nodiscard]] bool trusts(const Address& peer) const {
-    return !peer.is_ip() ||
+    return !peer.is_ip() || (sealed && trusted.empty()) ||
            std::any_of(trusted.begin(), trusted.end(),
                        [&](const Network& network) {
                          return network.contains(peer);

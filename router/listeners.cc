@@ -35,6 +35,7 @@ std::string terms_of(const ListenerOptions& options, const Listener& listener,
   add(listener.redirect_to_https);
   add(listener.proxy_protocol);
   add(listener.speaks_uwsgi);
+  add(listener.sealed);
   if (!listener.is_tls()) return terms;
   add(static_cast<unsigned>(tls.min_version));
   terms.append(" ").append(tls.ciphers).append(" ");
@@ -62,6 +63,7 @@ Result<Listeners::Set> Listeners::prepare(
     its.redirect_to_https = options.redirect_to_https;
     its.proxy_protocol = options.proxy_protocol;
     its.speaks_uwsgi = options.protocol == ListenerProtocol::kUwsgi;
+    its.sealed = options.sealed;
     its.trusted = options.trusted;
     if (options.protocol == ListenerProtocol::kHttps) {
       const bool same_files =

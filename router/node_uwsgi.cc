@@ -219,17 +219,9 @@ std::size_t append_content_length(std::span<char> out,
   FEALTY_CHECK(error == std::errc{});
   const std::string_view value(
       digits.data(), static_cast<std::size_t>(end - digits.data()));
-  const std::size_t pair_bytes = 4 + kContentLength.size() + value.size();
-  FEALTY_CHECK(out.size() - packet_bytes >= pair_bytes);
-  char* at = out.data() + packet_bytes;
-  wire::store_u16le(at, kContentLength.size());
-  std::memcpy(at + 2, kContentLength.data(), kContentLength.size());
-  at += 2 + kContentLength.size();
-  wire::store_u16le(at, value.size());
-  std::memcpy(at + 2, value.data(), value.size());
-  packet_bytes += pair_bytes;
-  wire::store_u16le(out.data() + 1, packet_bytes - wire::kUwsgiHeaderBytes);
-  return packet_bytes;
+  FEALTY_CHECK(out.size() - packet_bytes >=
+               4 + kContentLength.size() + value.size());
+  return wire::append_pair(out, packet_bytes, kContentLength, value);
 }
 
 }  // namespace fealty::router

@@ -26,6 +26,8 @@ struct ListenerOptions {
   sni::DefaultIdentity identity;   // kHttps: for unknown names and for none
   bool redirect_to_https = false;  // kHttp: every request, to the same URL
   bool proxy_protocol = false;     // every connection begins with a PROXY header
+  // kUwsgi: requests are taken from routers that have the cluster's secret only.
+  bool sealed = false;
   // Who may say so; of kUwsgi, whose variables about TLS are believed.
   std::vector<Network> trusted;
 };
@@ -121,6 +123,9 @@ struct Options {
   // What sticky cookies are signed with, made if it is not there; "": drawn at
   // each start.
   std::string sticky_secret_file;
+  // What requests to other routers' fastrouters are sealed with (request_seal.h);
+  // "": they are not.
+  std::string cluster_secret_file;
   std::optional<HealthCheck> health_check;   // none: nobody is asked
   std::optional<AccessLogOptions> access_log;
 };

@@ -83,11 +83,14 @@ class Router {
     Identities::Loaded tls;
     subscription::Server::Plan subscription;
     StickyCookie sticky;
+    std::string cluster_key;       // of RequestSeal; "": none
     UniqueFd access_log;           // where it goes; none: as before, or off
   };
   [[nodiscard]] Result<Plan> prepare(Configuration configuration);
   [[nodiscard]] Result<StickyCookie> sticky_for(const Options& options) const;
   [[nodiscard]] StickyCookie inherited_sticky() const;
+  [[nodiscard]] Result<std::string> cluster_key_for(
+      const Options& options) const;
   void adopt(Plan plan);
   void adopt_health_check(const std::optional<HealthCheck>& check);
   [[nodiscard]] Result<UniqueFd> open_access_log(const Options& options) const;
@@ -150,6 +153,7 @@ class Router {
   Admin admin_;
   std::optional<AccessLog> access_log_;
   SettingsPtr settings_;           // the workers'
+  std::string cluster_key_;        // of its seal; "": none
   std::uint64_t setup_version_ = 0;
   AsyncWatcher progress_;
   TimerWatcher drain_timer_;

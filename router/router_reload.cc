@@ -4,10 +4,13 @@
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <utility>
 
+#include "base/hkdf.h"
 #include "base/log.h"
+#include "base/secret_file.h"
 #include "router/router.h"
 
 namespace fealty::router {
@@ -45,6 +48,8 @@ Result<Router::Plan> Router::prepare(Configuration configuration) {
   const Options& options = configuration.router;
   auto sticky = sticky_for(options);
   if (!sticky) return sticky.error();
+  auto cluster_key = cluster_key_for(options);
+  if (!cluster_key) return cluster_key.error();
   auto tls = identities_.read(options.tls);
   if (!tls) return tls.error();
   auto listeners = listeners_.prepare(options.listeners, identities_, *tls);
@@ -63,7 +68,7 @@ Result<Router::Plan> Router::prepare(Configuration configuration) {
   return Plan{std::move(configuration), *std::move(listeners),
               *std::move(admin),        *std::move(tls),
               *std::move(subscription), *std::move(sticky),
-              *std::move(access_log)};
+              *std::move(cluster_key),  *std::move(access_log)};
 }
 
 // A secret of this run's own stays for as long as it does.
@@ -91,6 +96,26 @@ StickyCookie Router::inherited_sticky() const {
   return StickyCookie(kStickyCookie, secret);
 }
 
+// What was read as root, and cannot be read again as `user`, stays.
+Result<std::string> Router::cluster_key_for(const Options& options) const {
+  const std::string& file = options.cluster_secret_file;
+  if (file.empty()) return std::string();
+  if (auto secret = read_secret_file(file, kSecretBytesLeast)) {
+    std::array<unsigned char, RequestSeal::kKeyBytes> key;
+    derive_key(*secret, RequestSeal::kPurpose, key);
+    wipe(*secret);
+    return std::string(key.begin(), key.end());
+  } else if (inherited_ != nullptr && !inherited_->cluster_key.empty()) {
+    return inherited_->cluster_key;
+  } else if (cluster_key_.empty() || options_.cluster_secret_file != file) {
+    return Error{"cluster.secret_file: " + secret.error().message};
+  } else {
+    log::error("cluster.secret_file: {}: what was read before stays",
+               secret.error().message);
+    return cluster_key_;
+  }
+}
+
 void Router::adopt(Plan plan) {
   const Options before =
       std::exchange(options_, std::move(plan.configuration.router));
@@ -109,9 +134,11 @@ void Router::adopt(Plan plan) {
   subscriptions_.adopt(std::move(plan.subscription));
   adopt_health_check(options_.health_check);
   adopt_access_log(std::move(plan.access_log));
+  cluster_key_ = std::move(plan.cluster_key);
   settings_ = std::make_shared<const Settings>(
       Settings{options_, listeners_.https_port(),
                listeners_.a_default_demands(), std::move(plan.sticky),
+               RequestSeal::with(cluster_key_),
                options_.access_log ? &*access_log_ : nullptr});
   ++setup_version_;
   for (unsigned i = 0; i < workers_.size(); ++i) {

@@ -155,6 +155,7 @@ Handover Router::hand_over() {
   }
   const auto secret = settings_->sticky.secret();
   handover.sticky_secret.assign(secret.begin(), secret.end());
+  handover.cluster_key = cluster_key_;
   identities_.hand_over(handover.ticket_keys, handover.identities);
   for (const Listeners::Open& open : listeners_.all()) {
     if (!open.listener->is_tls()) continue;

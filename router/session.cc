@@ -308,12 +308,21 @@ http::HeadProblem Session::parse_request(std::string_view bytes) {
       {context_.names_scratch.get(), kHeaderNamesBytesMax}, request,
       context_.request);
   if (problem.status != 0) return problem;
+  if (listener_->sealed && !is_sealed(request)) {
+    return {403, "Only routers of this cluster are served here."};
+  }
   if (believes_client() && !request.remote_addr.empty()) {
     set_client(request.remote_addr, request.remote_port);
   }
   vouched_ = peer_trusted_ && request.https;
   vouched_client_ = vouched_ && !request.client_subject.empty();
   return problem;
+}
+
+bool Session::is_sealed(const UwsgiRequest& request) const {
+  const auto& seal = context_.settings->seal;
+  return peer_trusted_ && seal &&
+         seal->is_good(request.seal, request.sealed, system_unix_s());
 }
 
 // Whom the request in the scratch is for.

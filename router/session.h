@@ -181,6 +181,7 @@ class Session final : private NodeUser {
   // --- the client's side (session.cc)
   void begin_requests();
   [[nodiscard]] http::HeadProblem parse_request(std::string_view bytes);
+  [[nodiscard]] bool is_sealed(const UwsgiRequest& request) const;
   [[nodiscard]] std::string_view asked_for() const;
   [[nodiscard]] RoutePath path_asked_for() const;
   void read_head();

@@ -1,6 +1,8 @@
 // What a node is sent of a request's head: encoded once, while its bytes are
 // there, or again where the next node of the pool speaks another protocol.
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "router/node_http.h"
 #include "router/node_uwsgi.h"
@@ -69,11 +71,22 @@ bool Session::encode_again(Wire wire) {
 // Into packet_: most fit a small block. False: failed.
 bool Session::encode_request(const http::RequestHead& head,
                              const http::Host& host, Wire wire) {
+  const bool seals = wire == Wire::kUwsgi && context_.settings->seal &&
+                     pool_->leaves_by_uwsgi();
   for (const std::size_t bytes : {BufferPool::kSmall, BufferPool::kLarge}) {
     packet_ = context_.buffers.acquire(bytes);
     std::size_t written = 0;
-    switch (encode_into(head, host, wire, packet_.room(), written)) {
+    std::span<char> room = packet_.room();
+    if (seals) {
+      room = room.first(std::min(room.size(), wire::kUwsgiPacketBytesMax) -
+                        RequestSeal::kPairBytesMax);
+    }
+    switch (encode_into(head, host, wire, room, written)) {
       case Encoded::kOk:
+        if (seals) {
+          written = context_.settings->seal->add(packet_.room(), written,
+                                                 system_unix_s());
+        }
         packet_.filled(written);
         packet_head_bytes_ = written;
         wire_ = wire;

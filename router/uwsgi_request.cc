@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/address.h"
+#include "router/request_seal.h"
 #include "wire/uwsgi_packet.h"
 
 namespace fealty::router {
@@ -14,6 +15,7 @@ namespace {
 using http::HeadProblem;
 
 constexpr std::string_view kPrefix = "HTTP_";
+constexpr std::string_view kContentLength = "CONTENT_LENGTH";
 
 bool is_token(std::string_view text) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
@@ -77,6 +79,12 @@ class Reader {
     using Step = wire::UwsgiPairReader::Step;
     Step step = reader.next(pair);
     for (; step == Step::kPair; step = reader.next(pair)) {
+      if (pair.key == RequestSeal::kVariable) {
+        request_.sealed = data.substr(0, pair.offset);
+        request_.seal = pair.value;
+        continue;
+      }
+      if (pair.key != kContentLength) request_.seal = {};
       if (const HeadProblem problem = take(pair.key, pair.value);
           problem.status != 0) {
         return problem;
@@ -97,7 +105,7 @@ class Reader {
         {"REQUEST_METHOD", head_.method}, {"REQUEST_URI", uri_},
         {"PATH_INFO", request_.path_info}, {"QUERY_STRING", query_},
         {"SERVER_PROTOCOL", protocol_},   {"SERVER_NAME", name_},
-        {"UWSGI_FASTROUTER_KEY", key_},   {"CONTENT_LENGTH", length_},
+        {"UWSGI_FASTROUTER_KEY", key_},   {kContentLength, length_},
         {"CONTENT_TYPE", type_},          {"REMOTE_ADDR", request_.remote_addr},
         {"REMOTE_PORT", request_.remote_port},
         {"HTTPS", https_},                {"HTTPS_DN", request_.client_subject}};
@@ -286,7 +294,8 @@ Encoded forward_uwsgi_request(const UwsgiRequest& request,
   constexpr std::string_view kAddr = "REMOTE_ADDR";
   constexpr std::string_view kPort = "REMOTE_PORT";
   const auto stays = [&](std::string_view name) {
-    return !is_forgery(name) && (how.peer_trusted || !is_for_trusted(name)) &&
+    return !is_forgery(name) && name != RequestSeal::kVariable &&
+           (how.peer_trusted || !is_for_trusted(name)) &&
            !(how.own_client && (name == kAddr || name == kPort)) &&
            !is_among(how.extra, name);
   };

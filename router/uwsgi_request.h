@@ -25,6 +25,10 @@ struct UwsgiRequest {
   std::string_view remote_port;
   std::string_view client_subject;   // HTTPS_DN
   bool https = false;
+  // Of RequestSeal: what it covers, and what it says; "" where there is none, or
+  // where it is not the last that stands there.
+  std::string_view sealed;
+  std::string_view seal;
 };
 
 // Names of headers are written anew, in lower case and with dashes, into so much.

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -19,6 +20,7 @@
 #include "router/access_log.h"
 #include "router/node_pool.h"
 #include "router/options.h"
+#include "router/request_seal.h"
 #include "router/sticky.h"
 #include "router/uwsgi_request.h"
 #include "sni/context.h"
@@ -70,6 +72,7 @@ struct Settings {
   // its own: over plain HTTP such a domain is as one that demands them.
   bool https_default_demands = false;
   StickyCookie sticky{kStickyCookie, StickyCookie::random_secret()};
+  std::optional<RequestSeal> seal{};   // none: no cluster
   AccessLog* access_log = nullptr;     // outlives all workers; null: off
 };
 using SettingsPtr = std::shared_ptr<const Settings>;

@@ -175,6 +175,15 @@ bool TicketKeyRing::derive_from(std::string_view secret, std::int64_t now_s) {
   return put_first(derived(now_s));
 }
 
+bool TicketKeyRing::make_own(std::int64_t now_s) {
+  from_outside_ = false;
+  if (!derives()) return false;
+  secret_ = SecretBytes();
+  made_s_ = now_s;
+  publish({make_key()});
+  return true;
+}
+
 // A clock that was set back does not stop the rotation.
 bool TicketKeyRing::rotate_if_due(std::int64_t now_s) {
   if (derives()) return put_first(derived(now_s));

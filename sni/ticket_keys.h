@@ -82,11 +82,10 @@ class TicketKeyRing {
   // before.
   bool derive_from(std::string_view secret, std::int64_t now_s);
   [[nodiscard]] bool derives() const { return !secret_.empty(); }
-  // No keys come from outside any more: new ones are made in time.
-  void make_own() {
-    from_outside_ = false;
-    secret_ = SecretBytes();
-  }
+  // No keys come from outside any more: new ones are made in time. True where one
+  // was made at once: what a secret gave counts no longer, since it may have been
+  // given up because others know it.
+  bool make_own(std::int64_t now_s);
   void set_rotation(std::int64_t rotate_s) { rotate_s_ = rotate_s; }
 
   // For a successor (reload, upgrade) whose clients are to come back: all of

@@ -14,6 +14,17 @@ std::uint32_t Materials::tag_of(const SniSource& announced) const {
   return tag_of(hash_.of(announced.name()));
 }
 
+bool Materials::is_refused(std::string_view key,
+                           const SniSource& announced) const {
+  const auto at = keys_.find(key);
+  if (at == keys_.end() || !announced.any()) return false;
+  const Hash128 name = hash_.of(announced.name());
+  const auto& sources = at->second.sources;
+  return std::any_of(sources.begin(), sources.end(), [&](const Source& each) {
+    return each.name == name && !each.problem.empty();
+  });
+}
+
 Materials::Outcome Materials::on_announcement(std::string_view key,
                                               const SniSource& announced,
                                               std::string_view objection) {

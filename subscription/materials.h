@@ -73,6 +73,9 @@ class Materials {
   [[nodiscard]] Outcome on_announcement(std::string_view key,
                                         const SniSource& announced,
                                         std::string_view objection = {});
+  // What the key's `announced` brought last was not taken.
+  [[nodiscard]] bool is_refused(std::string_view key,
+                                const SniSource& announced) const;
   // What nodes call the source by that they name; 0: none. Sources of one key
   // have different tags.
   [[nodiscard]] std::uint32_t tag_of(const SniSource& announced) const;

@@ -18,6 +18,7 @@ namespace fealty::subscription {
 struct ServerSocket {
   Address address;                      // UDP or a Unix datagram socket
   std::optional<mode_t> mode;           // of a Unix socket's file
+  std::string group{};                  // and its group; "": the process's
 };
 
 enum class Digest { kSha1, kSha256, kSha512 };
@@ -91,6 +92,8 @@ struct Options {
   // may announce it; "": not looked at. Everybody is asked, trusted or not.
   std::string credentials_check;
   AllowAddresses allow_addresses = default_allow_addresses();
+  // And besides, one of sign_check's skip_uids.
+  AllowAddresses allow_trusted_addresses;
   // Directories, by whole components, in which certificates may lie. Where
   // there is none, no path is allowed, unless nothing would read it anyway
   // (serves_sni is false, and nobody is told by `resubscribe`): then an

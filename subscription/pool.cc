@@ -76,6 +76,10 @@ Ref<const Pool> Pool::make(const Parts& parts) {
   pool->algorithm_ = parts.algorithm;
   pool->client_rule_ = parts.client_rule;
   pool->mixed_protocols_ = speak_several_protocols(parts.nodes);
+  pool->leaves_by_uwsgi_ =
+      std::any_of(parts.nodes.begin(), parts.nodes.end(), [](const Node& node) {
+        return node.protocol == Protocol::kUwsgi && node.address().is_ip();
+      });
   auto* const to = const_cast<Node*>(pool->entries());
   std::uninitialized_copy(parts.nodes.begin(), parts.nodes.end(), to);
   std::uninitialized_copy(parts.sleeping.begin(), parts.sleeping.end(),

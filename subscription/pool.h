@@ -70,6 +70,9 @@ class Pool {
   [[nodiscard]] ClientRule client_rule() const { return client_rule_; }
   // Nodes of several protocols: what is encoded for one is not for all.
   [[nodiscard]] bool mixed_protocols() const { return mixed_protocols_; }
+  // There is a uwsgi node that is reached over IP: on another host, or on this
+  // one by whoever has the port.
+  [[nodiscard]] bool leaves_by_uwsgi() const { return leaves_by_uwsgi_; }
   // Those that may be chosen.
   [[nodiscard]] std::span<const Node> nodes() const {
     return {entries(), node_count_};
@@ -149,7 +152,8 @@ class Pool {
   Algorithm algorithm_ = Algorithm::kWrr;
   bool mixed_protocols_ = false;
   ClientRule client_rule_ = ClientRule::kNone;
-  std::uint8_t reserved_[2] = {};          // the nodes are aligned to 8
+  bool leaves_by_uwsgi_ = false;
+  std::uint8_t reserved_[1] = {};          // the nodes are aligned to 8
 };
 
 using PoolRef = Ref<const Pool>;

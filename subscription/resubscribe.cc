@@ -1,5 +1,6 @@
 #include "subscription/resubscribe.h"
 
+#include <openssl/crypto.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/datagram.h"
 #include "subscription/snapshot.h"
 #include "wire/uwsgi_packet.h"
 
@@ -35,12 +37,6 @@ bool is_any(const Address& address) {
   return host == "0.0.0.0" || host == "::";
 }
 
-bool is_local(const Address& address) {
-  if (address.is_unix()) return true;
-  const std::string host = address.host();
-  return host == "::1" || host.starts_with("127.");
-}
-
 Address with_port(const std::string& host, std::uint16_t port) {
   const bool v6 = host.find(':') != host.npos;
   const std::string text = (v6 ? "[" + host + "]:" : host + ":") +
@@ -48,11 +44,6 @@ Address with_port(const std::string& host, std::uint16_t port) {
   const auto address = Address::parse(text);
   FEALTY_CHECK(address);
   return *address;
-}
-
-UniqueFd datagram_socket(int family) {
-  return UniqueFd(
-      ::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
 std::size_t hops_of(std::string_view via) {
@@ -67,13 +58,22 @@ bool holds(std::string_view value, std::string_view text) {
 
 // What cannot be read leaves the demand of a client certificate, so that nobody
 // gets in elsewhere without one.
-SniMaterial texts_of(const Announcement& announcement, const SniSource& sni) {
+SniMaterial texts_of(const Announcement& announcement, const SniSource* sni) {
   SniMaterial material;
-  if (sni.any() && sni.problem().empty()) {
-    if (auto read = sni.read()) material = *std::move(read);
+  if (sni != nullptr) {
+    if (auto read = sni->read()) material = *std::move(read);
   }
   material.client_required = announcement.demands_client();
   return material;
+}
+
+// Nodes of one key may bring several certificates and demands: whoever is told
+// must hear of each of them.
+std::uint64_t variant_of(const Announcement& announcement,
+                         const SniSource* sni) {
+  const std::uint64_t name =
+      sni != nullptr && sni->any() ? hash_key(sni->name()) : 0;
+  return announcement.demands_client() ? ~name : name;
 }
 
 }  // namespace
@@ -113,7 +113,7 @@ class Resubscriber::Target {
                   std::strerror(errno));
   }
 
-  [[nodiscard]] bool is_local_one() const { return is_local(address_); }
+  [[nodiscard]] bool may_have_keys() const { return address_.is_unix(); }
 
   // The router's own address, as this target can reach it; null where the
   // system knows no way there now.
@@ -227,32 +227,51 @@ bool Resubscriber::is_own(const Announcement& announcement) const {
   return enabled() && holds(announcement.via, name_);
 }
 
-void Resubscriber::pass_on(const Announcement& announcement,
-                           const SniSource& sni) {
-  if (!enabled()) return;
-  if (hops_of(announcement.via) >= kHopsMost || !has_turn(announcement.key)) {
+bool Resubscriber::pass_on(const Announcement& announcement,
+                           const SniSource* sni) {
+  if (!enabled()) return false;
+  if (hops_of(announcement.via) >= kHopsMost ||
+      !has_turn(announcement.key, variant_of(announcement, sni))) {
     ++held_back_;
-    return;
+    return false;
   }
-  send(announcement, true, texts_of(announcement, sni));
+  const bool reads = sni != nullptr && sni->any() && sni->problem().empty();
+  send(announcement, true, texts_of(announcement, reads ? sni : nullptr));
+  return reads;
 }
 
 void Resubscriber::withdraw(std::string_view key) {
   if (!enabled()) return;
   const std::uint64_t hash = hash_key(key);
-  Slot& slot = slots_[hash % kSlots];
-  if (slot.key == hash) slot = {};
+  for (Slot& slot : slots_of(hash)) {
+    if (slot.key == hash) slot = {};
+  }
   Announcement announcement;
   announcement.key = key;
   send(announcement, false, {});
 }
 
-bool Resubscriber::has_turn(std::string_view key) {
+std::span<Resubscriber::Slot, Resubscriber::kWays> Resubscriber::slots_of(
+    std::uint64_t hash) {
+  static_assert(kSlots % kWays == 0);
+  return std::span<Slot, kWays>(&slots_[hash % (kSlots / kWays) * kWays], kWays);
+}
+
+bool Resubscriber::has_turn(std::string_view key, std::uint64_t variant) {
   const std::uint64_t hash = hash_key(key);
   const std::int64_t now_ms = clock_.monotonic_ms();
-  Slot& slot = slots_[hash % kSlots];
-  if (slot.key == hash && now_ms < slot.until_ms) return false;
-  slot = {hash, now_ms + kInterval_ms};
+  const auto ways = slots_of(hash);
+  auto place = std::find_if(ways.begin(), ways.end(), [&](const Slot& slot) {
+    return slot.key == hash && slot.variant == variant;
+  });
+  if (place != ways.end() && now_ms < place->until_ms) return false;
+  if (place == ways.end()) {
+    place = std::min_element(ways.begin(), ways.end(),
+                             [](const Slot& one, const Slot& other) {
+                               return one.until_ms < other.until_ms;
+                             });
+  }
+  *place = {hash, variant, now_ms + kInterval_ms};
   return true;
 }
 
@@ -265,10 +284,11 @@ void Resubscriber::send(const Announcement& announcement, bool subscribe,
       target->drop("the system knows no way there", now_ms);
       continue;
     }
-    const bool with_texts = target->is_local_one() || material.key.empty();
+    const bool with_texts = target->may_have_keys() || material.key.empty();
     target->send(encode(announcement, subscribe, material, with_texts, *own),
                  now_ms);
   }
+  if (!material.key.empty()) OPENSSL_cleanse(buffer_.data(), buffer_.size());
 }
 
 std::span<const char> Resubscriber::encode(const Announcement& announcement,

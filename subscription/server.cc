@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/datagram.h"
 #include "base/socket_file.h"
 
 namespace fealty::subscription {
@@ -23,6 +24,8 @@ constexpr std::int64_t kExpiryIntervalMin_ms = 10;
 constexpr std::int64_t kExpiryIntervalMax_ms = 1000;
 // What a customer is charged for reading new certificates of his.
 constexpr std::int64_t kMaterial_us = 1000;
+// Files that are read to be passed on as text.
+constexpr std::int64_t kPassedOn_us = 100;
 // Of a socket that is to be closed; each is kBatch * kBatchesPerTurn datagrams.
 constexpr int kTurnsAtTheEnd = 64;
 constexpr auto kVersionOpen = std::numeric_limits<std::uint64_t>::max();
@@ -64,56 +67,12 @@ bool is_path(const Address& address) {
   return address.is_unix() && !address.unix_path().starts_with('@');
 }
 
-UniqueFd datagram_socket(int family) {
-  return UniqueFd(
-      ::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-}
-
 bool set_option(int fd, int level, int name, int value) {
   return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
-// Room for what arrives while the control thread does something else. Only
-// root gets past the system's limit; less is no error.
-void raise_receive_buffer(int fd) {
-  if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBufferBytes)) return;
-  set_option(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBufferBytes);
-}
-
 bool bind_to(int fd, const Address& address) {
   return ::bind(fd, address.data(), address.length()) == 0;
-}
-
-// The path is taken. Frees it where only the file of a server is left that
-// has ended; whatever lives, or is no socket, stays.
-Status remove_stale(const Address& address) {
-  const std::string path = address.unix_path();
-  struct stat status{};
-  if (::lstat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT) return Ok{};
-    return failed(address, "cannot look at the path", errno);
-  }
-  if (!S_ISSOCK(status.st_mode)) {
-    return refused(address,
-                   "the path exists and is no socket; remove it or choose "
-                   "another path");
-  }
-  const UniqueFd probe = datagram_socket(AF_UNIX);
-  if (!probe.valid()) return failed(address, "cannot make a socket", errno);
-  if (::connect(probe.get(), address.data(), address.length()) == 0 ||
-      errno == EPROTOTYPE) {
-    return refused(address,
-                   "another process is listening there; stop it or choose "
-                   "another path");
-  }
-  if (errno == ENOENT) return Ok{};
-  if (errno != ECONNREFUSED) {
-    return failed(address, "cannot tell whether the socket is in use", errno);
-  }
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return failed(address, "cannot remove the stale socket", errno);
-  }
-  return Ok{};
 }
 
 std::string_view advice_for(const Address& address, int error) {
@@ -126,19 +85,10 @@ std::string_view advice_for(const Address& address, int error) {
   return "";
 }
 
-// The kernel's word on who sent the datagram, where it gave one.
 std::optional<Credentials> credentials_of(msghdr& message) {
-  for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr;
-       at = CMSG_NXTHDR(&message, at)) {
-    if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_CREDENTIALS ||
-        at->cmsg_len < CMSG_LEN(sizeof(ucred))) {
-      continue;
-    }
-    ucred sender{};
-    std::memcpy(&sender, CMSG_DATA(at), sizeof sender);
-    return Credentials{sender.pid, sender.uid, sender.gid};
-  }
-  return std::nullopt;
+  const auto sender = sender_of(message);
+  if (!sender) return std::nullopt;
+  return Credentials{sender->pid, sender->uid, sender->gid};
 }
 
 std::string sender_text(const Address& from) {
@@ -246,14 +196,14 @@ class Server::Socket {
   Socket& operator=(const Socket&) = delete;
   ~Socket() { readable_.stop(); }
 
-  Status open(std::optional<mode_t> mode) {
+  Status open(const ServerSocket& wanted) {
     fd_ = datagram_socket(address_.family());
     if (!fd_.valid()) return failed(address_, "cannot make a socket", errno);
-    raise_receive_buffer(fd_.get());
+    raise_receive_buffer(fd_.get(), kReceiveBufferBytes);
     if (address_.family() == AF_INET6) {
       set_option(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
     }
-    return is_path(address_) ? bind_path(mode) : bind_plain();
+    return is_path(address_) ? bind_path(wanted) : bind_plain();
   }
 
   // One that is bound already.
@@ -273,11 +223,13 @@ class Server::Socket {
     with_credentials_ = wanted;
     return Ok{};
   }
-  Status set_mode(std::optional<mode_t> mode) {
-    if (!mode || !is_path(address_) ||
-        set_socket_mode(address_.unix_path(), *mode)) {
-      return Ok{};
+  Status set_rights(const ServerSocket& wanted) {
+    if (!is_path(address_)) return Ok{};
+    const std::string path = address_.unix_path();
+    if (Status set = set_socket_group(path, wanted.group); !set) {
+      return refused(address_, set.error().message);
     }
+    if (!wanted.mode || set_socket_mode(path, *wanted.mode)) return Ok{};
     return failed(address_, "cannot set the mode", errno);
   }
   [[nodiscard]] bool may_set_mode(std::optional<mode_t> mode) const {
@@ -304,23 +256,21 @@ class Server::Socket {
     return failed(address_, "cannot bind", errno, advice_for(address_, errno));
   }
 
-  Status bind_path(std::optional<mode_t> mode) {
+  Status bind_path(const ServerSocket& wanted) {
     // A socket's own mode bounds that of the file which bind() makes: so it is
     // at no moment open to more than it is to be.
-    if (mode && ::fchmod(fd_.get(), *mode) != 0) {
+    if (wanted.mode && ::fchmod(fd_.get(), *wanted.mode) != 0) {
       return failed(address_, "cannot set the mode", errno);
     }
     if (!bind_to(fd_.get(), address_)) {
       if (errno != EADDRINUSE) return bind_plain();
-      if (auto freed = remove_stale(address_); !freed) return freed;
+      if (auto freed = remove_stale_socket(address_, SOCK_DGRAM); !freed) {
+        return refused(address_, freed.error().message);
+      }
       if (!bind_to(fd_.get(), address_)) return bind_plain();
     }
-    return own_file(mode);
-  }
-
-  Status own_file(std::optional<mode_t> mode) {
     file_.emplace(address_);
-    return set_mode(mode);  // what the umask took away
+    return set_rights(wanted);  // what the umask took away
   }
 
   Server* server_ = nullptr;           // once it is read
@@ -399,7 +349,7 @@ Result<std::shared_ptr<Server::Socket>> Server::socket_for(
                    "user's");
   }
   auto socket = std::make_shared<Socket>(wanted.address);
-  if (auto bound = socket->open(wanted.mode); !bound) return bound.error();
+  if (auto bound = socket->open(wanted); !bound) return bound.error();
   return socket;
 }
 
@@ -442,7 +392,7 @@ void Server::adopt_sockets(Sockets sockets) {
   const Sockets before = std::exchange(sockets_, std::move(sockets));
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     for (const Status& set :
-         {sockets_[i]->set_mode(options_.servers[i].mode),
+         {sockets_[i]->set_rights(options_.servers[i]),
           sockets_[i]->ask_for_credentials(wants_credentials(options_))}) {
       if (!set) log::error("{}", set.error().message);
     }
@@ -584,7 +534,7 @@ Result<Change, Rejection> Server::take(Announcement& announcement,
     return change;
   }
   const bool renewed = take_material(announcement, *accepted);
-  resubscriber_.pass_on(announcement, accepted->sni);
+  pass_on(announcement, *accepted);
   if (*change == Change::kAdded) {
     queue_ack(announcement, "new node");
   } else if (renewed) {
@@ -633,6 +583,16 @@ bool Server::take_material(const Announcement& announcement,
                  log::printable(materials_.problem(key)));
   }
   return taken;
+}
+
+// A certificate that does not count here counts nowhere else.
+void Server::pass_on(const Announcement& announcement,
+                     const Verifier::Accepted& accepted) {
+  const bool counts = accepted.speaks_for_domain &&
+                      !materials_.is_refused(announcement.key, accepted.sni);
+  if (resubscriber_.pass_on(announcement, counts ? &accepted.sni : nullptr)) {
+    verifier_.charge(accepted, kPassedOn_us);
+  }
 }
 
 void Server::on_pool_gone(std::string_view key) {

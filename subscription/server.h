@@ -157,6 +157,8 @@ class Server {
   [[nodiscard]] bool may_be_found(std::string_view key) const;
   void on_change(Change change, const Announcement& announcement,
                  const std::optional<Credentials>& sender);
+  void pass_on(const Announcement& announcement,
+               const Verifier::Accepted& accepted);
   bool take_material(const Announcement& announcement,
                      const Verifier::Accepted& accepted);
   void on_pool_gone(std::string_view key);

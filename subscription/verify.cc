@@ -87,12 +87,14 @@ void Verifier::add_own_socket(const Address& address) {
   own_sockets_.add(address);
 }
 
-bool Verifier::address_allowed(const Address& address) {
-  return is_listed(address) && !own_sockets_.holds(address);
+bool Verifier::address_allowed(const Address& address, bool trusted) {
+  const bool listed =
+      is_listed(address, options_.allow_addresses) ||
+      (trusted && is_listed(address, options_.allow_trusted_addresses));
+  return listed && !own_sockets_.holds(address);
 }
 
-bool Verifier::is_listed(const Address& address) const {
-  const AllowAddresses& allow = options_.allow_addresses;
+bool Verifier::is_listed(const Address& address, const AllowAddresses& allow) {
   if (!address.is_unix()) {
     return within_networks(as_connected(address), allow.networks);
   }
@@ -107,7 +109,8 @@ bool Verifier::is_listed(const Address& address) const {
 
 Result<Verifier::Accepted, Rejection> Verifier::check(
     const Announcement& announcement, const Origin& origin) {
-  if (const auto why = judge_text(announcement)) return *why;
+  const bool operators_own = skips_signature(origin.sender);
+  if (const auto why = judge_text(announcement, operators_own)) return *why;
   Accepted accepted;
   accepted.packet.stamp_s = announcement.unix_s;
   accepted.packet.subscribe = announcement.subscribe;
@@ -115,7 +118,6 @@ Result<Verifier::Accepted, Rejection> Verifier::check(
     accepted.packet.node =
         node_id(announcement.key, announcement.address, announcement.vassal);
   }
-  const bool operators_own = skips_signature(origin.sender);
   if (!operators_own && is_static(announcement)) {
     return Rejection::kAddressTaken;
   }
@@ -171,9 +173,10 @@ void Verifier::on_node_left(std::string_view key, const Address& address,
 }
 
 // An unsubscribe brings nothing into use: where it points does not matter.
-Verifier::Verdict Verifier::judge_text(const Announcement& announcement) {
+Verifier::Verdict Verifier::judge_text(const Announcement& announcement,
+                                       bool trusted) {
   if (!announcement.address_text.empty() &&
-      !address_allowed(announcement.address)) {
+      !address_allowed(announcement.address, trusted)) {
     return Rejection::kAddressNotAllowed;
   }
   return announcement.subscribe ? sni_files_.judge(announcement) : std::nullopt;

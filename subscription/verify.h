@@ -110,13 +110,17 @@ class Verifier {
   }
   // Whether allow_addresses holds `address`, and it is none of the router's own:
   // nodes', and those that an acknowledgement is sent to.
-  [[nodiscard]] bool address_allowed(const Address& address);
+  // `trusted`: allow_trusted_addresses count as well.
+  [[nodiscard]] bool address_allowed(const Address& address,
+                                     bool trusted = false);
 
  private:
   using Verdict = std::optional<Rejection>;  // empty: nothing against it
 
-  [[nodiscard]] Verdict judge_text(const Announcement& announcement);
-  [[nodiscard]] bool is_listed(const Address& address) const;
+  [[nodiscard]] Verdict judge_text(const Announcement& announcement,
+                                   bool trusted);
+  [[nodiscard]] static bool is_listed(const Address& address,
+                                      const AllowAddresses& allow);
   [[nodiscard]] bool is_static(const Announcement& announcement) const;
   [[nodiscard]] bool skips_signature(
       const std::optional<Credentials>& sender) const;

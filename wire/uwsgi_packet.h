@@ -178,4 +178,19 @@ class UwsgiWriter {
   bool fits_;
 };
 
+// Adds a pair to an encoded packet of `packet_bytes` in `out`; returns its new
+// size. Room for it, in `out` and in the format, is the caller's business.
+inline std::size_t append_pair(std::span<char> out, std::size_t packet_bytes,
+                               std::string_view key, std::string_view value) {
+  char* at = out.data() + packet_bytes;
+  for (const std::string_view part : {key, value}) {
+    store_u16le(at, part.size());
+    std::memcpy(at + 2, part.data(), part.size());
+    at += 2 + part.size();
+  }
+  const auto bytes = static_cast<std::size_t>(at - out.data());
+  store_u16le(out.data() + 1, bytes - kUwsgiHeaderBytes);
+  return bytes;
+}
+
 }  // namespace fealty::wire

@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   static ForwardSealer sealer("secret");
   ForwardOpener opener("secret", "");
   FEALTY_CHECK(!opener.open(bytes, 0, 0));
-  FEALTY_CHECK(opener.senders() == 0);
+  FEALTY_CHECK(opener.senders(0) == 0);
 
   const auto marked = mark_forwarded(bytes);
   if (marked) {

@@ -1,5 +1,7 @@
 """A listener that speaks uwsgi: behind nginx's uwsgi_pass, behind uWSGI's http router, and
 with clients that lie."""
+import os
+import secrets
 import socket
 import struct
 import time
@@ -286,6 +288,139 @@ def test_a_domain_that_demands_certificates(scene):
     assert asked(router, variables(HTTPS_DN="/CN=me")).status == 403
     assert asked(router, variables(HTTPS="on", HTTPS_DN="/CN=me")).status == 200
     assert node.requests[-1].variables["HTTPS_DN"] == "/CN=me"
+
+
+# ------------------------------------------------------- routers of a cluster
+
+
+class Cluster:
+    """A router with HTTPS, whose only node is a sealed fastrouter, which has the application."""
+
+    def __init__(self, scene):
+        self.secret = self.write(scene, "cluster.key", secrets.token_hex(32))
+        self.fast = Fast(scene, cluster={"secret_file": str(self.secret)})
+        self.reseal()
+        self.front = tls.Router(scene, tls.Files(scene.directory),
+                                cluster={"secret_file": str(self.secret)})
+        self.node = nodes.Node(scene, "app")
+        packets.send(packets.subscription("app.test", self.node.address), self.fast.subscribe)
+        self.announce(f"127.0.0.1:{self.fast.fast_port}")
+        self.fast.wait_known("app.test")
+        self.front.wait_known("app.test")
+
+    @staticmethod
+    def write(scene, name, text):
+        path = scene.directory / name
+        path.write_text(text + "\n")
+        path.chmod(0o600)
+        return path
+
+    def reseal(self, **more):
+        plain = [each for each in self.fast.config["listeners"] if "sealed" not in each]
+        self.fast.reload(listeners=[
+            *[each for each in plain if each["protocol"] != "uwsgi"],
+            {"address": f"127.0.0.1:{self.fast.fast_port}", "protocol": "uwsgi",
+             "sealed": True, **more}])
+
+    def announce(self, address, **more):
+        packets.send(packets.subscription("app.test", address, **more), self.front.subscribe)
+
+    def sent(self, scene):
+        """The pairs of a request that the router sends to a node over TCP."""
+        spy = nodes.Node(scene, "spy", tcp=True)
+        self.announce(spy.address)
+        self.front.wait_for_nodes("app.test", 2)
+        harness.wait_until(lambda: self.front.get("/", host="app.test").text and spy.requests,
+                           "the spy is asked")
+        return spy.requests[-1].pairs
+
+
+@pytest.fixture
+def cluster(scene):
+    return Cluster(scene)
+
+
+def test_a_sealed_listener_believes_routers_of_its_cluster(cluster):
+    with cluster.front.tls("app.test") as client:
+        assert client.status("app.test") == 200
+    seen = cluster.node.requests[-1].variables
+    assert seen["HTTPS"] == "on"
+    assert seen["REMOTE_ADDR"] == "127.0.0.1"
+    assert "FEALTY_SEAL" not in seen
+    assert cluster.front.get("/", host="app.test").status == 200
+    assert "HTTPS" not in cluster.node.requests[-1].variables
+
+
+@pytest.mark.parametrize("seal", [None, "", "0:" + "0" * 32, "%d:" % time.time() + "0" * 32])
+def test_a_sealed_listener_serves_nobody_else(cluster, seal):
+    asked_before = len(cluster.node.requests)
+    answer = asked(cluster.fast, variables(HTTPS="on", HTTPS_DN="/CN=forged",
+                                           REMOTE_USER="root", FEALTY_SEAL=seal))
+    assert answer.status == 403
+    assert len(cluster.node.requests) == asked_before
+
+
+def test_a_seal_is_of_one_request(scene, cluster):
+    """Who is a node himself and sees one can do no more with it than to ask the same again."""
+    pairs = cluster.sent(scene)
+    assert pairs[-1][0] == "FEALTY_SEAL"
+    assert asked(cluster.fast, pairs).status == 200
+    for bent in ([*pairs, ("HTTPS_DN", "/CN=forged")],
+                 [("HTTPS", "on"), *pairs],
+                 [(name, "root.test" if name == "HTTP_HOST" else value)
+                  for name, value in pairs]):
+        assert asked(cluster.fast, bent).status == 403
+
+
+def test_bodies_of_every_kind_are_sealed(cluster):
+    cluster.node._behave = lambda seen: seen.answer(str(len(seen.read_body())).encode())
+    for body, headers in ((b"x" * 100_000, {}),
+                          (b"3\r\nabc\r\n0\r\n\r\n", {"Transfer-Encoding": "chunked"})):
+        with clients.Client(("127.0.0.1", cluster.front.port)) as client:
+            length = {} if headers else {"Content-Length": str(len(body))}
+            head = "".join(f"{name}: {value}\r\n" for name, value in {**headers, **length}.items())
+            client.send(f"POST / HTTP/1.1\r\nHost: app.test\r\n{head}\r\n".encode() + body)
+            answer = client.read_answer()
+        assert (answer.status, answer.text) == (200, "3" if headers else "100000")
+
+
+def test_a_sealed_listener_may_want_an_address_besides(cluster):
+    cluster.reseal(trusted=["192.0.2.1"])
+    assert cluster.front.get("/", host="app.test").status == 403
+    cluster.reseal(trusted=["127.0.0.1"])
+    assert cluster.front.get("/", host="app.test").status == 200
+
+
+def test_another_secret_is_refused_and_a_reload_changes_it(scene, cluster):
+    other = Cluster.write(scene, "other.key", secrets.token_hex(32))
+    cluster.front.reload(cluster={"secret_file": str(other)})
+    assert cluster.front.get("/", host="app.test").status == 403
+    cluster.fast.reload(cluster={"secret_file": str(other)})
+    assert cluster.front.get("/", host="app.test").status == 200
+    short = Cluster.write(scene, "short.key", "guess me")
+    cluster.fast.reload("fewer than 32 bytes", cluster={"secret_file": str(short)})
+    assert cluster.front.get("/", host="app.test").status == 200
+
+
+def test_what_stays_on_the_host_is_not_sealed(scene, cluster):
+    local = nodes.Node(scene, "local")
+    packets.send(packets.subscription("local.test", local.address), cluster.front.subscribe)
+    cluster.front.wait_answering("local.test", ["local"])
+    assert "FEALTY_SEAL" not in local.requests[-1].variables
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the router is to become another user")
+def test_a_secret_of_roots_survives_reload_and_upgrade(scene, cluster):
+    router = harness.Router(scene, user="nobody",
+                            cluster={"secret_file": str(cluster.secret)})
+    packets.send(packets.subscription("app.test", f"127.0.0.1:{cluster.fast.fast_port}"),
+                 router.subscribe)
+    router.wait_known("app.test")
+    assert router.get("/", host="app.test").status == 200
+    router.reload("what was read before stays")
+    assert router.get("/", host="app.test").status == 200
+    router.upgrade()
+    assert router.get("/", host="app.test").status == 200
 
 
 # ------------------------------------------------------------ bad clients

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +13,9 @@ import harness
 import packets
 import prometheus
 from legions import LEGION, Ours, free_ports
+
+
+SECRET = "a secret of these tests, and no other"
 
 
 class Forwarder(Ours):
@@ -24,10 +28,12 @@ class Forwarder(Ours):
         self.config_path = scene.directory / f"{name}.yaml"
         self.options = {"listen": f"unix:{self.listen}", "to": [f"127.0.0.1:{other_port}"],
                         "receive": f"127.0.0.1:{port}", "deliver": f"unix:{deliver}",
-                        "secret": "secret", **changes}
+                        "secret": SECRET, **changes}
+
+    legions = ()
 
     def config(self):
-        return {"user": "root" if os.geteuid() == 0 else "nobody",
+        return {"user": "root" if os.geteuid() == 0 else "nobody", "legions": list(self.legions),
                 "admin": [f"unix:{self.admin}"], "forwarder": self.options}
 
     def start(self):
@@ -61,13 +67,39 @@ class Receiver:
         return dict(packets.decode_pairs(packet[4:]))
 
 
-@pytest.fixture
-def pair(scene):
+def make_pair(scene, host="127.0.0.1"):
     """Two forwarders and who gets what they deliver."""
     ports = free_ports(2)
     routers = [Receiver(scene, f"router-{i}") for i in range(2)]
-    return [Forwarder(scene, f"f{i}", ports[i], ports[1 - i], routers[i].path).start()
+    return [Forwarder(scene, f"f{i}", ports[i], ports[1 - i], routers[i].path,
+                      to=[f"{host}:{ports[1 - i]}"], receive=f"{host}:{ports[i]}").start()
             for i in range(2)], routers
+
+
+@pytest.fixture
+def pair(scene):
+    return make_pair(scene)
+
+
+def test_members_may_speak_ipv6(scene):
+    (one, _), routers = make_pair(scene, "[::1]")
+    packets.send(packets.subscription("a.test", "[fd09::1]:1999"), one.listen)
+    assert routers[1].receive()["address"] == "[fd09::1]:1999"
+
+
+def test_another_secret_at_sighup_counts_at_once(pair):
+    (one, two), routers = pair
+    packets.send(packets.subscription("a.test", "10.1.0.1:1"), one.listen)
+    routers[1].receive()
+    other = {"secret": "another secret, which is as long as the first"}
+    one.reload(**other)
+    harness.wait_until(lambda: "reloaded: 0" in one.process.log(), "it says so")
+    packets.send(packets.subscription("a.test", "10.1.0.1:1"), one.listen)
+    two.wait_count(1, "dropped_total", reason="undecryptable")
+    two.reload(**other)
+    harness.wait_until(lambda: "reloaded: 0" in two.process.log(), "so does the other")
+    packets.send(packets.subscription("b.test", "10.1.0.1:1"), one.listen)
+    assert routers[1].receive()["key"] == "b.test"
 
 
 def test_a_packet_arrives_with_its_certificate(pair):
@@ -150,6 +182,46 @@ def test_status_shows_the_forwarder_and_the_configuration_is_checked(scene, pair
     done = subprocess.run([LEGION, "--check-config", "--config", one.config_path],
                           capture_output=True, text=True)
     assert done.returncode == 78 and "sealed only" in done.stderr
+
+
+def test_elections_do_not_wait_for_the_forwarders_sockets(scene):
+    """Nor does the forwarder wait for the next start, once they are free."""
+    port, other, legion = free_ports(3)
+    taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    taken.bind(("127.0.0.1", port))
+    router = Receiver(scene, "router")
+    forwarder = Forwarder(scene, "f", port, other, router.path)
+    forwarder.legions = [{"name": "lonely", "address": f"127.0.0.1:{legion}", "valor": 1,
+                          "nodes": [f"127.0.0.1:{other}"], "quorum": 1, "secret": "x" * 32, "cipher": "aes-128-cbc"}]
+    forwarder.start()
+    harness.wait_until(lambda: '"role": "lord"' in forwarder.get("/").text.lower(), "it is Lord")
+    assert "cannot bind to 127.0.0.1" in forwarder.process.log()
+    assert forwarder.count("up") == 0
+    taken.close()
+    harness.wait_until(lambda: forwarder.count("up") == 1, "the forwarder has its sockets", 20)
+    packets.send(packets.subscription("a.test", "10.1.0.1:1"), forwarder.listen)
+    forwarder.wait_count(1, "packets_taken_total")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="packets are to come from another user")
+def test_only_those_who_are_named_may_write(scene, pair):
+    (one, _), _ = pair
+    one.reload(listen_users=["daemon"], listen_group="daemon")
+    harness.wait_until(lambda: "reloaded: 0" in one.process.log(), "it says so")
+    scene.directory.chmod(0o755)
+    send = ("import os, socket, sys; os.setgroups([]); os.setgid(int(sys.argv[2])); "
+            "os.setuid(int(sys.argv[1])); s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); "
+            "s.sendto(bytes.fromhex(sys.argv[4]), sys.argv[3])")
+    packet = packets.subscription("a.test", "10.1.0.1:1").hex()
+
+    def send_as(uid, gid):
+        return subprocess.run([sys.executable, "-c", send, str(uid), str(gid), one.listen,
+                               packet], capture_output=True, text=True)
+    assert "PermissionError" in send_as(33, 33).stderr
+    assert send_as(33, 1).returncode == 0
+    one.wait_count(1, "dropped_total", reason="stranger")
+    assert send_as(1, 1).returncode == 0
+    one.wait_count(1, "packets_taken_total")
 
 
 def test_the_socket_goes_with_the_process(pair):

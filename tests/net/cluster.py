@@ -10,6 +10,7 @@ import json
 import pathlib
 import pwd
 import re
+import secrets
 import socket
 import struct
 import subprocess
@@ -78,17 +79,24 @@ class Server:
                 {"address": "0.0.0.0:443", "protocol": "https", "certificate": str(crt),
                  "key": str(key)}],
             "subscription": {
-                "servers": [{"address": f"unix:{self.subscribe}/http", "mode": "0666"}],
+                "servers": [
+                    {"address": f"unix:{self.subscribe}/http", "mode": "0666"},
+                    {"address": f"unix:{self.subscribe}/forwarded", "mode": "0660",
+                     "group": MEMBER_USER}],
                 "sign_check": self.sign_check(pwd.getpwnam(MEMBER_USER).pw_uid),
-                "allow_addresses": ["10.9.0.0/24", f"unix:{self.home}/run/"]},
-            "tls": {"ticket_secret_file": str(self.cluster.secret)},
+                "allow_addresses": [f"unix:{self.home}/run/"],
+                "allow_trusted_addresses": ["10.9.0.0/24"]},
+            "timeouts": {"connect": "1s"},
+            "tls": {"ticket_secret_file": str(self.cluster.secrets["tickets"])},
+            "cluster": {"secret_file": str(self.cluster.secrets["cluster"])},
             "admin": [f"unix:{self.home}/admin-router"]}
 
     def fastrouter_config(self):
         return {
             "user": "www-data", "workers": 1,
             "listeners": [{"address": f"{self.host}:1999", "protocol": "uwsgi",
-                           "trusted": ["10.9.0.0/24"]}],
+                           "sealed": True}],
+            "cluster": {"secret_file": str(self.cluster.secrets["cluster"])},
             "subscription": {
                 "servers": [{"address": f"unix:{self.subscribe}/fastrouter",
                              "mode": "0666"}],
@@ -102,16 +110,17 @@ class Server:
             "user": MEMBER_USER,
             "legions": [{
                 "name": "cluster", "address": f"{self.host}:2000", "nodes": self.others(2000),
-                "valor": self.cluster.names[self.name], "quorum": 2, "wire": "sealed",
-                "secret_file": str(self.cluster.secret), "freq": "1s", "tolerance": "3s",
+                "valor": self.cluster.names[self.name],
+                "quorum": len(self.cluster.names) // 2 + 1, "wire": "sealed",
+                "secret_file": str(self.cluster.secrets["legion"]), "freq": "1s", "tolerance": "3s",
                 "hooks": {"lord": [f"ip_add: {FLOATING}/24 dev eth0"],
                           "unlord": [f"ip_del: {FLOATING}/24 dev eth0"]}}],
             "forwarder": {
                 "listen": f"unix:{self.subscribe}/dgram",
                 "send_from": f"{self.host}:3026", "to": self.others(3022),
                 "receive": f"{self.host}:3022",
-                "deliver": f"unix:{self.subscribe}/http",
-                "secret_file": str(self.cluster.secret)},
+                "deliver": f"unix:{self.subscribe}/forwarded",
+                "secret_file": str(self.cluster.secrets["legion"])},
             "admin": [f"unix:{self.home}/admin-legion"]}
 
     def start(self):
@@ -151,6 +160,21 @@ class Server:
         found = re.findall(r"^(\w+(?:\{[^}]*\})?) (\d+)$", text.decode(), re.MULTILINE)
         return {name: int(value) for name, value in found}
 
+    def start_member(self):
+        """Again, after it was killed."""
+        self.spawn("legion", BIN_DIR / "fealty-legion", "-c", self.home / "legion.yaml")
+
+    def node_count(self, domain):
+        """Of the domain, in the router's table."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{self.home}/admin-router")
+            client.sendall(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+            text = b""
+            while part := client.recv(65536):
+                text += part
+        found = json.loads(text.partition(b"\r\n\r\n")[2])["subscriptions"]
+        return sum(len(each["nodes"]) for each in found if each["key"] == domain)
+
     def dropped(self, reason):
         return self.metrics("legion")[f'fealty_forwarder_dropped_total{{reason="{reason}"}}']
 
@@ -160,31 +184,53 @@ class Server:
             child.end()
 
 
-class Cluster:
-    def __init__(self, directory):
+class Cluster(failover.Observed):
+    def __init__(self, directory, hosts="abc"):
         self.directory = pathlib.Path(directory)
         self.directory.chmod(0o755)
-        self.names = {"a": 30, "b": 20, "c": 10}      # and their valor
-        self.children, self.servers = [], {}
+        self.names = {name: 90 - 10 * i for i, name in enumerate(hosts)}   # and their valor
+        self.address, self.probe = FLOATING, None
+        self.children, self.servers, self.holders = [], {}, {}
         self._make_keys()
         self.net = netns.Net([*self.names, "client"])
         try:
             for name in self.names:
                 self.servers[name] = Server(self, name)
             self.captures = [self._capture(name) for name in self.names]
+            self.holders = {name: self._watch(name, "holder", FLOATING) for name in self.names}
             for server in self.servers.values():
                 server.start()
         except BaseException:
             self.close()
             raise
 
+    @property
+    def daemons(self):
+        """The Legion members."""
+        return {name: server.daemons["legion"] for name, server in self.servers.items()}
+
+    def serve_everywhere(self):
+        """A vassal on each host; the domain's certificate on the first one's disk alone."""
+        key, crt = self.domain_identity
+        for name in self.names:
+            first = name == list(self.names)[0]
+            self[name].write_vassal(name, f"ssl-cluster-domain = {DOMAIN} {key} {crt}" if first
+                                    else f"cluster-domain = {DOMAIN}")
+        wait_until(lambda: set(self.seen(4 * len(self.names))) == set(self.names),
+                   "the Lord's router balances over all", 60)
+
+    def start_probe(self):
+        self.probe = self._watch("client", "http", FLOATING, DOMAIN)
+
     def __getitem__(self, name):
         return self.servers[name]
 
     def _make_keys(self):
-        self.secret = self.directory / "legion.key"
-        self.secret.write_text("a secret of this test\n")
-        self.secret.chmod(0o600)
+        self.secrets = {name: self.directory / f"{name}.key"
+                        for name in ("legion", "cluster", "tickets")}
+        for path in self.secrets.values():
+            path.write_text(secrets.token_hex(32) + "\n")
+            path.chmod(0o600)
         self.signing_key = self.directory / "customer.key"
         openssl("genrsa", "-out", self.signing_key, "2048")
         self.keys = self.directory / "domains"

@@ -66,7 +66,72 @@ class Child:
         self.popen.wait()
 
 
-class Stage:
+class Observed:
+    """What is seen of a floating address: `holders` (a Child of watch.py's for each host) and
+    `probe` (one of the client's), whose lines are read here."""
+
+    def holder_names(self):
+        """Who holds the address at this moment."""
+        return [name for name, watch in self.holders.items()
+                if (lines := watch.lines()) and lines[-1].endswith(" 1")]
+
+    def answers(self):
+        """(time, name or None) of each probe so far."""
+        out = []
+        for line in self.probe.lines():
+            at, _, name = line.partition(" ")
+            out.append((float(at), None if name == "-" else name))
+        return out
+
+    def last_answer(self):
+        answers = self.answers()
+        return answers[-1][1] if answers else None
+
+    def wait_for(self, name, seconds=30.0):
+        """Until the client is answered by this host, and it alone has the address."""
+        wait_until(lambda: self.last_answer() == name and self.holder_names() == [name],
+                   f"{name} answers and alone holds {self.address}", seconds)
+
+    def outage(self, since):
+        """The longest time without an answer that began after `since`, or lay over it."""
+        times = sorted(at for at, name in self.answers() if name is not None)
+        before = max((at for at in times if at <= since), default=since)
+        times = [before] + [at for at in times if at > since]
+        return max((b - a for a, b in zip(times, times[1:])), default=float("inf"))
+
+    def failed(self, since):
+        """How many probes after `since` had no answer."""
+        return sum(name is None for at, name in self.answers() if at > since)
+
+    def overlap(self, since):
+        """Seconds after `since` during which more than one host had the address."""
+        changes = []
+        for watch in self.holders.values():
+            for line in watch.lines():
+                at, _, has = line.partition(" ")
+                changes.append((float(at), 1 if has == "1" else -1))
+        firsts = len(self.holders)
+        held, total, last = 0, 0.0, None
+        # A first line of 0 says that it did not have it to begin with.
+        initial = {watch.lines()[0] for watch in self.holders.values() if watch.lines()}
+        for at, step in sorted(changes):
+            if step < 0 and firsts and any(line.startswith(f"{at:.4f} 0") for line in initial):
+                firsts -= 1
+                continue
+            if held > 1 and last is not None and at > since:
+                total += at - max(last, since)
+            held += step
+            last = at
+        if held > 1:
+            total += time.monotonic() - max(last, since)
+        return total
+
+    def _watch(self, host, *argv):
+        return Child(self, f"{argv[0]}-{host}", host,
+                     [sys.executable, "-B", HERE / "watch.py", *argv])
+
+
+class Stage(Observed):
     def __init__(self, directory, *, wire="sealed", freq="1s", tolerance="3s", members=None,
                  address=FLOATING, start=True, **legion):
         self.directory = pathlib.Path(directory)
@@ -90,10 +155,6 @@ class Stage:
         except BaseException:
             self.close()
             raise
-
-    def _watch(self, host, *argv):
-        return Child(self, f"{argv[0]}-{host}", host,
-                     [sys.executable, "-B", HERE / "watch.py", *argv])
 
     def config(self, name):
         prefix = "64" if ":" in self.address else "24"
@@ -154,58 +215,6 @@ class Stage:
         self.daemons[name] = Child(self, f"legion-{name}", name,
                                    [BIN_DIR / "fealty-legion", "-c", path])
 
-    def holder_names(self):
-        """Who holds the address at this moment."""
-        return [name for name, watch in self.holders.items()
-                if (lines := watch.lines()) and lines[-1].endswith(" 1")]
-
-    def answers(self):
-        """(time, name or None) of each probe so far."""
-        out = []
-        for line in self.probe.lines():
-            at, _, name = line.partition(" ")
-            out.append((float(at), None if name == "-" else name))
-        return out
-
-    def last_answer(self):
-        answers = self.answers()
-        return answers[-1][1] if answers else None
-
-    def wait_for(self, name, seconds=30.0):
-        """Until the client is answered by this host, and it alone has the address."""
-        wait_until(lambda: self.last_answer() == name and self.holder_names() == [name],
-                   f"{name} answers and alone holds {self.address}", seconds)
-
-    def outage(self, since):
-        """The longest time without an answer that began after `since`, or lay over it."""
-        times = [at for at, name in self.answers() if name is not None]
-        before = max((at for at in times if at <= since), default=since)
-        times = [before] + [at for at in times if at > since]
-        return max((b - a for a, b in zip(times, times[1:])), default=float("inf"))
-
-    def overlap(self, since):
-        """Seconds after `since` during which more than one host had the address."""
-        changes = []
-        for watch in self.holders.values():
-            for line in watch.lines():
-                at, _, has = line.partition(" ")
-                changes.append((float(at), 1 if has == "1" else -1))
-        firsts = len(self.holders)
-        held, total, last = 0, 0.0, None
-        # A first line of 0 says that it did not have it to begin with.
-        initial = {watch.lines()[0] for watch in self.holders.values() if watch.lines()}
-        for at, step in sorted(changes):
-            if step < 0 and firsts and any(line.startswith(f"{at:.4f} 0") for line in initial):
-                firsts -= 1
-                continue
-            if held > 1 and last is not None and at > since:
-                total += at - max(last, since)
-            held += step
-            last = at
-        if held > 1:
-            total += time.monotonic() - max(last, since)
-        return total
-
     def logs(self):
         return [(child.path.name, child.path.read_text(errors="replace")[-4000:])
                 for child in self.daemons.values()]
@@ -214,6 +223,12 @@ class Stage:
         for child in reversed(self.children):
             child.end()
         self.net.close()
+
+
+def fault_weak(stage, name):
+    """30 % lost and 200 ms late, both ways."""
+    stage.net.delay(name, 200)
+    stage.net.lose(30, name)
 
 
 def fault_kill(stage, name):
@@ -247,4 +262,4 @@ def fault_deaf(stage, name):
 
 FAULTS = {"kill -9": fault_kill, "power off": fault_power_off, "SIGTERM": fault_terminate,
           "SIGSTOP": fault_stop, "cut off": fault_cut_off, "mute": fault_mute,
-          "deaf": fault_deaf}
+          "deaf": fault_deaf, "30% loss, 200 ms": fault_weak}

@@ -7,8 +7,11 @@ several runs stand beside each other; close() takes everything away. Needs root.
 import contextlib
 import itertools
 import os
+import pathlib
 import subprocess
+import sys
 
+HERE = pathlib.Path(__file__).resolve().parent
 _counter = itertools.count()
 
 
@@ -35,7 +38,7 @@ class Net:
     def __init__(self, hosts):
         self.prefix = f"fl{os.getpid()}-{next(_counter)}"
         self.switch = f"{self.prefix}-sw"
-        self.hosts = {}
+        self.hosts, self.relays = {}, {}
         run("ip", "netns", "add", self.switch)
         try:
             self._sw("ip", "link", "set", "lo", "up")
@@ -64,8 +67,13 @@ class Net:
                      ("ip", "addr", "add", f"fd09::{number}/64", "dev", "eth0", "nodad")):
             self.run(name, *argv)
 
-    def address(self, name):
-        return f"10.9.0.{list(self.hosts).index(name) + 1}"
+    def address(self, name, family=4):
+        number = list(self.hosts).index(name) + 1
+        return f"10.9.0.{number}" if family == 4 else f"[fd09::{number}]"
+
+    def port(self, name):
+        """The bridge's port that the host is behind."""
+        return f"r-{name}" if name in self.relays else f"p-{name}"
 
     def inside(self, name, *argv):
         """The argv that runs a command in that host's namespace (it execs: same pid)."""
@@ -79,19 +87,39 @@ class Net:
 
     def mute(self, name):
         """Nothing of what it sends arrives."""
-        self._rule(f"iifname p-{name} drop")
+        self._rule(f"iifname {self.port(name)} drop")
 
     def deaf(self, name):
         """Nothing arrives at it."""
-        self._rule(f"oifname p-{name} drop")
+        self._rule(f"oifname {self.port(name)} drop")
 
     def cut_off(self, name):
         self.mute(name)
         self.deaf(name)
 
-    def lose(self, percent):
-        """So much of everything, by chance."""
-        self._rule(f"numgen random mod 100 < {percent} drop")
+    def lose(self, percent, name=None):
+        """So much of everything, or of what one host sends and gets, by chance."""
+        for way in ("iifname", "oifname") if name else ("",):
+            port = f"{way} {self.port(name)} " if name else ""
+            self._rule(f"{port}numgen random mod 100 < {percent} drop")
+
+    def delay(self, name, milliseconds):
+        """All that the host sends and gets comes so much later. Stays until the end."""
+        inner, outer = f"q-{name}", f"r-{name}"
+        for each in self.hosts if not self.relays else ():
+            self.run(each, sys.executable, HERE / "delay.py", "plain", "eth0", check=False)
+        self._sw("ip", "link", "add", "name", outer, "type", "veth", "peer", "name", inner)
+        for port in (inner, outer, f"p-{name}"):
+            self._sw("ip", "link", "set", port, "addrgenmode", "none")
+        relay = subprocess.Popen(
+            ["ip", "netns", "exec", self.switch, sys.executable, HERE / "delay.py", "relay",
+             str(milliseconds), f"p-{name}", inner],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.relays[name] = relay
+        self._sw("ip", "link", "set", inner, "up")
+        self._sw("ip", "link", "set", f"p-{name}", "nomaster")
+        self._sw("ip", "link", "set", outer, "master", "br0", "up")
+        assert relay.stdout.readline() == "ready\n"
 
     def heal(self):
         self._sw("nft", "flush chain bridge faults forward")
@@ -101,6 +129,10 @@ class Net:
         self._sw("ip", "link", "del", f"p-{name}")
 
     def close(self):
+        for relay in self.relays.values():
+            relay.stdin.close()
+            relay.wait()
+            relay.stdout.close()
         for namespace in [*self.hosts.values(), self.switch]:
             with contextlib.suppress(OSError):
                 run("ip", "netns", "del", namespace, check=False)

@@ -3,6 +3,8 @@
     watch.py holder ADDRESS            a line per change: TIME 1|0 (this host has it)
     watch.py echo PORT NAME            answers each datagram with NAME
     watch.py probe ADDRESS PORT        a line per probe: TIME NAME|- (who answered)
+    watch.py http ADDRESS HOST         the same of requests; TIME is the answer's, or, where
+                                       there is none within a second, the request's
 
 TIME is the monotonic clock in seconds, the same in all namespaces. Ends with its
 standard input.
@@ -80,5 +82,32 @@ def probe(address, port):
                 print(f"{sent.pop(late):.4f} {answered.pop(late, '-')}", flush=True)
 
 
+def http(address, host):
+    request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    slots = threading.Semaphore(200)
+
+    def ask():
+        began = at = time.monotonic()
+        name = "-"
+        try:
+            with socket.create_connection((address, 80), timeout=1) as client:
+                client.sendall(request)
+                answer = b""
+                while part := client.recv(65536):
+                    answer += part
+            if time.monotonic() - began < 1 and answer.startswith(b"HTTP/1.1 200 "):
+                name, at = answer.rpartition(b"\r\n\r\n")[2].decode().strip(), time.monotonic()
+        except OSError:
+            pass
+        finally:
+            slots.release()
+        sys.stdout.write(f"{at:.4f} {name}\n")
+        sys.stdout.flush()
+
+    while not ended(0.02):
+        slots.acquire()
+        threading.Thread(target=ask, daemon=True).start()
+
+
 if __name__ == "__main__":
-    {"holder": holder, "echo": echo, "probe": probe}[sys.argv[1]](*sys.argv[2:])
+    {"holder": holder, "echo": echo, "probe": probe, "http": http}[sys.argv[1]](*sys.argv[2:])

@@ -10,6 +10,9 @@ case " $BROKEN_TESTS " in
   *" $2 "*) echo "90% tests passed, 1 tests failed out of 10"; exit 8 ;;
 esac
 [ "$2" != "${SILENT-}" ] || exit 0
+case " $* " in
+  *" ${ABSENT:-none at all} "*) echo "No tests were found!!!"; exit 0 ;;
+esac
 echo "100% tests passed, 0 tests failed out of 10"'''
 CMAKE = '''
 [ -n "$BROKEN_CALL" ] || exit 0
@@ -39,8 +42,13 @@ class Test(WithStubs):
                                   "FEALTY_JOBS": "2", **environment})
 
     def presets(self):
-        return [call.split()[2] for call in self.calls()
-                if call.startswith("ctest --preset")]
+        """Of ctest's calls; each has two, which the tests that wait part."""
+        calls = [call.split() for call in self.calls() if call.startswith("ctest --preset")]
+        for one, other in zip(calls[::2], calls[1::2]):
+            self.assertEqual(one[2], other[2])
+            self.assertEqual((one[3:7], other[3:7]), (["-LE", "waiting", "-j", "2"],
+                                                      ["-L", "waiting", "-j", "3"]))
+        return [call[2] for call in calls[::2]]
 
     def test_runs_release_first_and_then_the_sanitizers(self):
         code, output = self.go()
@@ -48,9 +56,9 @@ class Test(WithStubs):
         self.assertEqual(self.presets(), ["release", "asan", "tsan"])
         self.assertTrue(self.calls()[0].startswith("bootstrap"))
         for preset in ("release", "asan", "tsan"):
-            self.assertIn(f"{preset}: {PASSED}", output)
-        # One of ctest itself and one of the summary for each.
-        self.assertEqual(output.count(PASSED), 6)
+            self.assertIn(f"{preset}: {PASSED}; {PASSED}", output)
+        # Two of ctest itself and two of the summary for each.
+        self.assertEqual(output.count(PASSED), 12)
 
     def test_runs_what_it_is_told(self):
         code, output = self.go("tsan", "release")
@@ -60,7 +68,15 @@ class Test(WithStubs):
     def test_hands_arguments_to_ctest(self):
         self.go("asan", "--", "-R", "conf.")
         call = [call for call in self.calls() if call.startswith("ctest")][0]
-        self.assertTrue(call.endswith("--no-tests=error -R conf."), call)
+        self.assertTrue(call.endswith("--no-tests=ignore -R conf."), call)
+
+    def test_one_part_may_have_no_test_but_not_both(self):
+        code, output = self.go("asan", ABSENT="-LE")
+        self.assertEqual(code, 0, output)
+        self.assertIn(f"asan: {PASSED} (", output)
+        code, output = self.go("asan", ABSENT="waiting")
+        self.assertEqual(code, 1)
+        self.assertIn("asan: no test was found", output)
 
     def test_a_failed_test_fails_and_the_others_still_run(self):
         code, output = self.go(BROKEN_TESTS="asan")

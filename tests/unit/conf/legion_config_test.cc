@@ -218,6 +218,16 @@ TEST(LegionConfig, ForwardersMistakesAreTold) {
               ElementsAre(HasSubstr("aes-256-gcm only")));
   EXPECT_THAT(told("  listen:", "  lisen: x\n  listen:"),
               ElementsAre(HasSubstr("nearest valid key: 'listen'")));
+  EXPECT_THAT(told("unix:/run/subscribe/dgram", "127.0.0.1:3023"),
+              ElementsAre(HasSubstr("only a Unix socket")));
+  EXPECT_THAT(told("unix:/run/subscribe/http", "127.0.0.1:2626"),
+              ElementsAre(HasSubstr("only a Unix socket")));
+  for (const std::string_view uid : {"4294967295", "99999999999999999999"}) {
+    EXPECT_THAT(told("  listen:", "  listen_users: [\"" + std::string(uid) +
+                                      "\"]\n  listen:"),
+                ElementsAre(HasSubstr("listen_users: '" + std::string(uid))))
+        << uid;
+  }
   EXPECT_THAT(problems("forwarder: {secret: x}"),
               ElementsAre(HasSubstr("are needed")));
 }

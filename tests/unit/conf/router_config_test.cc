@@ -344,6 +344,64 @@ TEST(RouterConfig, FastrouterIsPassedOnAsOneThatSpeaksUwsgi) {
   EXPECT_EQ(subscription.own_protocol, subscription::Protocol::kUwsgi);
 }
 
+TEST(RouterConfig, ListenerOfTheAddressThatIsPassedOnSaysTheProtocol) {
+  const auto protocol_as = [](std::string_view as) {
+    return loaded("listeners: [{address: '10.1.0.1:80'}, "
+                  "{address: '10.1.0.1:1999', protocol: uwsgi}, "
+                  "{address: 'fd:3', protocol: uwsgi}]\n"
+                  "subscription: {resubscribe: ['unix:/d'], resubscribe_as: '" +
+                  std::string(as) + "'}\n")
+        .config.subscription.own_protocol;
+  };
+  using subscription::Protocol;
+  EXPECT_EQ(protocol_as("192.0.2.1:1999"), Protocol::kUwsgi);
+  EXPECT_EQ(protocol_as("10.1.0.1:80"), Protocol::kHttp);
+  EXPECT_EQ(protocol_as("192.0.2.1:8000"), Protocol::kHttp) << "the first one";
+  EXPECT_EQ(loaded("listeners: [{address: 'fd:3', protocol: uwsgi}]\n"
+                   "subscription: {resubscribe: ['unix:/d'], "
+                   "resubscribe_as: '10.1.0.1:1999'}\n")
+                .config.subscription.own_protocol,
+            Protocol::kUwsgi);
+}
+
+TEST(RouterConfig, SealedListenersNeedTheClustersSecret) {
+  const std::string listener =
+      "listeners: [{address: '10.1.0.1:1999', protocol: uwsgi, sealed: true}]\n";
+  const auto config =
+      loaded(listener + "cluster: {secret_file: /etc/fealty/cluster.key}").config;
+  EXPECT_TRUE(config.router.listeners[0].sealed);
+  EXPECT_EQ(config.router.cluster_secret_file, "/etc/fealty/cluster.key");
+  EXPECT_THAT(problems(listener),
+              ElementsAre(HasSubstr("cluster.secret_file is needed")));
+  EXPECT_THAT(problems("listeners: [{address: '10.1.0.1:80', sealed: true}]\n"
+                       "cluster: {secret_file: a}"),
+              ElementsAre(HasSubstr("only listeners of protocol uwsgi")));
+}
+
+TEST(RouterConfig, SocketsAndAddressesOfTheTrusted) {
+  const auto subscription =
+      with("subscription: {servers: [{address: 'unix:/run/f', mode: '0660', "
+           "group: fealty}], sign_check: {keys: /k, skip_uids: [998]}, "
+           "allow_addresses: ['unix:/containers/'], "
+           "allow_trusted_addresses: ['10.1.0.0/24', 'unix:/run/x/']}")
+          .subscription;
+  EXPECT_EQ(subscription.servers[0].group, "fealty");
+  EXPECT_THAT(subscription.allow_trusted_addresses.networks, SizeIs(1));
+  EXPECT_THAT(subscription.allow_trusted_addresses.unix_prefixes,
+              ElementsAre("/run/x/"));
+  EXPECT_THAT(problems_with("subscription: {allow_trusted_addresses: "
+                            "['10.1.0.0/24']}"),
+              ElementsAre(HasSubstr("nobody is trusted")));
+  EXPECT_THAT(problems_with("subscription: {servers: [{address: "
+                            "'127.0.0.1:2626', group: fealty}]}"),
+              ElementsAre(HasSubstr("only a Unix socket's file has a group")));
+  EXPECT_THAT(with("subscription: {sign_check: {keys: /k, skip_uids: [998]}, "
+                   "allow_trusted_addresses: ['unix:/run/x/']}")
+                  .router.node_path_prefixes,
+              IsEmpty())
+      << "every path is allowed by default";
+}
+
 TEST(RouterConfig, TicketKeysAreOfAFileOrOfASecret) {
   EXPECT_EQ(with("tls: {ticket_secret_file: legion.key}")
                 .router.tls.tickets.secret_file,
@@ -392,8 +450,9 @@ admin: "127.0.0.1:5003"
   EXPECT_EQ(without_comments(sample.value().dump), without_comments(bare));
   std::istringstream lines(sample.value().dump);
   for (std::string line; std::getline(lines, line);) {
-    const bool may_be_absent =
-        line.find("mode:") != line.npos;
+    const bool may_be_absent = line.find("mode:") != line.npos ||
+                               line.find("group:") != line.npos ||
+                               line.find("sealed:") != line.npos;
     EXPECT_TRUE(may_be_absent || line.find("# default") == line.npos) << line;
   }
 }

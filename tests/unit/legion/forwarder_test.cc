@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -78,7 +79,7 @@ TEST_F(ForwardWire, EveryBentBitIsRefusedAndRemembersNothing) {
     bent[bit / 8] = static_cast<char>(bent[bit / 8] ^ (1 << bit % 8));
     EXPECT_FALSE(open(bent)) << bit;
   }
-  EXPECT_EQ(opener_.senders(), 0U);
+  EXPECT_EQ(opener_.senders(kNow_s * 1000), 0U);
   EXPECT_TRUE(open(datagram));
 }
 
@@ -136,8 +137,16 @@ TEST_F(ForwardWire, ForgottenSendersPacketsAreStale) {
             ForwardDrop::kFull);
   EXPECT_TRUE(
       open(ForwardSealer("secret").seal("x", kNow_s + 121), kNow_s + 121));
-  EXPECT_EQ(opener_.senders(), 1U);
+  EXPECT_EQ(opener_.senders((kNow_s + 121) * 1000), 1U);
   EXPECT_EQ(why(open(first, kNow_s + 121)), ForwardDrop::kStale);
+}
+
+TEST_F(ForwardWire, WhoIsSilentIsNotAmongTheSenders) {
+  EXPECT_TRUE(open(sealer_.seal("x", kNow_s)));
+  EXPECT_TRUE(open(ForwardSealer("secret").seal("x", kNow_s + 60), kNow_s + 60));
+  EXPECT_EQ(opener_.senders((kNow_s + 120) * 1000), 2U);
+  EXPECT_EQ(opener_.senders((kNow_s + 121) * 1000), 1U);
+  EXPECT_EQ(opener_.senders((kNow_s + 181) * 1000), 0U);
 }
 
 TEST_F(ForwardWire, OwnDatagramsAreKnown) {
@@ -294,6 +303,33 @@ TEST_F(ForwarderTest, SealsForEveryMemberAndDeliversWhatTheySend) {
   EXPECT_EQ(router.receive(), "");
   EXPECT_EQ(drops(ForwardDrop::kNotSubscription), 1U) << "it has no mark";
   EXPECT_EQ(forwarder_->counters().delivered, 1U);
+}
+
+TEST_F(ForwarderTest, WhatATurnSendsIsBounded) {
+  Peer local(address_of(directory_ + "/local"));
+  Peer member(address_of("127.0.0.1:0"));
+  options_.to.assign(64, member.address());
+  start();
+  for (int i = 0; i < 8; ++i) local.send(kPacket, *options_.listen);
+  loop_.run_once();
+  EXPECT_EQ(forwarder_->counters().taken, 4U);
+  loop_.run_once();
+  EXPECT_EQ(forwarder_->counters().taken, 8U) << "the next turn has the rest";
+}
+
+TEST_F(ForwarderTest, SocketIsOpenToNobodyElse) {
+  start();
+  struct stat file{};
+  ASSERT_EQ(::stat(options_.listen->unix_path().c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0660U);
+}
+
+TEST_F(ForwarderTest, GroupThatIsNotThereIsAnError) {
+  options_.listen_group = "nobody-at-all";
+  Forwarder forwarder(loop_, clock_, options_, nullptr);
+  const Status bound = forwarder.bind();
+  ASSERT_FALSE(bound);
+  EXPECT_NE(bound.error().message.find("'nobody-at-all'"), std::string::npos);
 }
 
 TEST_F(ForwarderTest, FullOrMissingRouterDropsAndCounts) {

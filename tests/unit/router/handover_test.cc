@@ -15,6 +15,7 @@ Handover made() {
       {Handover::Kind::kAdmin, "/run/admin", 7, true, {}});
   handover.ticket_keys = std::string("\0keys", 5);
   handover.sticky_secret = "secret";
+  handover.cluster_key = "cluster";
   auto& identity = handover.identities.emplace_back();
   identity.name = "example.com";
   identity.chain = "chain";
@@ -41,6 +42,7 @@ TEST(Handover, ComesOutAsItWentIn) {
   EXPECT_EQ(read->sockets[1].kind, Handover::Kind::kAdmin);
   EXPECT_EQ(read->sockets[1].inherited_fd, 7);
   EXPECT_EQ(read->ticket_keys, made().ticket_keys);
+  EXPECT_EQ(read->cluster_key, "cluster");
   ASSERT_EQ(read->identities.size(), 1U);
   EXPECT_EQ(read->identities[0].key, "key");
   EXPECT_TRUE(read->identities[0].client_demanded);
@@ -62,7 +64,7 @@ TEST(Handover, EveryCutIsNoticed) {
   for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
     if (Handover::decode(whole.substr(0, bytes))) ++taken;
   }
-  EXPECT_EQ(taken, 6U);  // between two records: shorter, but whole
+  EXPECT_EQ(taken, 7U);  // between two records: shorter, but whole
 }
 
 TEST(Handover, WhatIsNotKnownIsSkipped) {

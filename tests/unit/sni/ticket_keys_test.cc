@@ -114,13 +114,14 @@ TEST(TicketKeyRing, SharedSecretAndTheTimeMakeTheSameKeysEverywhere) {
   EXPECT_NE(other.current()->keys()[0].cipher, keys[0].cipher);
 }
 
+bool opens(const TicketKeyRing& ring, const TicketKey& key) {
+  for (const TicketKey& each : ring.current()->keys()) {
+    if (each.name == key.name && each.mac == key.mac) return true;
+  }
+  return false;
+}
+
 TEST(TicketKeyRing, ClocksMayDifferByAnEpoch) {
-  const auto opens = [](const TicketKeyRing& ring, const TicketKey& key) {
-    for (const TicketKey& each : ring.current()->keys()) {
-      if (each.name == key.name && each.mac == key.mac) return true;
-    }
-    return false;
-  };
   TicketKeyRing slow(100, 0);
   TicketKeyRing fast(100, 0);
   EXPECT_TRUE(slow.derive_from("secret", 1050));
@@ -144,8 +145,21 @@ TEST(TicketKeyRing, SuccessorGoesOnDeriving) {
   EXPECT_TRUE(ring.rotate_if_due(1100));
   EXPECT_TRUE(next.rotate_if_due(1100));
   EXPECT_EQ(next.current()->keys()[0].name, ring.current()->keys()[0].name);
-  next.make_own();
-  EXPECT_FALSE(next.derives());
+}
+
+TEST(TicketKeyRing, WhatASecretGaveEndsWithIt) {
+  TicketKeyRing ring(100, 1000);
+  EXPECT_FALSE(ring.make_own(1000)) << "they are its own";
+  EXPECT_TRUE(ring.derive_from("secret", 1000));
+  const TicketKeysPtr before = ring.current();
+  EXPECT_TRUE(ring.make_own(1010));
+  EXPECT_FALSE(ring.derives());
+  ASSERT_EQ(ring.current()->keys().size(), 1U);
+  for (const TicketKey& key : before->keys()) {
+    EXPECT_FALSE(opens(ring, key));
+  }
+  EXPECT_FALSE(ring.rotate_if_due(1109));
+  EXPECT_TRUE(ring.rotate_if_due(1110));
 }
 
 TEST(TicketKeyRing, OtherBytesAreNotRestored) {

@@ -98,7 +98,12 @@ class ResubscribeTest : public testing::Test {
     return *resubscriber_;
   }
   void pass_on(const std::string& key = "k") {
-    resubscriber_->pass_on(announce(key, "/run/node"), {});
+    resubscriber_->pass_on(announce(key, "/run/node"), nullptr);
+  }
+  // With what it says of certificates.
+  void pass_on(const Announcement& announcement) {
+    const SniSource sni = look_at(announcement);
+    resubscriber_->pass_on(announcement, &sni);
   }
   // As of a sender who is this user.
   [[nodiscard]] SniSource look_at(const Announcement& announcement) const {
@@ -126,7 +131,7 @@ TEST_F(ResubscribeTest, FieldsAndOrderAreUwsgisWithTheRoutersOwnAddress) {
   announcement.modifier2 = 6;
   announcement.weight = 3;
   announcement.notify = "/run/notify";
-  resubscriber_->pass_on(announcement, {});
+  resubscriber_->pass_on(announcement, nullptr);
   const auto got = front.receive();
   EXPECT_EQ(got.command, 0);
   EXPECT_THAT(got.pairs,
@@ -195,7 +200,7 @@ TEST_F(ResubscribeTest, RoutersOnTheWayAreListedAndRecogniseTheirOwn) {
   Resubscriber second(options_, clock_);
   ASSERT_TRUE(second.open());
   EXPECT_FALSE(second.is_own(*passed));
-  second.pass_on(*passed, {});
+  second.pass_on(*passed, nullptr);
   static_cast<void>(front.receive());
   const auto returned = parse_announcement(front.last());
   ASSERT_TRUE(returned);
@@ -213,7 +218,7 @@ TEST_F(ResubscribeTest, NothingGoesOnWithoutEnd) {
     ASSERT_TRUE(announcement);
     Resubscriber next(options_, clock_);
     ASSERT_TRUE(next.open());
-    next.pass_on(*announcement, {});
+    next.pass_on(*announcement, nullptr);
     if (front.receive().command < 0) break;
     packet = front.last();
   }
@@ -285,16 +290,44 @@ TEST_F(ResubscribeTest, CertificatesGoOnAsTextWhereTheyWereLookedAt) {
   announcement.sni_key = key;
   announcement.sni_crt = crt;
   announcement.sni_ca = ca;
-  resubscriber_->pass_on(announcement, {});
+  resubscriber_->pass_on(announcement, nullptr);
   const auto bare = front.receive();
   EXPECT_EQ(bare.value("sni_key"), "(none)");
   EXPECT_EQ(bare.value("sni_ca"), "!") << "nobody gets in without a certificate";
   announcement.key = "b";
-  resubscriber_->pass_on(announcement, look_at(announcement));
+  pass_on(announcement);
   const auto got = front.receive();
   EXPECT_EQ(got.value("sni_key"), "the key");
   EXPECT_EQ(got.value("sni_crt"), "the chain");
   EXPECT_EQ(got.value("sni_ca"), "!the CA");
+}
+
+TEST_F(ResubscribeTest, EachCertificateAndDemandOfAKeyHasItsTurn) {
+  Target front(options_.resubscribe.front());
+  open();
+  auto plain = announce("a", "/run/node");
+  auto guarded = announce("a", "/run/other");
+  guarded.sni_ca = "!";
+  auto rsa = announce("a", "/run/rsa");
+  rsa.sni_crt = "-----BEGIN RSA";
+  auto ecdsa = announce("a", "/run/ecdsa");
+  ecdsa.sni_crt = "-----BEGIN ECDSA";
+  for (int i = 0; i < 3; ++i) {
+    for (const auto* const each : {&plain, &guarded, &rsa, &ecdsa}) {
+      pass_on(*each);
+    }
+  }
+  EXPECT_EQ(front.receive().value("sni_ca"), "(none)");
+  EXPECT_EQ(front.receive().value("sni_ca"), "!");
+  EXPECT_EQ(front.receive().value("sni_crt"), "-----BEGIN RSA");
+  EXPECT_EQ(front.receive().value("sni_crt"), "-----BEGIN ECDSA");
+  EXPECT_TRUE(front.receive().pairs.empty()) << "once an interval each";
+  resubscriber_->withdraw("a");
+  EXPECT_EQ(front.receive().command, 1);
+  for (const auto* const each : {&plain, &guarded, &rsa, &ecdsa}) {
+    pass_on(*each);
+    EXPECT_FALSE(front.receive().pairs.empty()) << "who comes back is told at once";
+  }
 }
 
 TEST_F(ResubscribeTest, BareDemandOfACertificateGoesOn) {
@@ -302,22 +335,20 @@ TEST_F(ResubscribeTest, BareDemandOfACertificateGoesOn) {
   open();
   auto announcement = announce("a", "/run/node");
   announcement.sni_ca = "!";
-  resubscriber_->pass_on(announcement, look_at(announcement));
+  pass_on(announcement);
   EXPECT_EQ(front.receive().value("sni_ca"), "!");
 }
 
-TEST_F(ResubscribeTest, PrivateKeyDoesNotCrossANetwork) {
+TEST_F(ResubscribeTest, PrivateKeyGoesToUnixSocketsOnly) {
   Target front(options_.resubscribe.front());
   Target far(address_of("127.0.0.1:0"));
-  // Linux delivers it to the loopback, but it is no address of the loopback's.
-  options_.resubscribe.push_back(
-      address_of("0.0.0.0:" + std::to_string(far.address().port())));
+  options_.resubscribe.push_back(far.address());
   open();
   auto announcement = announce("a", "/run/node");
   announcement.sni_key = "-----BEGIN PRIVATE KEY-----";
   announcement.sni_crt = "-----BEGIN CERTIFICATE-----";
   announcement.sni_ca = "!-----BEGIN CERTIFICATE-----";
-  resubscriber_->pass_on(announcement, look_at(announcement));
+  pass_on(announcement);
   EXPECT_EQ(front.receive().value("sni_key"), "-----BEGIN PRIVATE KEY-----");
   const auto got = far.receive();
   EXPECT_EQ(got.value("key"), "a");

@@ -843,6 +843,58 @@ TEST_F(ServerTest, AcceptedSubscriptionsArePassedOnAndTheLastLeave) {
   EXPECT_EQ(got[3], 1);
 }
 
+TEST_F(ServerTest, CertificateThatWasRefusedIsNotPassedOn) {
+  const std::string front_path = dir_ / "front";
+  Peer front(front_path);
+  options_.serves_sni = true;
+  options_.resubscribe = {address_of(front_path)};
+  options_.own_address = address_of("127.0.0.1:80");
+  make({{address_of(path_), std::nullopt}});
+  server_->set_hooks(
+      {.materials = {.deliver = [](std::string_view, const Hash128&,
+                                   SniMaterial material)
+                         -> std::optional<std::string> {
+                       if (material.chain.ends_with("good")) return std::nullopt;
+                       return "it is broken";
+                     },
+                     .retire = {},
+                     .guards = {}},
+       .on_pool_gone = {}});
+  ASSERT_TRUE(server_->bind());
+  start();
+  std::uint64_t packets = 0;
+  for (const std::string_view word : {"good", "bad"}) {
+    auto pairs = plain_pairs(std::string(word) + ".test", "/run/1");
+    pairs.emplace_back("sni_crt", "-----BEGIN " + std::string(word));
+    pairs.emplace_back("sni_ca", "!");
+    send(encode(pairs));
+    ASSERT_TRUE(run_until_packets(++packets));
+    const std::string got = front.receive();
+    EXPECT_THAT(got, HasSubstr(std::string(word) + ".test"));
+    EXPECT_EQ(got.find("-----BEGIN") != got.npos, word == "good");
+    EXPECT_THAT(got, HasSubstr(std::string("sni_ca\x01\0!", 9)));
+  }
+}
+
+TEST_F(ServerTest, CertificateOfAPortAloneIsNotPassedOn) {
+  const std::string front_path = dir_ / "front";
+  const std::string owners = dir_ / "owners";
+  std::filesystem::create_directory(owners);
+  test::write_file(owners + "/example.com:8443", "");
+  Peer front(front_path);
+  options_.credentials_check = owners;
+  options_.resubscribe = {address_of(front_path)};
+  options_.own_address = address_of("127.0.0.1:80");
+  serve();
+  auto pairs = plain_pairs("example.com:8443", "/run/1");
+  pairs.emplace_back("sni_crt", "-----BEGIN CERTIFICATE");
+  send(encode(pairs));
+  ASSERT_TRUE(run_until_packets(1));
+  const std::string got = front.receive();
+  EXPECT_THAT(got, HasSubstr("example.com:8443"));
+  EXPECT_THAT(got, testing::Not(HasSubstr("-----BEGIN")));
+}
+
 TEST_F(ServerTest, SubscriptionThatComesBackIsNotTakenAndGoesNoFurther) {
   // The server passes on to itself: the shortest loop there is.
   options_.resubscribe = {address_of(path_)};

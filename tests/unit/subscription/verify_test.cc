@@ -369,6 +369,27 @@ TEST_F(VerifyTest, DefaultAddressesAreLoopbackPrivateAndUnix) {
   }
 }
 
+TEST_F(VerifyTest, TrustedAddressesAreOfTheTrustedOnly) {
+  constexpr uid_t kForwarder = 1234;
+  give_key("example.com", customer_);
+  options_.sign_check->skip_uids = {kForwarder};
+  options_.allow_addresses.networks.clear();
+  options_.allow_addresses.unix_prefixes = {"/containers/"};
+  options_.allow_trusted_addresses.networks = {*Network::parse("10.1.0.0/24")};
+  verifier_.emplace(options_, clock_);
+  const auto packet = [&](const std::string& address) {
+    return customer_.packet(plain_pairs("example.com", address), kNow_s);
+  };
+  const Credentials forwarder{1, kForwarder, 1};
+  const Credentials customer{1, 30001, 1};
+  EXPECT_EQ(outcome(packet("10.1.0.2:1999"), forwarder), "accepted");
+  EXPECT_EQ(outcome(packet(kSocket), forwarder), "accepted");
+  EXPECT_EQ(outcome(packet("10.2.0.2:1999"), forwarder), "address-not-allowed");
+  EXPECT_EQ(outcome(packet("10.1.0.2:1999"), customer), "address-not-allowed");
+  EXPECT_EQ(outcome(packet("10.1.0.2:1999")), "address-not-allowed");
+  EXPECT_EQ(outcome(packet(kSocket), customer), "accepted");
+}
+
 TEST_F(VerifyTest, AnyAddressIsJudgedAsTheLoopbackThatItLeadsTo) {
   options_.sign_check.reset();
   EXPECT_EQ(address_outcome(":3031"), "accepted");
