@@ -111,12 +111,12 @@ Result<AdminAnswer> parse_answer(std::string_view bytes) {
 }
 
 Error AdminClient::failed(std::string_view what, int error) const {
-  std::string text = "the router's admin listener at " + address_.to_string() +
+  std::string text = whose_ + " admin listener at " + address_.to_string() +
                      " " + std::string(what) + ": " + std::strerror(error);
   if (error == ECONNREFUSED || error == ENOENT) {
-    text += "; does the router run, and is this its `admin` address (--admin)?";
+    text += "; does it run, and is this its `admin` address (--admin)?";
   } else if (error == EAGAIN || error == EWOULDBLOCK) {
-    text = "the router's admin listener at " + address_.to_string() +
+    text = whose_ + " admin listener at " + address_.to_string() +
            " says nothing for " + std::to_string(kLimit_ms / 1000) + " s";
   }
   return Error{std::move(text)};

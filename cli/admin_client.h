@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/address.h"
 #include "base/result.h"
@@ -23,7 +24,9 @@ class AdminClient {
   static constexpr std::int64_t kLimit_ms = 10'000;
   static constexpr std::size_t kAnswerBytesMax = std::size_t{1} << 30;
 
-  explicit AdminClient(Address address) : address_(address) {}
+  // `whose` listener it is, for messages.
+  explicit AdminClient(Address address, std::string whose = "the router's")
+      : address_(address), whose_(std::move(whose)) {}
 
   // `target` as it stands in the request line: see percent_encoded().
   [[nodiscard]] Result<AdminAnswer> request(std::string_view method,
@@ -33,6 +36,7 @@ class AdminClient {
   [[nodiscard]] Error failed(std::string_view what, int error) const;
 
   Address address_;
+  std::string whose_;
 };
 
 // For a query's value: all but unreserved characters as %NN.

@@ -207,6 +207,23 @@ void define_legion(CLI::App& app, LegionArguments& out) {
   status->add_flag("--json", out.json, "What the member said, as it is");
 }
 
+void define_api(CLI::App& app, ApiArguments& out) {
+  app.require_subcommand(1);
+  app.footer("Ends with 0; with 1 where the API or a file cannot be used; with 2 "
+             "for a wrong\nusage.");
+  CLI::App* const sync = app.add_subcommand(
+      "sync-keys",
+      "Write the customers' public keys, a DOMAIN.pem each, into a router's "
+      "key directory");
+  sync->add_option("DIR", out.directory, "The router's sign_check.keys")
+      ->required();
+  sync->add_option("--server", out.server,
+                   "Only customers with a container on this server");
+  sync->add_option("--admin", out.admin,
+                   "The API's admin listener: ip:port or unix:/path")
+      ->capture_default_str();
+}
+
 }  // namespace
 
 std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
@@ -217,6 +234,7 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
   SubscribeArguments subscribe;
   RouterArguments router;
   LegionArguments legion;
+  ApiArguments api;
   CLI::App app("Announces applications to a Fealty router, and asks it.",
                "fealty");
   app.set_version_flag("--version", "fealty " + std::string(kVersion));
@@ -234,6 +252,8 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
   CLI::App* const legions =
       app.add_subcommand("legion", "Ask a Legion's member");
   define_legion(*legions, legion);
+  CLI::App* const apis = app.add_subcommand("api", "Take keys from the REST API");
+  define_api(*apis, api);
   app.footer("fealty subscribe --help and fealty router --help have examples.");
   try {
     app.parse(static_cast<int>(dashes - argv), argv);
@@ -256,6 +276,8 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
     arguments.what = std::move(subscribe);
   } else if (*legions) {
     arguments.what = std::move(legion);
+  } else if (*apis) {
+    arguments.what = std::move(api);
   } else {
     arguments.what = std::move(router);
   }

@@ -59,8 +59,17 @@ struct LegionArguments {
   bool json = false;
 };
 
+// `fealty api sync-keys`.
+struct ApiArguments {
+  std::string admin = "unix:/run/fealty/api-admin.sock";
+  std::string server;            // only customers with a container on it
+  std::string directory;
+};
+
 struct Arguments {
-  std::variant<SubscribeArguments, RouterArguments, LegionArguments> what;
+  std::variant<SubscribeArguments, RouterArguments, LegionArguments,
+               ApiArguments>
+      what;
   log::Format log_format = log::Format::kText;
   log::Level log_level = log::Level::kInfo;
 };

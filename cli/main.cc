@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "base/log.h"
+#include "cli/api_command.h"
 #include "cli/arguments.h"
 #include "cli/legion_command.h"
 #include "cli/plan.h"
@@ -54,6 +55,9 @@ int main(int argc, char** argv) {
   if (const auto* const legion =
           std::get_if<LegionArguments>(&arguments.what)) {
     return run_legion_command(*legion);
+  }
+  if (const auto* const api = std::get_if<ApiArguments>(&arguments.what)) {
+    return run_api_command(*api);
   }
   return run_subscribe(std::get<SubscribeArguments>(arguments.what));
 }

@@ -6,6 +6,7 @@ sys.dont_write_bytecode = True
 
 import pytest  # noqa: E402
 
+import api_stage  # noqa: E402
 import harness  # noqa: E402
 import nodes  # noqa: E402
 import packets  # noqa: E402
@@ -74,3 +75,47 @@ def key_pair(tmp_path_factory):
 @pytest.fixture(scope="session")
 def other_key_pair(tmp_path_factory):
     return packets.KeyPair(tmp_path_factory.mktemp("other-keys"))
+
+
+# ------------------------------------------------------------ the REST API
+
+@pytest.fixture(scope="session")
+def postgresql():
+    cluster = api_stage.Postgresql()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def api_scene():
+    stage = harness.Scene()
+    try:
+        yield stage
+    finally:
+        stage.close()
+
+
+@pytest.fixture(scope="module", params=api_stage.DATABASES)
+def api(request, api_scene):
+    """A fealty-api for all tests of a file, which keep to objects of their own."""
+    cluster = (request.getfixturevalue("postgresql")
+               if request.param == "postgresql" else None)
+    return api_stage.Api(api_scene, request.param, cluster)
+
+
+@pytest.fixture(scope="module")
+def kratos(api):
+    """A customer with a server of his own."""
+    customer = api_stage.Customer(api)
+    customer.server = api.server(customer)
+    return customer
+
+
+@pytest.fixture(scope="module")
+def zeus(api):
+    """Another one, on a server that is nobody's."""
+    customer = api_stage.Customer(api)
+    customer.server = api.server()
+    return customer

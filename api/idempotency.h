@@ -1,0 +1,22 @@
+#pragma once
+
+#include <optional>
+
+#include "api/route.h"
+
+namespace fealty::api {
+
+// A POST with an Idempotency-Key gets, sent again within kAnsweredDays, the
+// answer that it got before, and changes nothing. The answer is kept in the
+// transaction of the change itself. Keys belong to a customer; for others, and
+// for refusals, there are none.
+
+// The answer from before; 409 where the key was another request's.
+[[nodiscard]] std::optional<Answer> earlier_answer(const Call& call,
+                                                   Transaction& transaction);
+void remember_answer(const Call& call, Transaction& transaction,
+                     const Answer& answer);
+
+inline constexpr std::int64_t kAnsweredDays = 1;
+
+}  // namespace fealty::api

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace fealty::api {
+
+// By which listener a request came.
+enum class Entrance : std::uint8_t { kPublic, kAdmin };
+
+// A request as the listener hands it over: decoded, its body whole. Header fields
+// that are not there are "".
+struct Request {
+  Entrance entrance = Entrance::kPublic;
+  std::string method;
+  std::string path;
+  std::vector<std::pair<std::string, std::string>> query;
+  std::string body;
+  bool body_too_large = false;      // `body` is not all of it then
+  std::string address;              // the client's, as the router says
+  std::string subject;              // of its certificate, as the router says
+  std::string authorization;
+  std::string hex_username;
+  std::string hex_password;
+  std::string if_none_match;
+  std::string idempotency_key;
+  std::string origin;
+
+  // The last value of a query's key.
+  [[nodiscard]] std::optional<std::string> asked(std::string_view key) const {
+    for (auto at = query.rbegin(); at != query.rend(); ++at) {
+      if (at->first == key) return at->second;
+    }
+    return std::nullopt;
+  }
+};
+
+}  // namespace fealty::api

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "api/route.h"
+
+namespace fealty::api {
+
+// A collection of /admin/…: one table, and how its rows are written and shown.
+
+struct AdminField {
+  enum class Kind : std::uint8_t {
+    kText,
+    kInteger,
+    kFlag,
+    kReference,      // another table's row, by its name; null: none
+    kUid,            // a container, by its uid
+    kId,             // another table's row, by its id; null: none
+    kSecret,         // sealed; never shown
+  };
+  std::string_view name;            // in JSON
+  Kind kind = Kind::kText;
+  std::string_view column = {};     // "": as in JSON
+  std::string_view table = {};      // kReference
+  std::string_view key = {};        // its column that names a row
+  bool shown = true;
+  // A new row's value where none is given; texts are "" then.
+  std::int64_t otherwise = 0;
+
+  [[nodiscard]] std::string_view where() const {
+    return column.empty() ? name : column;
+  }
+};
+
+struct AdminCollection {
+  std::string_view path;
+  std::string_view item_path;       // of one of them
+  std::string_view table;
+  Schema create;
+  Schema change;
+  std::vector<AdminField> fields;
+  // Further columns of a new row (a uuid, a time).
+  void (*complete)(Call&, Fields&) = nullptr;
+  // Before a row is written: `id` 0: a new one. It may refuse, or add columns.
+  std::optional<Answer> (*check)(Call&, Transaction&, std::int64_t id,
+                                 Fields&) = nullptr;
+  // After it was written: what lies in other tables.
+  std::optional<Answer> (*after)(Call&, Transaction&, std::int64_t id) = nullptr;
+  // What an object shows beyond its fields.
+  void (*show)(Transaction&, std::int64_t id, Json& object) = nullptr;
+  Prepare prepare = nullptr;
+};
+
+// GET and POST of the path, GET, POST and DELETE of /ID.
+void add_collection(Routes& routes, const AdminCollection& collection);
+
+// The schema of changes: nothing is needed.
+[[nodiscard]] Schema all_optional(Schema schema, std::string_view name);
+
+}  // namespace fealty::api

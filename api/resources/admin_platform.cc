@@ -1,0 +1,220 @@
+#include "api/identity.h"
+#include "api/resources/admin_collections.h"
+#include "api/resources/common.h"
+#include "base/address.h"
+
+namespace fealty::api {
+namespace {
+
+using Kind = AdminField::Kind;
+
+const Field kNote = {"note", Type::kText, "free text", false, 0, 16'384};
+const Field kIpAddress = {"address", Type::kLine, "a numeric IP address", true,
+                          2, 45, is_ip_address};
+
+Field named(std::string_view about) {
+  return {"name", Type::kLine, about, true, 1};
+}
+
+// --------------------------------------------------------------- servers
+
+void complete_server(Call&, Fields& fields) {
+  fields.emplace_back("uuid", make_uuid());
+}
+
+// What its containers have cannot be taken away again.
+std::optional<Answer> check_server(Call& call, Transaction& transaction,
+                                   std::int64_t id, Fields& fields) {
+  fields.emplace_back("mtime", call.now());
+  const auto used = transaction.one(
+      "COALESCE(sum(memory), 0) AS memory, COALESCE(sum(storage), 0) AS storage",
+      "FROM containers WHERE server_id = ?", {id});
+  for (const char* key : {"memory", "storage"}) {
+    if (call.body.contains(key) &&
+        integer_of(call.body, key) < used->integer(key)) {
+      return conflict(std::string(key) + ": its containers have more");
+    }
+  }
+  return std::nullopt;
+}
+
+void show_server(Transaction& transaction, std::int64_t id, Json& object) {
+  const auto row = transaction.one("uuid, memory, storage",
+                                   "FROM servers WHERE id = ?", {id});
+  const auto used = transaction.one(
+      "COALESCE(sum(memory), 0) AS memory, COALESCE(sum(storage), 0) AS storage",
+      "FROM containers WHERE server_id = ?", {id});
+  object["uuid"] = row->text("uuid");
+  object["free_memory"] = row->integer("memory") - used->integer("memory");
+  object["free_storage"] = row->integer("storage") - used->integer("storage");
+}
+
+// --------------------------------------------------------------- legions
+
+constexpr std::int64_t kWeight = 9'999;
+
+void complete_uuid(Call&, Fields& fields) {
+  fields.emplace_back("uuid", make_uuid());
+}
+
+std::optional<Answer> set_nodes(Call& call, Transaction& transaction,
+                                std::int64_t id) {
+  static const Schema node = {
+      "LegionNode",
+      {{"server", Type::kLine, "a server's name", true, 1},
+       {"weight", Type::kInteger, "who is Lord first", false, 0, kIntegerMax}}};
+  const auto nodes = call.body.find("nodes");
+  if (nodes == call.body.end()) return std::nullopt;
+  transaction.run("DELETE FROM legion_nodes WHERE legion_id = ?", {id});
+  for (const Json& item : *nodes) {
+    const Status valid = validate(node, item);
+    if (!valid) return bad_request("nodes: " + valid.error().message);
+    const auto server =
+        item.contains("server")
+            ? transaction.one("id", "FROM servers WHERE name = ?",
+                              {text_of(item, "server")})
+            : std::nullopt;
+    if (!server) return bad_request("nodes: server: there is none so called");
+    transaction.run(
+        "INSERT INTO legion_nodes (legion_id, server_id, weight) "
+        "VALUES (?, ?, ?)",
+        {id, server->integer("id"), integer_of(item, "weight", kWeight)});
+  }
+  return std::nullopt;
+}
+
+void show_legion(Transaction& transaction, std::int64_t id, Json& object) {
+  object["uuid"] =
+      transaction.one("uuid", "FROM legions WHERE id = ?", {id})->text("uuid");
+  Json nodes = Json::array();
+  for (const Row& row : transaction.select(
+           "s.name, n.weight",
+           "FROM legion_nodes n JOIN servers s ON s.id = n.server_id "
+           "WHERE n.legion_id = ? ORDER BY s.id", {id})) {
+    nodes.push_back({{"server", row.text("name")},
+                     {"weight", row.integer("weight")}});
+  }
+  object["nodes"] = std::move(nodes);
+}
+
+void show_distro(Transaction& transaction, std::int64_t id, Json& object) {
+  object["uuid"] =
+      transaction.one("uuid", "FROM distros WHERE id = ?", {id})->text("uuid");
+}
+
+}  // namespace
+
+bool is_ip_address(std::string_view text) {
+  const bool is_v6 = text.find(':') != text.npos;
+  const auto parsed = Address::parse(is_v6 ? "[" + std::string(text) + "]:1"
+                                           : std::string(text) + ":1");
+  return parsed && parsed->is_ip() && parsed->host() == text;
+}
+
+const AdminCollection& admin_servers() {
+  static const Schema create = {
+      "AdminNewServer",
+      {named("its name"), kIpAddress,
+       {"hd", Type::kLine, "its disk", true},
+       {"memory", Type::kInteger, "MB", true, 1, kIntegerMax},
+       {"storage", Type::kInteger, "MB", true, 1, kIntegerMax},
+       {"owner", Type::kLine, "a customer's username; empty: nobody's"},
+       {"weight", Type::kInteger, "its place among others", false, 0, kIntegerMax},
+       {"datacenter", Type::kLine, "a datacenter's name"},
+       {"etc_resolv_conf", Type::kText, "for its containers", false, 0, 16'384},
+       {"etc_hosts", Type::kText, "for its containers", false, 0, 16'384},
+       {"ssd", Type::kFlag, "its disk is one"},
+       {"subject", Type::kText,
+        "the subject of its client certificate; empty: any that the router took",
+        false, 0, 1024},
+       kNote}};
+  static const AdminCollection collection = {
+      "/admin/servers", "/admin/servers/{id}", "servers", create,
+      all_optional(create, "AdminServer"),
+      {{"name"}, {"address"}, {"hd"}, {"memory", Kind::kInteger},
+       {"storage", Kind::kInteger},
+       {"owner", Kind::kReference, "owner_id", "customers", "username"},
+       {"weight", Kind::kInteger, {}, {}, {}, true, kWeight},
+       {"datacenter", Kind::kReference, "datacenter_id", "datacenters", "name"},
+       {"etc_resolv_conf"}, {"etc_hosts"}, {"ssd", Kind::kFlag}, {"subject"},
+       {"note"}},
+      complete_server, check_server, nullptr, show_server};
+  return collection;
+}
+
+const AdminCollection& admin_datacenters() {
+  static const Schema create = {
+      "AdminNewDatacenter",
+      {named("its name"),
+       {"description", Type::kText, "free text", false, 0, 16'384}, kNote}};
+  static const AdminCollection collection = {
+      "/admin/datacenters", "/admin/datacenters/{id}", "datacenters", create,
+      all_optional(create, "AdminDatacenter"),
+      {{"name"}, {"description"}, {"note"}}};
+  return collection;
+}
+
+const AdminCollection& admin_distros() {
+  static const Schema create = {
+      "AdminNewDistro",
+      {named("its name"),
+       {"path", Type::kLine, "where its tree lies", true, 1, 1024}, kNote}};
+  static const AdminCollection collection = {
+      "/admin/distros", "/admin/distros/{id}", "distros", create,
+      all_optional(create, "AdminDistro"),
+      {{"name"}, {"path"}, {"note"}},
+      complete_uuid, nullptr, nullptr, show_distro};
+  return collection;
+}
+
+const AdminCollection& admin_legions() {
+  static const Schema create = {
+      "AdminNewLegion",
+      {named("its name"), kIpAddress,
+       {"key", Type::kLine, "its secret; never shown", true, 1, 1024},
+       {"customer", Type::kLine, "a customer's username; empty: nobody's"},
+       {"quorum", Type::kInteger, "votes that make a Lord", false, 0, 1024},
+       {"nodes", Type::kObjects, "{server, weight}", false, 0, 64}, kNote}};
+  static const AdminCollection collection = {
+      "/admin/legions", "/admin/legions/{id}", "legions", create,
+      all_optional(create, "AdminLegion"),
+      {{"name"}, {"address"}, {"key", Kind::kSecret, "secret"},
+       {"customer", Kind::kReference, "customer_id", "customers", "username"},
+       {"quorum", Kind::kInteger}, {"note"}},
+      complete_uuid, nullptr, set_nodes, show_legion};
+  return collection;
+}
+
+const AdminCollection& admin_floating_addresses() {
+  static const Schema create = {
+      "AdminNewFloatingAddress",
+      {kIpAddress,
+       {"customer", Type::kLine, "a customer's username; empty: nobody's"},
+       {"legion", Type::kLine, "a Legion's name; empty: none"},
+       {"mapped_to_server", Type::kLine, "a server's name; empty: none"},
+       kNote}};
+  static const AdminCollection collection = {
+      "/admin/floating_addresses", "/admin/floating_addresses/{id}",
+      "floating_addresses", create,
+      all_optional(create, "AdminFloatingAddress"),
+      {{"address"},
+       {"customer", Kind::kReference, "customer_id", "customers", "username"},
+       {"legion", Kind::kReference, "legion_id", "legions", "name"},
+       {"mapped_to_server", Kind::kReference, "mapped_to_server_id", "servers",
+        "name"},
+       {"note"}}};
+  return collection;
+}
+
+const AdminCollection& admin_privileged_clients() {
+  static const Schema create = {"AdminNewPrivilegedClient",
+                                {named("its name"), kIpAddress}};
+  static const AdminCollection collection = {
+      "/admin/privileged_clients", "/admin/privileged_clients/{id}",
+      "privileged_clients", create,
+      all_optional(create, "AdminPrivilegedClient"),
+      {{"name"}, {"address"}}};
+  return collection;
+}
+
+}  // namespace fealty::api

@@ -1,0 +1,614 @@
+"""The REST API's resources: every row of its specification, over both databases."""
+import json
+import re
+import time
+
+import pytest
+
+import api_stage
+from api_stage import unique
+
+UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+
+@pytest.fixture
+def container(api, kratos):
+    return api.container(kratos, kratos.server)
+
+
+@pytest.fixture
+def anothers(api, zeus):
+    return api.container(zeus, zeus.server)
+
+
+def refused(reply, status, error, reason=""):
+    assert reply.status == status, reply
+    assert reply.json["error"] == error
+    assert reason in reply.json.get("reason", "")
+    return True
+
+
+# ---------------------------------------------------------- authentication
+
+def test_basic_and_hex_headers_log_in(api, kratos):
+    assert kratos.get("/me").status == 200
+    hexed = {"X-uwsgi-it-username": kratos.username.encode().hex(),
+             "X-uwsgi-it-password": kratos.password.encode().hex()}
+    assert api.request("GET", "/me", headers=hexed).status == 200
+
+
+@pytest.mark.parametrize("headers", [
+    {}, {"Authorization": "Basic"}, {"Authorization": "Basic !!"},
+    {"Authorization": "Bearer x"}, {"X-uwsgi-it-username": "zz", "X-uwsgi-it-password": "zz"}])
+def test_without_a_login_it_is_401(api, headers):
+    reply = api.request("GET", "/me", headers=headers)
+    assert refused(reply, 401, "Unauthorized")
+    assert reply.headers["www-authenticate"] == 'Basic realm="uwsgi.it api"'
+    assert reply.data == b'{"error":"Unauthorized"}\n'
+
+
+def test_wrong_passwords_are_refused_and_then_throttled(api):
+    customer = api_stage.Customer(api)
+    assert customer.get("/me").status == 200
+    wrong = api_stage.Customer.__new__(api_stage.Customer)
+    wrong.api, wrong.username, wrong.password = api, customer.username, "wrong"
+    statuses = [wrong.get("/me").status for _ in range(12)]
+    assert statuses[0] == 401 and statuses[-1] == 429
+    assert set(statuses) == {401, 429}
+    # Who was verified a moment ago does not pay for it.
+    assert customer.get("/me").status == 200
+
+
+def test_a_changed_password_counts_at_once(api):
+    customer = api_stage.Customer(api)
+    assert customer.post("/me", {"password": "deimos17"}).status == 200
+    assert customer.get("/me").status == 401
+    customer.password = "deimos17"
+    assert customer.get("/me").status == 200
+
+
+def test_paths_methods_sizes(api, kratos, container):
+    assert refused(kratos.get("/nothing"), 404, "Not found")
+    assert refused(kratos.get("/containers/x"), 404, "Not found")
+    assert refused(kratos.get("/containers/99999999999999999999"), 404, "Not found")
+    assert refused(kratos.get("/admin/customers"), 404, "Not found")
+    assert refused(api_stage.request(api.port, "GET", "/"), 404, "Not found")
+    for method, path in [("DELETE", "/me"), ("PUT", "/me"), ("PATCH", "/tags"),
+                         ("POST", "/distros"), ("DELETE", "/containers")]:
+        reply = kratos(method, path)
+        assert refused(reply, 405, "Method not allowed")
+        assert "OPTIONS" in reply.headers["allow"]
+    large = json.dumps({"note": "x" * 65_536})
+    assert refused(kratos.post(f"/containers/{container}", large), 413,
+                   "Request entity too large")
+    assert kratos("HEAD", "/me").status == 200
+    for path in ["/me/", "/containers/", f"/containers/{container}/", "/tags/", "/domains/",
+                 "/loopboxes/", "/alarms/", "/distros/", "/custom_distros/", "/news/"]:
+        assert kratos.get(path).status == 200, path
+        assert kratos.get(path).data.endswith(b"\n"), path
+
+
+def test_options_answers_the_preflight(api):
+    reply = api.request("OPTIONS", "/containers", headers={"Origin": "https://ui.example"})
+    assert reply.status == 204
+    assert reply.headers["access-control-allow-origin"] == "*"
+    assert "POST" in reply.headers["access-control-allow-methods"]
+    assert api.request("GET", "/news").headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("body, reason", [
+    ("", "no JSON"), ("{", "no JSON"), ("[1]", "object"), ("1", "object"),
+    ('{"name": 1}', "name:"), ('{"name": ""}', "name:"), ('{"name": "a\\nb"}', "name:"),
+    ('{"name": "a\\u0000b"}', "NUL"), (b'{"name": "\xff"}', "UTF-8"),
+    ("[" * 40_000, "deeply"), ('{"quota_threshold": 0}', "quota_threshold:"),
+    ('{"quota_threshold": "90"}', "quota_threshold:"),
+    ('{"alarm_freq": 59}', "alarm_freq:"), ('{"distro": "x"}', "distro:"),
+    ('{"distro": 123456}', "distro:"), ('{"ssh_keys": "x"}', "ssh_keys:"),
+    ('{"ssh_keys": ["a\\nb"]}', "ssh_keys:"), ('{"tags": [1]}', "tags:"),
+    ('{"tags": ["nothere"]}', "tags:"), ('{"nofollow": 2}', "nofollow:"),
+    ('{"memory": 0}', "memory:"), ('{"memory": 1e3}', "memory:"),
+    ('{"memory": 18446744073709551615}', "memory:"),
+    ('{"slack_webhook": "http://x.example"}', "slack_webhook:"),
+    ('{"slack_webhook": "https://127.0.0.1/x"}', "slack_webhook:"),
+    ('{"slack_webhook": "https://u@x.example/x"}', "slack_webhook:")])
+def test_a_malformed_body_is_400_and_says_where(kratos, container, body, reason):
+    assert refused(kratos.post(f"/containers/{container}", body), 400, "Bad request", reason)
+
+
+# ---------------------------------------------------------------------- me
+
+def test_me_shows_and_changes_the_customers_data(api):
+    customer = api_stage.Customer(api)
+    server = api.server(customer)
+    uid = api.container(customer, server)
+    assert customer.get("/me").json == {
+        "email": "", "vat": "", "company": "", "uuid": customer.uuid, "containers": [uid],
+        "servers": [server["address"]]}
+    given = {"company": "Göd of War ☕ S.p.a.", "vat": "01234567890", "email": "k@example.com",
+             "uuid": "mine", "unknown": {"a": [1]}}
+    reply = customer.post("/me/", given)
+    assert reply.status == 200
+    assert reply.json["company"] == given["company"] and reply.json["uuid"] == customer.uuid
+    assert customer.get("/me").json == reply.json
+    assert refused(customer.post("/me", {"vat": 1}), 400, "Bad request", "vat:")
+
+
+# -------------------------------------------------------------- containers
+
+def test_a_container_as_the_quickstart_shows_it(kratos, container):
+    found = kratos.get(f"/containers/{container}").json
+    number = container - 30_000
+    assert found["ip"] == f"10.0.{(number + 2) >> 8}.{(number + 2) & 255}"
+    assert {"uid": container, "server": kratos.server["name"], "note": "", "distro": None,
+            "distro_name": None, "custom_distro": None, "quota_threshold": 90, "ssh_keys": [],
+            "linked_to": [], "jid": "", "jid_destinations": "", "tags": [], "storage": 10,
+            "memory": 10, "server_address": kratos.server["address"],
+            "legion_address": []}.items() <= found.items()
+    assert UUID.match(found["uuid"]) and UUID.match(found["secret_uuid"])
+    assert "jid_secret" not in found
+
+
+def test_the_hostname_is_the_name_in_a_safe_form(kratos, container):
+    kratos.post(f"/containers/{container}", {"name": "my app_é.1"})
+    found = kratos.get(f"/containers/{container}").json
+    assert found["name"] == "my app_é.1" and found["hostname"] == "my-app----1"
+
+
+def test_owners_of_a_server_make_containers(api, kratos, zeus):
+    server = api.server(kratos, memory=100, storage=100)
+    new = {"server": server["address"], "name": "a", "memory": 60, "storage": 50}
+    reply = kratos.post("/containers", new)
+    assert reply.status == 201 and reply.json["message"] == "Created"
+    uid = reply.json["uid"]
+    assert uid in kratos.get("/me").json["containers"]
+    for path in ["/containers", "/me/containers/"]:
+        assert uid in [each["uid"] for each in kratos.get(path).json]
+    assert refused(kratos.post("/containers", new), 409, "Conflict", "memory")
+    assert refused(kratos.post("/containers", {**new, "memory": 1, "storage": 51}), 409,
+                   "Conflict", "storage")
+    assert refused(zeus.post("/containers", new), 403, "Forbidden")
+    assert refused(kratos.post("/containers", {**new, "server": zeus.server["address"]}), 403,
+                   "Forbidden")
+    for key in new:
+        part = {name: value for name, value in new.items() if name != key}
+        assert refused(kratos.post("/containers", part), 403, "Forbidden")
+    assert refused(kratos.post("/containers", {**new, "memory": "60"}), 400, "Bad request",
+                   "memory:")
+
+
+def test_sizes_are_for_the_servers_owner(api, kratos, zeus):
+    server = api.server(kratos, memory=100, storage=100)
+    uid = api.container(kratos, server, 50, 50)
+    path = f"/containers/{uid}"
+    assert kratos.post(path, {"memory": 100, "storage": 1}).json["memory"] == 100
+    assert refused(kratos.post(path, {"memory": 101}), 409, "Conflict", "memory")
+    theirs = api.container(zeus, zeus.server)
+    assert refused(zeus.post(f"/containers/{theirs}", {"memory": 1}), 403, "Forbidden")
+
+
+def test_several_keys_are_all_or_nothing(kratos, container, anothers):
+    path = f"/containers/{container}"
+    before = kratos.get(path).json
+    for bad in [{"link": container}, {"distro": 99_999}, {"tags": ["nothere"]},
+                {"memory": 10**9}, {"unlink": anothers}]:
+        reply = kratos.post(path, {"name": "changed", "note": "changed", **bad})
+        assert reply.status in (400, 409), reply
+        assert kratos.get(path).json == before
+
+
+def test_every_field_is_kept(api, kratos, container):
+    distro = api.made("distros", name=unique("distro"), path=unique("/distro"))
+    given = {"name": "n", "note": "two\nlines ☕", "quota_threshold": 80, "jid": "a@b",
+             "jid_destinations": "c@d,e@f", "nofollow": True, "pushover_user": "u",
+             "pushover_token": "t", "pushover_sound": "s", "pushbullet_token": "p",
+             "slack_webhook": "https://hooks.slack.com/services/A/B", "alarm_freq": 90,
+             "ssh_keys": ["ssh-rsa .........", "ssh-ed25519 x"], "distro": distro["id"],
+             "custom_distros_storage": True}
+    reply = kratos.post(f"/containers/{container}", {**given, "jid_secret": "hidden"})
+    assert reply.status == 200
+    assert given.items() <= reply.json.items()
+    assert reply.json["distro_name"] == distro["name"]
+    assert "hidden" not in kratos.get(f"/containers/{container}").text
+    assert kratos.post(f"/containers/{container}", {"distro": None}).json["distro"] is None
+
+
+def test_secrets_are_sealed_in_the_store(api, kratos, container):
+    if "sqlite" not in api.config["database"]:
+        pytest.skip("the file of SQLite is looked at")
+    kratos.post(f"/containers/{container}", {"jid_secret": "plain-to-see"})
+    for file in api.directory.glob("api.db*"):
+        data = file.read_bytes()
+        assert b"plain-to-see" not in data and b"PRIVATE KEY" not in data
+
+
+def test_what_reboots_a_container(api, kratos, container):
+    distro = api.made("distros", name=unique("distro"), path=unique("/distro"))
+    path = f"/containers/{container}"
+    kratos.post(path, {"distro": distro["id"], "ssh_keys": ["ssh-rsa x"]})
+
+    def times():
+        listed = api.as_server(kratos.server, "GET", "/containers/").json
+        found = [each for each in listed if each["uid"] == container][0]
+        return found["mtime"], found["ssh_keys_mtime"]
+    kratos.post("/tags", {"name": unique("tag")})
+    tag = kratos.get("/tags").json[-1]["name"]
+    before = times()
+    kratos.post(path, {"note": "x", "tags": [tag]})
+    kratos.post(path, {})
+    assert times() == before
+    kratos.post(path, {"ssh_keys": ["ssh-rsa y"]})
+    assert times()[0] == before[0] and times()[1] > before[1]
+    for change in [{"reboot": 1}, {"name": "other"}, {"jid_secret": "x"}]:
+        before = times()
+        kratos.post(path, change)
+        assert times()[0] > before[0]
+
+
+def test_links_are_each_sides_own_word(kratos, container, anothers):
+    path = f"/containers/{container}"
+    assert kratos.post(path, {"link": anothers}).json["linked_to"] == [anothers]
+    assert refused(kratos.post(path, {"link": anothers}), 409, "Conflict", "link")
+    assert refused(kratos.post(path, {"link": container}), 409, "Conflict")
+    assert refused(kratos.post(path, {"link": 29_999}), 409, "Conflict")
+    assert kratos.post(path, {"unlink": anothers}).json["linked_to"] == []
+    assert refused(kratos.post(path, {"unlink": anothers}), 409, "Conflict", "unlink")
+
+
+def test_anothers_container_is_forbidden_whatever_one_does(kratos, anothers):
+    for uid in [anothers, 39_999]:
+        for method, path, body in [
+                ("GET", "/containers/{}", None), ("POST", "/containers/{}", {"note": "x"}),
+                ("GET", "/containers/{}/domains", None),
+                ("POST", "/regenerate_secret_uuid/{}", None), ("GET", "/alarm_key/{}", None),
+                ("POST", "/alarm_key/{}", None), ("POST", "/alarms/raise/{}", "x"),
+                ("GET", "/custom_distros/{}", None),
+                ("POST", "/custom_distros/{}", {"name": "a", "path": "a"}),
+                ("GET", "/metrics/container.cpu/{}", None)]:
+            reply = kratos(method, path.format(uid), body)
+            assert refused(reply, 403, "Forbidden")
+            assert reply.data == b'{"error":"Forbidden"}\n'
+        assert refused(kratos.post("/loopboxes", {"container": uid, "filename": "a",
+                                                  "mountpoint": "b"}), 403, "Forbidden")
+        assert refused(kratos.get("/loopboxes", container=uid), 403, "Forbidden")
+        assert refused(kratos.get("/alarms", container=uid), 403, "Forbidden")
+
+
+def test_a_secret_uuid_is_renewed(kratos, container):
+    before = kratos.get(f"/containers/{container}").json["secret_uuid"]
+    assert kratos.post(f"/regenerate_secret_uuid/{container}").status == 200
+    assert kratos.get(f"/containers/{container}").json["secret_uuid"] != before
+
+
+# ----------------------------------------------------------------- distros
+
+def test_distros(api, kratos):
+    distro = api.made("distros", name=unique("distro"), path=unique("/distro"))
+    assert {"id": distro["id"], "name": distro["name"]} in kratos.get("/distros").json
+
+
+def test_the_custom_distros_page(api, kratos, zeus, container):
+    store = api.container(kratos, kratos.server)
+    new = {"name": "new_distro", "path": "ubuntu0001", "note": "Hello World"}
+    assert refused(kratos.post(f"/custom_distros/{store}", new), 403, "Forbidden")
+    kratos.post(f"/containers/{store}", {"custom_distros_storage": True})
+    reply = kratos.post(f"/custom_distros/{store}", new)
+    assert reply.status == 201 and new.items() <= reply.json.items()
+    made = reply.json
+    assert set(made) == {"id", "container", "name", "path", "note", "uuid"}
+    entry = {"id": made["id"], "name": "new_distro", "container": store}
+    assert entry in kratos.get("/custom_distros/").json
+    assert entry in kratos.get(f"/custom_distros/{container}").json
+    assert entry not in kratos.get(f"/custom_distros/{store}").json
+    path = f"/custom_distro/{made['id']}"
+    assert kratos.get(path).json == made
+    for twice in [{**new, "path": "other"}, {**new, "name": "other"}]:
+        assert refused(kratos.post(f"/custom_distros/{store}", twice), 409, "Conflict")
+    for bad in ["a/b", "..", "", "ü"]:
+        assert refused(kratos.post(f"/custom_distros/{store}", {**new, "path": bad}), 400,
+                       "Bad request", "path:")
+    assert refused(kratos.post(f"/custom_distros/{store}", {"name": "x"}), 400, "Bad request",
+                   "path:")
+    renamed = kratos.post(path, {"name": "new_name_for_the_distro"})
+    assert renamed.json == {**made, "name": "new_name_for_the_distro"}
+    # Who may use it: the same server, the same customer, not the store.
+    assert kratos.post(f"/containers/{container}",
+                       {"custom_distro": made["id"]}).json["custom_distro"] == made["id"]
+    assert refused(kratos.post(f"/containers/{store}", {"custom_distro": made["id"]}), 403,
+                   "Forbidden")
+    elsewhere = api.container(kratos, api.server(kratos))
+    assert refused(kratos.post(f"/containers/{elsewhere}", {"custom_distro": made["id"]}),
+                   403, "Forbidden")
+    assert refused(kratos.post(f"/containers/{container}", {"custom_distros_storage": 1}),
+                   409, "Conflict")
+    assert refused(kratos.post(f"/containers/{store}", {"custom_distros_storage": 0}), 409,
+                   "Conflict")
+    for method in ["GET", "POST", "DELETE"]:
+        assert refused(zeus(method, path, {}), 403, "Forbidden")
+    assert kratos.delete(path).json == {"message": "Ok"}
+    assert kratos.get(f"/containers/{container}").json["custom_distro"] is None
+    assert refused(kratos.get(path), 403, "Forbidden")
+
+
+# -------------------------------------------------------------------- tags
+
+def test_tags(kratos, zeus):
+    name = unique("tàg")
+    reply = kratos.post("/tags", {"name": name})
+    assert reply.status == 201 and reply.json["name"] == name
+    path = f"/tags/{reply.json['id']}"
+    assert kratos.get(path).json == reply.json
+    assert reply.json in kratos.get("/tags").json
+    assert refused(kratos.post("/tags", {"name": name}), 409, "Conflict")
+    assert zeus.post("/tags", {"name": name}).status == 201
+    other = kratos.post("/tags", {"name": unique("tag")}).json
+    assert refused(kratos.post(path, {"name": other["name"]}), 409, "Conflict")
+    assert kratos.post(path, {"note": "n"}).json["note"] == "n"
+    for method in ["GET", "POST", "DELETE"]:
+        assert refused(zeus(method, path, {}), 404, "Not found")
+    for bad in [{}, {"name": 1}, {"name": ""}, {"name": "a,b"}, {"name": "x" * 256}]:
+        assert refused(kratos.post("/tags", bad), 400, "Bad request", "name:")
+    assert kratos.delete(path).status == 200
+    assert refused(kratos.get(path), 404, "Not found")
+
+
+def test_tags_filter_containers_domains_and_loopboxes(api, kratos, container):
+    one, two = unique("tag"), unique("tag")
+    for name in [one, two]:
+        kratos.post("/tags", {"name": name})
+    box = kratos.post("/loopboxes", {"container": container, "filename": "f",
+                                     "mountpoint": "m"}).json["id"]
+    domain = api.domain(kratos)["id"]
+    for path, listed in [(f"/containers/{container}", "/containers"),
+                         (f"/domains/{domain}", "/domains"),
+                         (f"/loopboxes/{box}", "/loopboxes")]:
+        assert kratos.post(path, {"tags": [one, one]}).json["tags"] == [one]
+        found = kratos.get(listed, tags=f"nothere,{one}").json
+        assert len(found) == 1 and found[0]["tags"] == [one]
+        assert kratos.get(listed, tags=two).json == []
+        assert len(kratos.get(listed, tags=f"{two},{one}").json) == 1
+        assert kratos.post(path, {"tags": []}).json["tags"] == []
+        assert kratos.get(listed, tags=one).json == []
+
+
+# --------------------------------------------------------------- loopboxes
+
+def test_loopboxes(kratos, zeus, container):
+    new = {"container": container, "filename": "zeus001", "mountpoint": "zeus"}
+    reply = kratos.post("/loopboxes", new)
+    assert reply.status == 201
+    path = f"/loopboxes/{reply.json['id']}"
+    expected = {"id": reply.json["id"], **new, "ro": False, "tags": []}
+    assert kratos.get(path).json == expected
+    assert expected in kratos.get("/loopboxes").json
+    assert kratos.get("/loopboxes", container=container).json == [expected]
+    for twice in [{**new, "mountpoint": "other"}, {**new, "filename": "other"}]:
+        assert refused(kratos.post("/loopboxes", twice), 409, "Conflict")
+    assert kratos.post("/loopboxes", {"container": container, "filename": "a/b",
+                                      "mountpoint": "c/d", "ro": True}).json["ro"] is True
+    assert kratos.post(path, {"filename": "x", "tags": []}).json["filename"] == "zeus001"
+    for method in ["GET", "POST", "DELETE"]:
+        assert refused(zeus(method, path, {}), 403, "Forbidden")
+    assert refused(kratos.get("/loopboxes", container="x"), 400, "Bad request")
+    assert kratos.delete(path).json == {"message": "Ok"}
+    assert refused(kratos.get(path), 403, "Forbidden")
+
+
+@pytest.mark.parametrize("bad", ["/a", "a/", "..", "a/../b", "./a", "a/./b", "a//b", "etc",
+                                 "logs", "run", "tmp", "vassals", "vassals/x", "etc/x", ""])
+def test_paths_of_loopboxes_stay_in_the_home(kratos, container, bad):
+    for key in ["filename", "mountpoint"]:
+        new = {"container": container, "filename": "f", "mountpoint": "m", key: bad}
+        assert refused(kratos.post("/loopboxes", new), 400, "Bad request", key + ":")
+
+
+# ------------------------------------------------------------------ alarms
+
+def test_an_alarm_is_raised_read_and_deleted(kratos, zeus, container):
+    reply = kratos.post(f"/alarms/raise/{container}", "höt ☕", color="#FF0000", vassal="v",
+                        line=7, func="f", filename="a.py", level=3, unix=1000, **{"class": "c"})
+    assert reply.status == 201
+    path = f"/alarms/{reply.json['id']}"
+    assert kratos.get(path).json == {
+        "id": reply.json["id"], "container": container, "level": 3, "color": "#ff0000",
+        "class": "c", "vassal": "v", "line": 7, "filename": "a.py", "func": "f", "unix": 1000,
+        "msg": "höt ☕"}
+    for method in ["GET", "DELETE"]:
+        assert refused(zeus(method, path), 403, "Forbidden")
+    assert kratos.delete(path).status == 200
+    assert refused(kratos.get(path), 403, "Forbidden")
+
+
+@pytest.mark.parametrize("query, status", [
+    ({"level": 0}, 403), ({"level": 5}, 400), ({"level": "x"}, 400), ({"color": "red"}, 400),
+    ({"line": "x"}, 400), ({"unix": "x"}, 400), ({"unix": 10**15}, 400),
+    ({"vassal": "x" * 256}, 400), ({}, 201), ({"color": "00ff00"}, 201)])
+def test_what_an_alarm_may_say(kratos, container, query, status):
+    assert kratos.post(f"/alarms/trigger/{container}", "x", **query).status == status
+    assert kratos.post(f"/alarms/raise/{container}", b"\xff", **query).status in (400, 403)
+
+
+def test_the_alarm_key_raises_without_a_login(api, kratos, container):
+    key = kratos.get(f"/alarm_key/{container}").json["alarm_key"]
+    raised = f"/alarms/raise/{container}?key="
+    assert api.request("POST", raised + key, "x").status == 201
+    renewed = kratos.post(f"/alarm_key/{container}").json
+    assert renewed["message"] == "Ok" and renewed["alarm_key"] != key
+    assert api.request("POST", raised + key, "x").status == 403
+    assert api.request("POST", raised + renewed["alarm_key"], "x").status == 201
+    assert api.request("POST", raised, "x").status == 403
+    assert api.request("POST", f"/alarms/raise/{container}", "x").status == 401
+
+
+def test_alarms_are_filtered_ranged_and_bounded(api, kratos):
+    uid = api.container(kratos, kratos.server)
+    for number in range(103):
+        reply = kratos.post(f"/alarms/raise/{uid}", str(number), unix=1000 + number,
+                            vassal=f"v{number % 2}", level=1 + number % 2)
+        assert reply.status == 201
+
+    def messages(**query):
+        return [int(each["msg"]) for each in
+                kratos.get("/alarms/", container=uid, **query).json]
+    assert messages() == list(range(102, 2, -1))
+    assert messages(range="3") == [102, 101, 100]
+    assert messages(range="1-3") == [101, 100]
+    assert messages(range="3-1") == [100, 101]
+    assert messages(range="0") == [] and messages(range="200-300") == []
+    assert set(number % 2 for number in messages(vassal="v1")) == {1}
+    assert set(number % 2 for number in messages(level=2)) == {1}
+    assert messages(func="none") == []
+    total = kratos.get("/alarms", container=uid, with_total=1, range="2").json
+    assert total["total"] == 100 and len(total["alarms"]) == 2
+    for bad in ["x", "1-x", "-1", "", "1-2-3", "99999999999"]:
+        assert kratos.get("/alarms", range=bad).status == 416
+    assert refused(kratos.get("/alarms", level="x"), 400, "Bad request")
+
+
+# ----------------------------------------------------------------- domains
+
+def test_domains_are_listed_changed_and_deleted(api, kratos, zeus):
+    made = api.domain(kratos)
+    path = f"/domains/{made['id']}"
+    full = {"id": made["id"], "name": made["name"], "uuid": made["uuid"], "tags": [],
+            "note": ""}
+    assert kratos.get(path).json == full
+    listed = {key: value for key, value in full.items() if key != "note"}
+    assert listed in kratos.get("/domains").json
+    assert kratos.post(path, {"note": "n"}).json["note"] == "n"
+    assert kratos.get(path + "/containers").json == []
+    for method, body in [("GET", None), ("POST", {}), ("DELETE", None)]:
+        assert refused(zeus(method, path, body), 404, "Not found")
+    assert refused(zeus.delete("/domains", {"name": made["name"]}), 404, "Not found")
+    assert kratos.delete("/domains", {"name": made["name"]}).json == {"message": "Ok"}
+    assert refused(kratos.delete("/domains", {"name": made["name"]}), 404, "Not found")
+    other = api.domain(kratos)
+    assert kratos.delete(f"/domains/{other['id']}").status == 200
+
+
+@pytest.mark.parametrize("name", ["", "com", "a b.com", "a..com", "-a.com", "A.example.com",
+                                  "münchen.example.com", "1.2.3.4/", "a.com/", "x" * 300,
+                                  "a_b.example.com", "*.example.com", "a\nb.com"])
+def test_what_is_no_domain_is_400(kratos, name):
+    assert refused(kratos.post("/domains", {"name": name}), 400, "Bad request", "name:")
+
+
+def test_a_public_suffix_is_nobodys(kratos):
+    for name in ["co.uk", ".co.uk", "github.io"]:
+        assert refused(kratos.post("/domains", {"name": name}), 403, "Forbidden", "suffix")
+
+
+# ----------------------------------------------------- ports, metrics, news
+
+def test_portmappings(api, kratos, zeus):
+    server = api.server(kratos)
+    uid = api.container(kratos, server)
+    path = f"/portmappings/{server['address']}"
+    new = {"proto": "tcp", "public_port": 8000, "private_port": 8080, "container": uid}
+    reply = kratos.post(path, new)
+    assert reply.status == 201
+    listed = kratos.get(path).json
+    assert len(listed) == 1 and new.items() <= listed[0].items()
+    assert listed[0]["container_ip"].startswith("10.0.")
+    assert refused(kratos.post(path, new), 409, "Conflict")
+    assert kratos.post(path, {**new, "proto": "udp"}).status == 201
+    for bad in [{"public_port": 1023}, {"public_port": 1999}, {"public_port": 3022},
+                {"public_port": 3026}, {"public_port": 65_536}, {"proto": "icmp"},
+                {"private_port": 80}, {"container": "x"}]:
+        assert refused(kratos.post(path, {**new, **bad}), 400, "Bad request")
+    elsewhere = api.container(kratos, kratos.server)
+    assert refused(kratos.post(path, {**new, "public_port": 1, "container": elsewhere}), 400,
+                   "Bad request")
+    assert refused(kratos.post(path, {**new, "public_port": 9000, "container": elsewhere}),
+                   403, "Forbidden")
+    for method in ["GET", "POST", "DELETE"]:
+        assert refused(zeus(method, path, new), 403, "Forbidden")
+    assert kratos.delete(path, {"proto": "tcp", "public_port": 8000}).status == 200
+    assert refused(kratos.delete(path, {"proto": "tcp", "public_port": 8000}), 404,
+                   "Not found")
+
+
+def test_metrics_of_a_day(api, kratos, zeus, container):
+    now = int(time.time())
+    domain = api.domain(kratos)
+
+    def push(name, body):
+        return api.as_server(kratos.server, "POST", f"/metrics/{name}/{container}", body)
+    assert push("container.cpu", {"unix": now, "value": 7}).status == 201
+    assert push("container.cpu", {"unix": now, "value": 2**62}).status == 201
+    assert push("domain.hits", {"unix": now, "value": 3, "domain": domain["name"]}).status == 201
+    assert refused(push("domain.hits", {"unix": now, "value": 3}), 400, "Bad request", "domain")
+    assert refused(push("domain.hits", {"unix": now, "value": 3, "domain": "x.example"}), 403,
+                   "Forbidden")
+    assert refused(push("container.none", {"unix": now, "value": 3}), 404, "Not found")
+    assert refused(push("container.cpu", {"unix": now + 10**6, "value": 3}), 400, "Bad request")
+    reply = kratos.get(f"/metrics/container.cpu/{container}")
+    assert reply.json == [[now, 2**62]]
+    assert "max-age=300" in reply.headers["cache-control"]
+    assert kratos.get(f"/metrics/domain.hits/{domain['id']}").json == [
+        {"container": container, "metrics": [[now, 3]]}]
+    past = kratos.get(f"/metrics/container.cpu/{container}", year=2020, month=2, day=29)
+    assert past.json == [] and "max-age=86400" in past.headers["cache-control"]
+    for bad in [{"month": 13}, {"year": 2021, "month": 2, "day": 29}, {"day": "x"}]:
+        assert refused(kratos.get(f"/metrics/container.cpu/{container}", **bad), 400,
+                       "Bad request")
+    assert refused(kratos.get(f"/metrics/container.none/{container}"), 404, "Not found")
+    assert refused(zeus.get(f"/metrics/domain.hits/{domain['id']}"), 404, "Not found")
+    assert [each["name"] for each in kratos.get(f"/containers/{container}/domains").json] == [
+        domain["name"]]
+    assert kratos.get(f"/domains/{domain['id']}/containers").json == [container]
+
+
+def test_news(api, kratos):
+    secret, public = unique("secret"), unique("public")
+    api.made("news", content=secret)
+    api.made("news", content=public, public=True)
+    contents = [each["content"] for each in kratos.get("/news").json]
+    assert secret in contents and public in contents and len(contents) <= 10
+    contents = [each["content"] for each in api.request("GET", "/news").json]
+    assert public in contents and secret not in contents
+
+
+# ------------------------------------------- pages, etags, idempotency keys
+
+def test_lists_come_in_pages(kratos):
+    for _ in range(5):
+        kratos.post("/tags", {"name": unique("tag")})
+    whole = kratos.get("/tags").json
+    pages, after = [], 0
+    while page := kratos.get("/tags", limit=2, after=after).json:
+        assert len(page) <= 2
+        pages += page
+        after = page[-1]["id"]
+    assert pages == whole
+    for bad in [{"limit": 0}, {"limit": "x"}, {"after": "x"}, {"limit": -1}, {"limit": 10**9}]:
+        assert refused(kratos.get("/tags", **bad), 400, "Bad request", "limit")
+
+
+def test_an_etag_saves_the_answer(kratos):
+    etag = kratos.get("/me").headers["etag"]
+    reply = kratos("GET", "/me", headers={"If-None-Match": etag})
+    assert reply.status == 304 and reply.data == b""
+    kratos.post("/me", {"company": unique("company")})
+    assert kratos("GET", "/me", headers={"If-None-Match": etag}).status == 200
+
+
+def test_a_post_with_a_key_happens_once(kratos):
+    headers = {"Idempotency-Key": unique("key")}
+    new = {"name": unique("tag")}
+    first = kratos("POST", "/tags", new, headers)
+    again = kratos("POST", "/tags", new, headers)
+    assert first.status == again.status == 201 and first.data == again.data
+    assert again.headers["idempotency-replayed"] == "true"
+    assert refused(kratos("POST", "/tags", {"name": unique("tag")}, headers), 409, "Conflict",
+                   "Idempotency-Key")
+
+
+def test_the_openapi_document_and_the_page(api):
+    document = api.request("GET", "/openapi.json").json
+    assert document["openapi"] == "3.1.0"
+    container = document["components"]["schemas"]["Container"]["properties"]
+    assert container["alarm_freq"]["minimum"] == 60
+    assert not any("admin" in path for path in document["paths"])
+    page = api.request("GET", "/")
+    assert page.status == 200 and "text/html" in page.headers["content-type"]
+    assert "/api/containers/{uid}" in page.text

@@ -1,0 +1,251 @@
+"""The servers' side of the API, its administration, and what it tells whom."""
+import pytest
+
+import api_stage
+from api_stage import request, unique
+from test_api import refused
+
+
+@pytest.fixture(scope="module")
+def runnable(api, kratos):
+    """A container with a distro and a key; its uid."""
+    distro = api.made("distros", name=unique("distro"), path="/distros/" + unique("d"))
+    uid = api.container(kratos, kratos.server)
+    reply = kratos.post(f"/containers/{uid}", {
+        "distro": distro["id"], "ssh_keys": ["ssh-rsa one", "ssh-rsa two"],
+        "jid_secret": "jabber", "pushover_token": "push"})
+    assert reply.status == 200
+    return uid
+
+
+# ------------------------------------------------------------------ servers
+
+def test_only_verified_servers_get_in(api, kratos):
+    address = kratos.server["address"]
+    subject = {"X-Client-DN": "/CN=x"}
+    for headers in [{}, {"X-Forwarded-For": address}, subject,
+                    {**subject, "X-Forwarded-For": "192.0.99.1"},
+                    {**subject, "X-Forwarded-For": "x"},
+                    {**kratos.basic, "X-Forwarded-For": address}]:
+        reply = api.request("GET", "/private/nodes/", headers=headers)
+        assert refused(reply, 403, "Forbidden")
+    assert api.as_server(kratos.server, "GET", "/nodes/").status == 200
+
+
+def test_a_servers_subject_counts_where_it_is_given(api):
+    server = api.server()
+    api.admin("POST", f"/admin/servers/{server['id']}", {"subject": "/CN=other"})
+    assert api.as_server(server, "GET", "/nodes/").status == 403
+    api.admin("POST", f"/admin/servers/{server['id']}", {"subject": "/CN=" + server["name"]})
+    assert api.as_server(server, "GET", "/nodes/").status == 200
+
+
+def test_who_is_not_trusted_speaks_for_nobody(api_scene, postgresql):
+    api = api_stage.Api(api_scene, "sqlite", trusted_proxies=["192.0.2.0/24"])
+    server = api.server()
+    assert api.as_server(server, "GET", "/nodes/").status == 403
+
+
+def test_a_unix_sockets_peers_are_trusted(api_scene):
+    socket = api_scene.directory / "api.sock"
+    api = api_stage.Api(api_scene, "sqlite", listen=f"unix:{socket}", trusted_proxies=[])
+    server = api.server()
+    reply = request(socket, "GET", "/api/private/nodes/",
+                    headers={"X-Client-DN": "/CN=x", "X-Forwarded-For": server["address"]})
+    assert reply.status == 200
+    assert socket.stat().st_mode & 0o777 == 0o660
+    assert api.admin_socket.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_server_sees_its_containers_and_no_others(api, kratos, zeus, runnable):
+    listed = api.as_server(kratos.server, "GET", "/containers/").json
+    found = [each for each in listed if each["uid"] == runnable]
+    assert len(found) == 1 and set(found[0]) == {"uid", "mtime", "ssh_keys_mtime"}
+    bare = api.container(kratos, kratos.server)
+    assert bare not in [each["uid"] for each in listed]
+    assert api.as_server(zeus.server, "GET", "/containers/").json == []
+    for path in ["/containers/{}.ini", "/containers/{}.json", "/ssh_keys/{}"]:
+        assert api.as_server(kratos.server, "GET", path.format(runnable)).status == 200
+        assert api.as_server(kratos.server, "GET", path.format(bare)).status == 403
+        assert refused(api.as_server(zeus.server, "GET", path.format(runnable)), 403,
+                       "Forbidden")
+
+
+def test_a_containers_configuration(api, kratos, zeus, runnable):
+    other = api.container(zeus, zeus.server)
+    kratos.post(f"/containers/{runnable}", {"link": other})
+    api.made("rules", container=runnable, direction="in", action="allow", src="10.0.0.9",
+             dst="10.0.0.3")
+    found = api.as_server(kratos.server, "GET", f"/containers/{runnable}.json").json
+    assert found["jid_secret"] == "jabber" and found["pushover_token"] == "push"
+    assert found["rsa_private"].startswith("-----BEGIN RSA PRIVATE KEY-----")
+    assert found["rsa_public"].startswith("-----BEGIN PUBLIC KEY-----")
+    assert found["links"][0]["uid"] == other
+    assert found["links"][0]["gateway"] == zeus.server["address"]
+    assert found["rules"][0]["src_mask"] == 32
+    ini = api.as_server(kratos.server, "GET", f"/containers/{runnable}.ini")
+    assert ini.headers["content-type"].startswith("text/plain")
+    assert f"uid = {runnable}\n" in ini.text and "ssh_keys = ssh-rsa two\n" in ini.text
+    keys = api.as_server(kratos.server, "GET", f"/ssh_keys/{runnable}")
+    assert keys.text == "ssh-rsa one\nssh-rsa two\n"
+
+
+def test_public_keys_go_with_their_domains(api, kratos, zeus, runnable):
+    domain = api.domain(kratos)
+    listed = api.as_server(kratos.server, "GET", "/domains/rsa/").json
+    found = [each for each in listed
+             if domain["name"] in [one["name"] for one in each["domains"]]]
+    assert len(found) == 1 and found[0]["rsa"].startswith("-----BEGIN PUBLIC KEY-----")
+    empty = api.server()
+    assert api.as_server(empty, "GET", "/domains/rsa/").json == []
+    assert "PRIVATE" not in api.as_server(kratos.server, "GET", "/domains/rsa/").text
+
+
+def test_nodes_loopboxes_ports_and_services(api, kratos, runnable):
+    first, second = api.server(), api.server()
+    legion = api.made("legions", name=unique("legion"), address="10.9.9.9", key="s3cret",
+                      quorum=1, nodes=[{"server": first["name"], "weight": 5},
+                                       {"server": second["name"]}])
+    assert legion["nodes"][0] == {"server": first["name"], "weight": 5}
+    assert "s3cret" not in api.admin("GET", f"/admin/legions/{legion['id']}").text
+    nodes = api.as_server(first, "GET", "/legion/nodes/").json
+    assert nodes["nodes"] == [second["address"]] and nodes["unix"] > 0
+    everyone = api.as_server(first, "GET", "/nodes/").json["nodes"]
+    assert second["address"] in everyone and first["address"] not in everyone
+    kratos.post("/loopboxes", {"container": runnable, "filename": "i", "mountpoint": "m"})
+    assert {"uid": runnable, "filename": "i", "mountpoint": "m", "ro": False}.items() <= (
+        api.as_server(kratos.server, "GET", "/loopboxes/").json[-1].items())
+    kratos.post("/portmappings/" + kratos.server["address"],
+                {"proto": "udp", "public_port": 5353, "private_port": 5353,
+                 "container": runnable})
+    assert api.as_server(kratos.server, "GET", "/portmappings/").json[-1]["public_port"] == 5353
+    api.made("custom_services", name=unique("service"), customer=kratos.username,
+             server=kratos.server["name"], config="[uwsgi]\n")
+    assert api.as_server(kratos.server, "GET", "/custom_services/").json[-1]["config"] == (
+        "[uwsgi]\n")
+    shown = kratos.get(f"/containers/{api.container(kratos, kratos.server)}").json
+    assert shown["legion_address"] == []
+
+
+def test_system_alarms_and_file_metadata(api, kratos, zeus, runnable):
+    reply = api.as_server(kratos.server, "POST", f"/alarms/{runnable}", "out of memory",
+                          unix=5000)
+    assert reply.status == 201
+    alarm = kratos.get(f"/alarms/{reply.json['id']}").json
+    assert alarm["level"] == 0 and alarm["unix"] == 5000
+    assert alarm["msg"] == "out of memory"
+    assert refused(api.as_server(zeus.server, "POST", f"/alarms/{runnable}", "x"), 403,
+                   "Forbidden")
+    for text in ["one", "two"]:
+        assert api.as_server(kratos.server, "POST", "/serverfilemetadata/",
+                             {"filename": "/etc/x", "metadata": text}).status == 201
+    listed = api.as_server(kratos.server, "GET", "/serverfilemetadata/").json
+    assert [(each["filename"], each["metadata"]) for each in listed] == [("/etc/x", "two")]
+
+
+def test_secret_uuids_are_for_listed_addresses(api, kratos, runnable):
+    path, from_there = "/privileged/secret_uuids/", {"X-Forwarded-For": "198.51.100.7"}
+    assert refused(api.request("GET", path, headers=from_there), 403, "Forbidden")
+    api.made("privileged_clients", name=unique("client"), address="198.51.100.7")
+    listed = api.request("GET", path, headers=from_there).json
+    secret = kratos.get(f"/containers/{runnable}").json["secret_uuid"]
+    assert secret in [each["secret_uuid"] for each in listed]
+    assert refused(api.request("GET", path, headers={"X-Forwarded-For": "198.51.100.8"}), 403,
+                   "Forbidden")
+
+
+# ----------------------------------------------------------- administration
+
+COLLECTIONS = {
+    "customers": lambda api, c, s: {"username": unique("u"), "password": "p"},
+    "servers": lambda api, c, s: {"name": unique("s"), "address": f"2001:db8::{unique('')}",
+                                  "hd": "x", "memory": 10, "storage": 10},
+    "datacenters": lambda api, c, s: {"name": unique("d")},
+    "distros": lambda api, c, s: {"name": unique("d"), "path": unique("/d")},
+    "containers": lambda api, c, s: {"customer": c.username, "server": s["name"],
+                                     "name": "n", "memory": 1, "storage": 1},
+    "domains": lambda api, c, s: {"customer": c.username, "name": unique("d") + ".test"},
+    "legions": lambda api, c, s: {"name": unique("l"), "address": "10.0.0.1", "key": "k"},
+    "floating_addresses": lambda api, c, s: {"address": f"2001:db8:1::{unique('')}",
+                                             "mapped_to_server": s["name"]},
+    "news": lambda api, c, s: {"content": "x"},
+    "custom_services": lambda api, c, s: {"name": unique("c"), "customer": c.username,
+                                          "server": s["name"], "config": ""},
+    "privileged_clients": lambda api, c, s: {"name": unique("p"),
+                                             "address": f"2001:db8:2::{unique('')}"},
+    "rules": lambda api, c, s: {"container": api.container(c, s), "direction": "out",
+                                "action": "deny", "src": "10.0.0.1", "dst": "10.0.0.2"},
+}
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_a_collection_of_the_administration(api, kratos, name):
+    new = COLLECTIONS[name](api, kratos, kratos.server)
+    path = f"/admin/{name}"
+    made = api.admin("POST", path, new)
+    assert made.status == 201, made
+    one = f"{path}/{made.json['id']}"
+    assert api.admin("GET", one).json == made.json
+    assert made.json in api.admin("GET", path + "/").json
+    assert api.admin("GET", path + f"?limit=1&after={made.json['id'] - 1}").json == [made.json]
+    assert api.admin("POST", one, {}).status == 200
+    for key in new:
+        part = {other: value for other, value in new.items() if other != key}
+        if key in ("mapped_to_server",):
+            continue
+        assert refused(api.admin("POST", path, part), 400, "Bad request", key)
+        assert refused(api.admin("POST", path, {**new, key: [1]}), 400, "Bad request", key)
+    assert refused(api.admin("PUT", path), 405, "Method not allowed")
+    assert api.admin("DELETE", one).json == {"message": "Ok"}
+    for method in ["GET", "POST", "DELETE"]:
+        body = None if method == "GET" else {}
+        assert refused(api.admin(method, one, body), 404, "Not found")
+
+
+def test_what_is_unique_and_what_is_in_use(api, kratos):
+    server = api.server()
+    assert refused(api.admin("POST", "/admin/servers", {
+        "name": server["name"], "address": "192.0.9.9", "hd": "x", "memory": 1,
+        "storage": 1}), 409, "Conflict")
+    api.container(kratos, server, 60, 60)
+    path = f"/admin/servers/{server['id']}"
+    assert refused(api.admin("POST", path, {"memory": 59}), 409, "Conflict", "memory")
+    assert api.admin("POST", path, {"memory": 60}).json["free_memory"] == 0
+    assert refused(api.admin("POST", "/admin/containers", {
+        "customer": kratos.username, "server": server["name"], "name": "x", "memory": 1,
+        "storage": 1}), 409, "Conflict", "memory")
+    assert refused(api.admin("DELETE", path), 409, "Conflict")
+    assert refused(api.admin("DELETE", f"/admin/customers/{kratos.id}"), 409, "Conflict")
+    assert refused(api.admin("POST", "/admin/containers", {
+        "customer": "nobody", "server": server["name"], "name": "x", "memory": 1,
+        "storage": 1}), 400, "Bad request", "customer")
+
+
+def test_a_customer_gets_a_uuid_and_can_get_another_password(api):
+    customer = api_stage.Customer(api)
+    assert api.admin("POST", f"/admin/customers/{customer.id}",
+                     {"password": "new"}).json["uuid"] == customer.uuid
+    assert customer.get("/me").status == 401
+    customer.password = "new"
+    assert customer.get("/me").status == 200
+    assert "password" not in api.admin("GET", f"/admin/customers/{customer.id}").json
+
+
+def test_every_change_is_in_the_audit_log(api, kratos):
+    made = kratos.post("/tags", {"name": unique("tag")}).json
+    kratos.post(f"/tags/{made['id']}", {"note": "n"})
+    kratos.delete(f"/tags/{made['id']}")
+    lines = api.admin("GET", f"/admin/audit?object=tag&object_id={made['id']}").json
+    assert [(line["before"], line["after"]) for line in lines] == [
+        (None, made), (made, {**made, "note": "n"}), ({**made, "note": "n"}, None)]
+    assert lines[0]["actor"] == kratos.username and lines[0]["request"] == "POST /api/tags"
+    kratos.post("/me", {"password": kratos.password})
+    whole = api.admin("GET", "/admin/audit").text
+    assert kratos.password not in whole and "PRIVATE KEY" not in whole
+
+
+def test_the_admin_listener_serves_nothing_else(api):
+    assert refused(api.admin("GET", "/me"), 404, "Not found")
+    assert refused(api.admin("GET", "/api/containers"), 404, "Not found")
+    assert api.admin("GET", "/api/admin/customers").status == 200
+    assert refused(api.request("GET", "/admin/customers"), 404, "Not found")
