@@ -27,7 +27,8 @@ import netns  # noqa: E402
 
 
 BYSTANDER = "c, "       # a fault of c's, which is not Lord
-FAULTS = [*failover.FAULTS, BYSTANDER + "kill -9", BYSTANDER + "power off"]
+OF_THE_LORD = {**failover.FAULTS, **failover.WEAKNESSES}
+FAULTS = [*OF_THE_LORD, BYSTANDER + "kill -9", BYSTANDER + "power off"]
 
 
 def inflict(stage, fault):
@@ -35,8 +36,8 @@ def inflict(stage, fault):
     time.sleep(1.5 + time.monotonic() % 1)
     since = time.monotonic()
     bystander = fault.startswith(BYSTANDER)
-    failover.FAULTS[fault.removeprefix(BYSTANDER)](stage, "c" if bystander else "a")
-    stays = bystander or fault == "30% loss, 200 ms"      # which it may survive
+    OF_THE_LORD[fault.removeprefix(BYSTANDER)](stage, "c" if bystander else "a")
+    stays = bystander or fault in failover.WEAKNESSES
     if stays:
         time.sleep(10)
     else:

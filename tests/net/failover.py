@@ -262,4 +262,6 @@ def fault_deaf(stage, name):
 
 FAULTS = {"kill -9": fault_kill, "power off": fault_power_off, "SIGTERM": fault_terminate,
           "SIGSTOP": fault_stop, "cut off": fault_cut_off, "mute": fault_mute,
-          "deaf": fault_deaf, "30% loss, 200 ms": fault_weak}
+          "deaf": fault_deaf}
+# What a Lord may survive.
+WEAKNESSES = {"30% loss, 200 ms": fault_weak}

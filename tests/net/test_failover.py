@@ -49,6 +49,18 @@ def test_the_address_moves_and_is_never_held_by_two(stage_of, wire, fault):
     assert stage.overlap(since) <= (0.05 if wire == "sealed" else TOLERANCE)
 
 
+@pytest.mark.parametrize("wire", ["sealed", "uwsgi"])
+@pytest.mark.parametrize("weakness", list(failover.WEAKNESSES))
+def test_a_lord_with_a_bad_line_does_not_make_two(stage_of, wire, weakness):
+    stage = stage_of(wire=wire)
+    stage.wait_for("a")
+    since = time.monotonic()
+    failover.WEAKNESSES[weakness](stage, "a")
+    failover.wait_until(lambda: time.monotonic() - since > 5 * TOLERANCE, "five tolerances")
+    assert stage.overlap(since) <= (0.05 if wire == "sealed" else TOLERANCE)
+    failover.wait_until(lambda: len(stage.holder_names()) == 1, "one has it")
+
+
 def test_one_that_was_stopped_comes_back_as_lord_without_two_holders(stage_of):
     stage = stage_of()
     stage.wait_for("a")
