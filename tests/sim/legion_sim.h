@@ -16,7 +16,7 @@ namespace fealty::test {
 //
 // Judged all along, with a quorum above half of the members:
 //   sealed wire: never two holders at a time
-//   uwsgi wire:  never two holders for longer than a tolerance, or two where
+//   uwsgi wire:  never two holders for longer than a tolerance (of theirs), or two where
 //                somebody repeats what was kept from one of them
 // and at the end of each calm, in which a quorum is connected and alone for two
 // tolerances, or with others about it for three: somebody is Lord.
