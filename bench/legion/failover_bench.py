@@ -8,7 +8,7 @@ For each fault of the Lord, or of a host that is not: seconds without an answer 
 and seconds in which two hosts had the address. freq 1 s, tolerance 3 s. Without --cluster three
 hosts, and a probe each 10 ms. With it each host has a router, a fastrouter, a Legion member with
 its forwarder and real uWSGI vassals, and the client sends an HTTP request each 20 ms: also how
-many had no answer within a second. Needs root, nft and iproute2; leaves nothing behind.
+many had no answer within three seconds. Needs root, nft and iproute2; leaves nothing behind.
 FEALTY_BIN_DIR: where the programs are.
 """
 import argparse

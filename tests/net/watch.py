@@ -4,7 +4,7 @@
     watch.py echo PORT NAME            answers each datagram with NAME
     watch.py probe ADDRESS PORT        a line per probe: TIME NAME|- (who answered)
     watch.py http ADDRESS HOST         the same of requests; TIME is the answer's, or, where
-                                       there is none within a second, the request's
+                                       there is none within three seconds, the request's
 
 TIME is the monotonic clock in seconds, the same in all namespaces. Ends with its
 standard input.
@@ -90,12 +90,12 @@ def http(address, host):
         began = at = time.monotonic()
         name = "-"
         try:
-            with socket.create_connection((address, 80), timeout=1) as client:
+            with socket.create_connection((address, 80), timeout=3) as client:
                 client.sendall(request)
                 answer = b""
                 while part := client.recv(65536):
                     answer += part
-            if time.monotonic() - began < 1 and answer.startswith(b"HTTP/1.1 200 "):
+            if time.monotonic() - began < 3 and answer.startswith(b"HTTP/1.1 200 "):
                 name, at = answer.rpartition(b"\r\n\r\n")[2].decode().strip(), time.monotonic()
         except OSError:
             pass
