@@ -168,7 +168,11 @@ class HttpServer::Server final : public httplib::Server {
     request.hex_password = in.get_header_value("X-uwsgi-it-password");
     request.if_none_match = in.get_header_value("If-None-Match");
     request.idempotency_key = in.get_header_value("Idempotency-Key");
-    request.origin = in.get_header_value("Origin");
+    for (const char* const name :
+         {"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
+          "X-Client-DN", "Origin", "Sec-Fetch-Site"}) {
+      request.passed_on = request.passed_on || in.has_header(name);
+    }
     return owner_.handle_(request);
   }
 

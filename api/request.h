@@ -28,7 +28,8 @@ struct Request {
   std::string hex_password;
   std::string if_none_match;
   std::string idempotency_key;
-  std::string origin;
+  // A router or a browser sent it: whoever is behind those is not on this host.
+  bool passed_on = false;
 
   // The last value of a query's key.
   [[nodiscard]] std::optional<std::string> asked(std::string_view key) const {

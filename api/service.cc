@@ -131,6 +131,7 @@ std::optional<Answer> Service::identify(const Route& route, Call& call) {
     case Access::kServer: return find_server(call);
     case Access::kPrivileged: return find_privileged(call);
     case Access::kAdmin:
+      if (call.request.passed_on) return forbidden();
       call.caller.kind = Caller::Kind::kAdmin;
       call.caller.name = "admin";
       return std::nullopt;

@@ -244,6 +244,14 @@ def test_every_change_is_in_the_audit_log(api, kratos):
     assert kratos.password not in whole and "PRIVATE KEY" not in whole
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
+                                    "X-Client-DN", "Origin", "Sec-Fetch-Site"])
+def test_nobody_reaches_the_administration_through_a_router_or_a_browser(api, header):
+    for method, body in (("GET", None), ("POST", {"name": "x", "path": "/x"})):
+        assert refused(request(api.admin_socket, method, "/admin/distros", body, {header: "x"}),
+                       403, "Forbidden")
+
+
 def test_the_admin_listener_serves_nothing_else(api):
     assert refused(api.admin("GET", "/me"), 404, "Not found")
     assert refused(api.admin("GET", "/api/containers"), 404, "Not found")
