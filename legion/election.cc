@@ -23,6 +23,12 @@ constexpr std::int64_t kStampLife_ms = 1'000;
 // somebody's echo or wait for votes, and how soon we answer one who does.
 constexpr std::int64_t kHurryPart = 8;
 constexpr std::int64_t kAnswerPart = 32;
+// How long those who have just started wait for each other.
+constexpr std::int64_t kSettlePart = 4;
+// Parts of four of the tolerance: who has not shown for so long that it hears us
+// is still a member, but none to elect. What it was promised last then ends, with
+// a new election, within two tolerances from when it went.
+constexpr std::int64_t kLinkQuarters = 3;
 constexpr std::int64_t kSuspendedMost_ms = 3'600'000;
 
 bool is_better(const Vote& one, const Vote& other) {
@@ -94,6 +100,7 @@ std::int64_t Election::next_wake_ms(std::int64_t now_ms) const {
     at(each.heard_late_ms + late_ms);
     at(each.echo_ms + late_ms);
     at(each.heard_ms + options_.tolerance_ms);
+    at(each.echo_ms + link_ms());
     at(each.echo_ms + options_.tolerance_ms);
     if (role_ == Role::kLord) at(each.lease_ms);
     if (each.alone) at(each.alone_since_ms + options_.tolerance_ms);
@@ -102,6 +109,7 @@ std::int64_t Election::next_wake_ms(std::int64_t now_ms) const {
   at(suspended_until_ms_);
   at(started_ms_ + options_.tolerance_ms);
   at(started_ms_ + 2 * options_.freq_ms);
+  if (wire_ == Wire::kSealed) at(first_bound_ms());
   return std::max(wake_ms, now_ms);
 }
 
@@ -322,13 +330,15 @@ void Election::count_members(std::int64_t now_ms) {
                        ? !mismatched &&
                              now_ms - each.echo_ms < options_.tolerance_ms
                        : !each.alone || has_grace(each, now_ms);
+    each.linked = each.counted && (wire_ == Wire::kUwsgi ||
+                                   now_ms - each.echo_ms < link_ms());
     if (mismatched && !each.mismatch_said) {
       actions_.push_back({Action::Kind::kMismatch, each.last, Why::kNone});
     }
     each.mismatch_said = mismatched;
     if (!each.counted) continue;
     sum += checksum_part(each.last.valor, each.last.uuid);
-    ++links;
+    if (each.linked) ++links;
     if (each.announced) continue;
     each.announced = true;
     actions_.push_back({Action::Kind::kNodeJoined, each.last, Why::kNone});
@@ -353,6 +363,10 @@ bool Election::has_grace(const MemberView& member, std::int64_t now_ms) const {
   return !member.was_with_us ||
          std::none_of(members_.begin(), members_.end(),
                       [](const auto& each) { return !each.alone; });
+}
+
+std::int64_t Election::link_ms() const {
+  return options_.tolerance_ms * kLinkQuarters / 4;
 }
 
 // Another tolerance is another promise, and another quorum may be half of ours.
@@ -445,12 +459,20 @@ bool Election::is_newborn(std::int64_t now_ms) const {
          now_ms - started_ms_ < options_.tolerance_ms;
 }
 
+// Sealed wire: when we may bind ourselves to another for the first time. Who was
+// started together with us has said by then whether it stands.
+std::int64_t Election::first_bound_ms() const {
+  return options_.quorum > 1 ? started_ms_ + options_.tolerance_ms +
+                                   options_.freq_ms / kSettlePart
+                             : started_ms_;
+}
+
 // The best that may be Lord, ourselves included; nobody where there is none.
 Vote Election::best(std::int64_t now_ms) const {
   Vote found;
   if (may_stand(now_ms)) found = {options_.valor, uuid_};
   for (const MemberView& each : members_) {
-    if (!each.counted || each.last.valor == 0) continue;
+    if (!each.linked || each.last.valor == 0) continue;
     if (wire_ == Wire::kSealed && each.last.links < options_.quorum) continue;
     const Vote vote{each.last.valor, each.last.uuid};
     if (is_better(vote, found)) found = vote;
@@ -462,7 +484,7 @@ Vote Election::best(std::int64_t now_ms) const {
 const MemberView* Election::standing_lord() const {
   const MemberView* found = nullptr;
   for (const MemberView& each : members_) {
-    if (!each.counted || each.last.lord_since_s == 0 || each.last.valor == 0 ||
+    if (!each.linked || each.last.lord_since_s == 0 || each.last.valor == 0 ||
         each.last.vote.uuid != each.last.uuid) {
       continue;
     }
@@ -487,6 +509,7 @@ Vote Election::choose(std::int64_t now_ms) const {
   const bool settled = now_ms - started_ms_ >= 2 * options_.freq_ms;
   if (wanted.uuid == uuid_ && !settled) return {};
   if (wire_ == Wire::kUwsgi) return wanted;
+  if (wanted.uuid != uuid_ && now_ms < first_bound_ms()) return {};
   if (wanted.uuid != promise_.uuid && now_ms < promise_.until_ms) return {};
   return wanted;
 }

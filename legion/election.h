@@ -40,8 +40,8 @@ namespace fealty::legion {
 // itself for the tolerance from when it *got* that packet (its promise), which
 // is later: two Lords at a time cannot be, as far as clocks run alike, whatever
 // is lost, late, repeated or heard one way only. A member counts once it proved
-// with an echo that it hears us, and may be Lord only if it has such links to a
-// quorum. One that has just started may have promised in its former life, and
+// with an echo that it hears us; it may be Lord only if it has such links to a
+// quorum, each proved within three quarters of the tolerance (linked). One that has just started may have promised in its former life, and
 // what it promised may still be counted: it votes for nobody, a Lord that it
 // finds included, for one tolerance. A member with another tolerance or quorum
 // makes promises that are not ours: it is heard and not counted.
@@ -71,6 +71,7 @@ struct MemberView {
   std::int64_t echo_ms = kNever;     // when we sent the newest packet it has
   std::int64_t lease_ms = kNever;    // until when its vote for us counts
   bool counted = false;              // it is a member of the Legion as we see it
+  bool linked = false;               // counted, and has proved it lately
   bool announced = false;            // node_joined was said
   bool mismatch_said = false;        // sealed wire: kMismatch was
 
@@ -229,6 +230,7 @@ class Election {
   [[nodiscard]] bool all_agree() const;
   [[nodiscard]] std::vector<std::int64_t> leases() const;
   [[nodiscard]] std::uint64_t leased_votes(std::int64_t now_ms) const;
+  [[nodiscard]] std::int64_t link_ms() const;
   [[nodiscard]] bool is_mismatched(const MemberView& member) const;
   [[nodiscard]] std::uint64_t valor(std::int64_t now_ms) const;
   [[nodiscard]] std::string mismatches() const;
@@ -238,6 +240,7 @@ class Election {
   [[nodiscard]] std::int64_t lease_length_ms(const MemberView& voter) const;
   [[nodiscard]] bool hurries(std::int64_t now_ms) const;
   [[nodiscard]] bool is_newborn(std::int64_t now_ms) const;
+  [[nodiscard]] std::int64_t first_bound_ms() const;
   [[nodiscard]] std::int64_t stamp_s(std::int64_t now_ms, std::int64_t wall_s);
   [[nodiscard]] std::int64_t sent_at(std::uint64_t sequence) const;
   void act(Action::Kind kind, Why why = Why::kNone) {

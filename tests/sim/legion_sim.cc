@@ -175,6 +175,7 @@ class Sim {
     if (!node.election) return;
     const bool power = draw(2) == 0;
     say((power ? "power off " : "kill ") + std::to_string(i));
+    if (is_voted_for_in_calm(i)) calm_until_ms_ = now_ms_ + 2 * kTolerance_ms;
     if (!power && node.holds) ghosts_.push_back(kernel_end(node));
     drop(i);
   }
@@ -453,8 +454,8 @@ class Sim {
   // A quorum with a member that may be Lord is well connected for two tolerances,
   // and the others are away; on the uwsgi wire they must be, since uWSGI's rule
   // wants that everybody agrees. On the sealed wire they may also be heard and hear
-  // one way or both, and crash. Then it takes a tolerance more at most, since one
-  // of them may be voted for and be gone.
+  // one way or both, and crash: where one does that was voted for, the two
+  // tolerances count from then.
   void begin_calm() {
     std::vector<std::size_t> order(nodes_.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -488,7 +489,7 @@ class Sim {
     ++result_.calms;
     is_second_look_ = false;
     lord_seen_ms_ = INT64_MIN / 2;
-    calm_until_ms_ = now_ms_ + (crowded ? 3 : 2) * kTolerance_ms;
+    calm_until_ms_ = now_ms_ + 2 * kTolerance_ms;
     at(calm_until_ms_ - 1, [this] { judge_calm(); });
   }
 
@@ -509,7 +510,19 @@ class Sim {
     });
   }
 
+  bool is_voted_for_in_calm(std::size_t i) const {
+    if (now_ms_ >= calm_until_ms_) return false;
+    return std::any_of(calm_.begin(), calm_.end(), [&](std::size_t voter) {
+      const auto& election = nodes_[voter].election;
+      return election && election->vote().uuid == nodes_[i].election->uuid();
+    });
+  }
+
   void judge_calm() {
+    if (now_ms_ < calm_until_ms_ - 1) {
+      at(calm_until_ms_ - 1, [this] { judge_calm(); });
+      return;
+    }
     if (has_lord()) return;
     // One is just taking over from another: that may last for a moment.
     if (!is_second_look_ && now_ms_ - lord_seen_ms_ < kTolerance_ms / 2) {

@@ -18,8 +18,8 @@ namespace fealty::test {
 //   sealed wire: never two holders at a time
 //   uwsgi wire:  never two holders for longer than a tolerance (of theirs), or two where
 //                somebody repeats what was kept from one of them
-// and at the end of each calm, in which a quorum is connected and alone for two
-// tolerances, or with others about it for three: somebody is Lord.
+// and at the end of each calm, in which a quorum is connected for two tolerances,
+// alone or (sealed wire) with others about it: somebody is Lord.
 //
 // A fault breaks one of the things that this rests on. The schedules must find it,
 // or they prove nothing.
