@@ -35,16 +35,17 @@ namespace fealty::legion {
 // the quorum. A vote's lease counts from when it came, and is shorter than the
 // tolerance by an announcement's interval, or by 3/16 where that is less.
 //
-// The sealed wire: each packet says which of our packets its sender has (Heard),
-// so that a vote's lease counts from when we *sent* that packet. A voter binds
-// itself for the tolerance from when it *got* that packet (its promise), which
-// is later: two Lords at a time cannot be, as far as clocks run alike, whatever
-// is lost, late, repeated or heard one way only. A member counts once it proved
-// with an echo that it hears us; it may be Lord only if it has such links to a
-// quorum, each proved within three quarters of the tolerance (linked). One that has just started may have promised in its former life, and
-// what it promised may still be counted: it votes for nobody, a Lord that it
-// finds included, for one tolerance. A member with another tolerance or quorum
-// makes promises that are not ours: it is heard and not counted.
+// The sealed wire: each packet says which of our packets its sender has
+// (Heard), so that a vote's lease counts from when we *sent* that packet. A
+// voter binds itself for the tolerance from when it *got* that packet (its
+// promise), which is later: two Lords at a time cannot be, as far as clocks run
+// alike, whatever is lost, late, repeated or heard one way only. A member
+// counts once it proved with an echo that it hears us; it may be Lord only if
+// it has such links to a quorum, each proved within three quarters of the
+// tolerance (linked). One that has just started may have promised in its former
+// life, and what it promised may still be counted: it votes for nobody, a Lord
+// that it finds included, for one tolerance. A member with another tolerance or
+// quorum makes promises that are not ours: it is heard and not counted.
 struct ElectionOptions {
   std::uint64_t valor = 0;
   std::uint64_t quorum = 1;

@@ -8,8 +8,8 @@ import tempfile
 import unittest
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "script"
-REAL = ("awk", "bash", "cat", "date", "dirname", "env", "grep", "mktemp",
-        "nproc", "realpath", "rm", "sh", "tail", "tee")
+REAL = ("awk", "bash", "cat", "cut", "date", "dirname", "env", "grep", "head",
+        "mktemp", "nproc", "realpath", "rm", "sh", "tail", "tee")
 
 
 class WithStubs(unittest.TestCase):
