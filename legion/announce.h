@@ -67,7 +67,9 @@ struct Announce {
 
   std::uint64_t sequence = 0;       // strictly rising for a uuid, from 1
   std::vector<Heard> heard;
-  std::uint64_t links = 0;          // members that it hears and is heard by, and itself
+  // Members that may vote, which it hears and is heard by, and itself. 0: it has
+  // just started, and votes for nobody yet.
+  std::uint64_t links = 0;
   bool hurry = false;               // it misses somebody: answer now
   std::int64_t tolerance_ms = 0;    // what its promises and leases are made of
   std::uint64_t quorum = 0;

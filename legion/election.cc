@@ -331,7 +331,8 @@ void Election::count_members(std::int64_t now_ms) {
                              now_ms - each.echo_ms < options_.tolerance_ms
                        : !each.alone || has_grace(each, now_ms);
     each.linked = each.counted && (wire_ == Wire::kUwsgi ||
-                                   now_ms - each.echo_ms < link_ms());
+                                   (now_ms - each.echo_ms < link_ms() &&
+                                    each.last.links > 0));
     if (mismatched && !each.mismatch_said) {
       actions_.push_back({Action::Kind::kMismatch, each.last, Why::kNone});
     }
@@ -351,6 +352,7 @@ void Election::count_members(std::int64_t now_ms) {
       if (members_.size() != before) return count_members(now_ms);
     }
   }
+  if (is_newborn(now_ms)) links = 0;
   if (sum != checksum_ || links != links_) dirty_ = true;
   checksum_ = sum;
   links_ = links;
@@ -450,7 +452,7 @@ bool Election::is_ready(const MemberView& member) const {
 bool Election::may_stand(std::int64_t now_ms) const {
   if (options_.valor == 0 || leaving_ || suspended(now_ms)) return false;
   if (wire_ == Wire::kUwsgi) return true;
-  return links_ >= options_.quorum && !is_newborn(now_ms);
+  return links_ >= options_.quorum;
 }
 
 // Sealed wire: our former life may have promised a vote that still counts.
@@ -654,7 +656,7 @@ Announce Election::make_announce(std::int64_t now_ms, std::int64_t wall_s) {
   out.dead = role_ == Role::kFollower &&
              (leaving_ || (wire_ == Wire::kUwsgi && suspended(now_ms)));
   out.sequence = ++sequence_;
-  out.links = is_newborn(now_ms) ? 0 : links_;
+  out.links = links_;
   out.hurry = hurries(now_ms);
   out.tolerance_ms = options_.tolerance_ms;
   out.quorum = options_.quorum;

@@ -42,10 +42,11 @@ namespace fealty::legion {
 // alike, whatever is lost, late, repeated or heard one way only. A member
 // counts once it proved with an echo that it hears us; it may be Lord only if
 // it has such links to a quorum, each proved within three quarters of the
-// tolerance (linked). One that has just started may have promised in its former
-// life, and what it promised may still be counted: it votes for nobody, a Lord
-// that it finds included, for one tolerance. A member with another tolerance or
-// quorum makes promises that are not ours: it is heard and not counted.
+// tolerance (linked), with members that vote. One that has just started may
+// have promised in its former life, and what it promised may still be counted:
+// it votes for nobody, a Lord that it finds included, for one tolerance. A
+// member with another tolerance or quorum makes promises that are not ours: it
+// is heard and not counted.
 struct ElectionOptions {
   std::uint64_t valor = 0;
   std::uint64_t quorum = 1;
@@ -72,7 +73,7 @@ struct MemberView {
   std::int64_t echo_ms = kNever;     // when we sent the newest packet it has
   std::int64_t lease_ms = kNever;    // until when its vote for us counts
   bool counted = false;              // it is a member of the Legion as we see it
-  bool linked = false;               // counted, and has proved it lately
+  bool linked = false;               // counted, has proved it lately, and votes
   bool announced = false;            // node_joined was said
   bool mismatch_said = false;        // sealed wire: kMismatch was
 
@@ -262,7 +263,7 @@ class Election {
   Vote vote_;
   Promise promise_;
   std::uint64_t checksum_ = 0;
-  std::uint64_t links_ = 1;
+  std::uint64_t links_ = 0;              // who is linked, and ourselves; see Announce
   std::int64_t lord_since_s_ = 0;
   std::int64_t suspended_until_ms_ = MemberView::kNever;
   int hook_failures_ = 0;                // of the lord hook, one after the other
