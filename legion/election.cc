@@ -207,7 +207,15 @@ void Election::update(MemberView& member, const Announce& announce,
   if (wire_ == Wire::kSealed) {
     update_echo(member);
   } else {
-    member.lease_ms = announce.vote.uuid == uuid_
+    const bool for_us = announce.vote.uuid == uuid_;
+    if (role_ == Role::kLord && !for_us && !announce.vote.uuid.empty()) {
+      member.strayed_ms = now_ms;
+    }
+    // Whoever it voted for meanwhile may count that for as long as we would.
+    const bool is_back =
+        role_ != Role::kLord ||
+        now_ms - member.strayed_ms >= options_.tolerance_ms;
+    member.lease_ms = for_us && is_back
                           ? member.heard_ms + lease_length_ms(member)
                           : kNever;
   }

@@ -33,7 +33,8 @@ namespace fealty::legion {
 // The uwsgi wire (real uWSGI may be a member): becoming Lord needs that every
 // known member reports the same checksum and the same vote, and that these reach
 // the quorum. A vote's lease counts from when it came, and is shorter than the
-// tolerance by an announcement's interval, or by 3/16 where that is less.
+// tolerance by an announcement's interval, or by 3/16 where that is less. One
+// that comes back to a Lord after a vote for another counts a tolerance later.
 //
 // The sealed wire: each packet says which of our packets its sender has
 // (Heard), so that a vote's lease counts from when we *sent* that packet. A
@@ -61,6 +62,8 @@ struct ElectionOptions {
 
 // Another member as we see it.
 struct MemberView {
+  static constexpr std::int64_t kNever = INT64_MIN / 2;
+
   Announce last;                     // its newest packet
   std::string from;                  // where it came from
   std::int64_t heard_ms = 0;         // surely not after this was it silent
@@ -68,6 +71,7 @@ struct MemberView {
   std::int64_t first_ms = 0;
   std::int64_t stamp_since_ms = 0;   // uwsgi wire: since when it says this `unix`
   std::int64_t alone_since_ms = 0;   // uwsgi wire: since when it hears nobody
+  std::int64_t strayed_ms = kNever;  // uwsgi wire: when it voted for another Lord
   bool alone = false;
   bool was_with_us = false;          // it did hear somebody before
   std::int64_t echo_ms = kNever;     // when we sent the newest packet it has
@@ -76,8 +80,6 @@ struct MemberView {
   bool linked = false;               // counted, has proved it lately, and votes
   bool announced = false;            // node_joined was said
   bool mismatch_said = false;        // sealed wire: kMismatch was
-
-  static constexpr std::int64_t kNever = INT64_MIN / 2;
 };
 
 enum class Role : std::uint8_t {

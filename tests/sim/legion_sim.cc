@@ -175,7 +175,6 @@ class Sim {
     if (!node.election) return;
     const bool power = draw(2) == 0;
     say((power ? "power off " : "kill ") + std::to_string(i));
-    if (is_voted_for_in_calm(i)) calm_until_ms_ = now_ms_ + 2 * kTolerance_ms;
     if (!power && node.holds) ghosts_.push_back(kernel_end(node));
     drop(i);
   }
@@ -454,8 +453,7 @@ class Sim {
   // A quorum with a member that may be Lord is well connected for two tolerances,
   // and the others are away; on the uwsgi wire they must be, since uWSGI's rule
   // wants that everybody agrees. On the sealed wire they may also be heard and hear
-  // one way or both, and crash: where one does that was voted for, the two
-  // tolerances count from then.
+  // one way or both, and crash.
   void begin_calm() {
     std::vector<std::size_t> order(nodes_.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -476,16 +474,16 @@ class Sim {
       }
       who += " " + std::to_string(i);
     }
-    const bool crowded = wire_ == Wire::kSealed && draw(2) == 0;
+    is_crowded_ = wire_ == Wire::kSealed && draw(2) == 0;
     for (std::size_t a = 0; a < nodes_.size(); ++a) {
       for (std::size_t b = 0; b < nodes_.size(); ++b) {
         const bool in_a = calm_.contains(a);
         const bool in_b = calm_.contains(b);
         if (in_a && in_b) cut_[a][b] = false;
-        if (in_a != in_b) cut_[a][b] = !crowded || draw(3) != 0;
+        if (in_a != in_b) cut_[a][b] = !is_crowded_ || draw(3) != 0;
       }
     }
-    say((crowded ? "crowded calm of" : "calm of") + who);
+    say((is_crowded_ ? "crowded calm of" : "calm of") + who);
     ++result_.calms;
     is_second_look_ = false;
     lord_seen_ms_ = INT64_MIN / 2;
@@ -510,24 +508,16 @@ class Sim {
     });
   }
 
-  bool is_voted_for_in_calm(std::size_t i) const {
-    if (now_ms_ >= calm_until_ms_) return false;
-    return std::any_of(calm_.begin(), calm_.end(), [&](std::size_t voter) {
-      const auto& election = nodes_[voter].election;
-      return election && election->vote().uuid == nodes_[i].election->uuid();
-    });
-  }
-
   void judge_calm() {
-    if (now_ms_ < calm_until_ms_ - 1) {
-      at(calm_until_ms_ - 1, [this] { judge_calm(); });
-      return;
-    }
     if (has_lord()) return;
-    // One is just taking over from another: that may last for a moment.
-    if (!is_second_look_ && now_ms_ - lord_seen_ms_ < kTolerance_ms / 2) {
+    // Alone, one may just be taking over from another: that lasts for a moment, once.
+    // With others about, the Lord may have been one of them, and be gone at any
+    // time: the two tolerances count from its end.
+    const std::int64_t until_ms =
+        lord_seen_ms_ + (is_crowded_ ? 2 * kTolerance_ms : kTolerance_ms / 2);
+    if (until_ms > now_ms_ + 1 && (is_crowded_ || !is_second_look_)) {
       is_second_look_ = true;
-      calm_until_ms_ = now_ms_ + kTolerance_ms / 2;
+      calm_until_ms_ = until_ms;
       at(calm_until_ms_ - 1, [this] { judge_calm(); });
       return;
     }
@@ -598,6 +588,7 @@ class Sim {
   std::int64_t calm_until_ms_ = 0;
   std::int64_t lord_seen_ms_ = 0;
   bool is_second_look_ = false;
+  bool is_crowded_ = false;
   std::int64_t now_ms_ = 0;
   std::uint64_t order_ = 0;
   std::priority_queue<Event> queue_;
