@@ -16,6 +16,12 @@ namespace fealty {
 inline constexpr std::size_t kShardBits = 15;
 inline constexpr std::size_t kShards = std::size_t{1} << kShardBits;
 
+// Of a user's address, on every 64-bit system that was asked for no more: the
+// rest of a pointer's word is free.
+inline constexpr int kPointerBits = 48;
+inline constexpr std::uintptr_t kPointerMask =
+    (std::uintptr_t{1} << kPointerBits) - 1;
+
 [[nodiscard]] inline std::size_t shard_of(std::uint64_t hash) {
   return static_cast<std::size_t>(hash >> (64 - kShardBits));
 }
@@ -98,11 +104,6 @@ class KeyBlock {
   ~KeyBlock() = default;
 
  private:
-  // Of a user's address, on every 64-bit system that was asked for no more.
-  static constexpr int kPointerBits = 48;
-  static constexpr std::uintptr_t kPointerMask =
-      (std::uintptr_t{1} << kPointerBits) - 1;
-
   // How far from there most of them stand, in bytes.
   static constexpr std::ptrdiff_t kOff = 32;
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/check.h"
 #include "base/key_block.h"
 #include "base/key_hash.h"
 #include "base/ref.h"
@@ -160,10 +161,47 @@ class KeyTree {
   static constexpr std::size_t kChildren = std::size_t{1} << kStepBits;
   static_assert(3 * kStepBits == kShardBits);
 
+  struct Place {
+    const Shard<T>* shard = nullptr;
+    std::size_t size = 0;
+  };
+
+  // The way to a shard, and how many items that has, in one word: a look-up reads
+  // both at once.
+  class Slot {
+   public:
+    Slot() = default;
+    Slot(const Slot& other) : word_(other.word_) {
+      if (const auto* const its = place().shard) its->acquire();
+    }
+    Slot& operator=(const Slot&) = delete;
+    ~Slot() { take().reset(); }
+
+    [[nodiscard]] Place place() const {
+      return {reinterpret_cast<const Shard<T>*>(word_ & kPointerMask),
+              word_ >> kPointerBits};
+    }
+    [[nodiscard]] Ref<const Shard<T>> take() {
+      const Place its = place();
+      word_ = 0;
+      return Ref<const Shard<T>>::adopt(its.shard);
+    }
+    // Where there is nothing.
+    void put(Ref<const Shard<T>> shard) {
+      const std::size_t size = shard == nullptr ? 0 : shard->size();
+      const auto pointer = reinterpret_cast<std::uintptr_t>(shard.detach());
+      FEALTY_CHECK((pointer & ~kPointerMask) == 0 && size <= UINT16_MAX);
+      word_ = std::uintptr_t{size} << kPointerBits | pointer;
+    }
+
+   private:
+    std::uintptr_t word_ = 0;
+  };
+
   // One step of the way to a shard.
   template <typename Self, typename Child>
   struct Branch {
-    std::array<Ref<const Child>, kChildren> children;
+    std::array<Child, kChildren> children;
     RefCount refs;
 
     Branch() = default;
@@ -174,14 +212,8 @@ class KeyTree {
       if (refs.drop()) delete static_cast<const Self*>(this);
     }
   };
-  struct Low : Branch<Low, Shard<T>> {
-    std::array<std::uint32_t, kChildren> sizes{};  // of the shards
-  };
-  struct Middle : Branch<Middle, Low> {};
-  struct Place {
-    const Shard<T>* shard = nullptr;
-    std::size_t size = 0;
-  };
+  struct Low : Branch<Low, Slot> {};
+  struct Middle : Branch<Middle, Ref<const Low>> {};
 
   static constexpr std::size_t step(std::size_t shard, std::size_t which) {
     return (shard >> ((2 - which) * kStepBits)) & (kChildren - 1);
@@ -191,8 +223,7 @@ class KeyTree {
     if (middle == nullptr) return {};
     const Low* const low = middle->children[step(index, 1)].get();
     if (low == nullptr) return {};
-    const std::size_t last = step(index, 2);
-    return {low->children[last].get(), low->sizes[last]};
+    return low->children[step(index, 2)].place();
   }
   // `child` as something that only this writer holds: itself, if that is so
   // already, or a copy.
@@ -209,12 +240,10 @@ class KeyTree {
     const std::size_t index = shard_of(hash);
     Middle& middle = own(root_[step(index, 0)]);
     Low& low = own(middle.children[step(index, 1)]);
-    Ref<const Shard<T>>& shard = low.children[step(index, 2)];
-    std::uint32_t& size = low.sizes[step(index, 2)];
-    shard = Shard<T>::edited(std::move(shard), hash, key, std::move(item));
-    count_ -= size;
-    size = shard == nullptr ? 0 : static_cast<std::uint32_t>(shard->size());
-    count_ += size;
+    Slot& slot = low.children[step(index, 2)];
+    count_ -= slot.place().size;
+    slot.put(Shard<T>::edited(slot.take(), hash, key, std::move(item)));
+    count_ += slot.place().size;
   }
 
   std::array<Ref<const Middle>, kChildren> root_;
