@@ -35,13 +35,14 @@ enum Key : std::uint32_t {
   kTolerance = 65536,
   kQuorum = 131072,
   kUnbound = 262144,
+  kIdle = 524288,
 };
 
 struct Named {
   std::string_view name;
   Key key;
 };
-constexpr std::array<Named, 19> kKeys = {{{"legion", kLegion},
+constexpr std::array<Named, 20> kKeys = {{{"legion", kLegion},
                                           {"valor", kValor},
                                           {"unix", kUnix},
                                           {"lord", kLord},
@@ -56,6 +57,7 @@ constexpr std::array<Named, 19> kKeys = {{{"legion", kLegion},
                                           {"seq", kSequence},
                                           {"heard", kHeard},
                                           {"links", kLinks},
+                                          {"idle", kIdle},
                                           {"hurry", kHurry},
                                           {"tolerance", kTolerance},
                                           {"quorum", kQuorum},
@@ -64,7 +66,7 @@ constexpr std::uint32_t kNeeded = kLegion | kValor | kUnix | kUuid | kChecksum |
                                   kLordValor | kLordUuid;
 constexpr std::uint32_t kNeededSealed = kNeeded | kSequence | kHeard | kLinks |
                                         kTolerance | kQuorum;
-constexpr std::uint32_t kOnlySealed = kSequence | kHeard | kLinks | kHurry |
+constexpr std::uint32_t kOnlySealed = kSequence | kHeard | kLinks | kIdle | kHurry |
                                       kTolerance | kQuorum | kUnbound;
 
 template <typename Number>
@@ -135,6 +137,7 @@ bool take(Key key, std::string_view value, Announce& out) {
     case kSequence: return parse_number(value, out.sequence);
     case kHeard: return parse_heard(value, out.heard);
     case kLinks: return parse_number(value, out.links);
+    case kIdle: return parse_flag(value, out.idle);
     case kHurry: return parse_flag(value, out.hurry);
     case kTolerance: return parse_number(value, out.tolerance_ms);
     case kQuorum: return parse_number(value, out.quorum);
@@ -159,6 +162,7 @@ void add_sealed(wire::UwsgiWriter& writer, const Announce& announce) {
   }
   writer.add("heard", heard);
   add_number(writer, "links", announce.links);
+  if (announce.idle) writer.add("idle", "1");
   if (announce.hurry) writer.add("hurry", "1");
   add_number(writer, "tolerance",
              static_cast<std::uint64_t>(announce.tolerance_ms));

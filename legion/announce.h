@@ -70,6 +70,7 @@ struct Announce {
   // Members that may vote, which it hears and is heard by, and itself. 0: it has
   // just started, and votes for nobody yet.
   std::uint64_t links = 0;
+  bool idle = false;                // it is no Lord, and has given back what it held
   bool hurry = false;               // it misses somebody: answer now
   std::int64_t tolerance_ms = 0;    // what its promises and leases are made of
   std::uint64_t quorum = 0;

@@ -195,10 +195,6 @@ void Election::update(MemberView& member, const Announce& announce,
   member.from = from;
   member.heard_ms = std::max(member.heard_ms, arrived_ms);
   member.heard_late_ms = now_ms;
-  // It votes for another: whatever we promised to it, it does not count on.
-  if (promise_.uuid == announce.uuid && announce.vote.uuid != announce.uuid) {
-    promise_ = {};
-  }
   const bool alone = announce.checksum ==
                      checksum_part(announce.valor, announce.uuid);
   if (alone && !member.alone) member.alone_since_ms = now_ms;
@@ -207,6 +203,7 @@ void Election::update(MemberView& member, const Announce& announce,
   if (wire_ == Wire::kSealed) {
     update_echo(member);
   } else {
+    update_promise(announce, 0);
     const bool for_us = announce.vote.uuid == uuid_;
     if (role_ == Role::kLord && !for_us && !announce.vote.uuid.empty()) {
       member.strayed_ms = now_ms;
@@ -232,6 +229,7 @@ void Election::update_echo(MemberView& member) {
   for (const Heard& each : member.last.heard) {
     if (each.uuid == uuid_) echoed = each.sequence;
   }
+  update_promise(member.last, echoed);
   const std::int64_t at_ms = sent_at(echoed);
   if (at_ms != kNever) member.echo_ms = std::max(member.echo_ms, at_ms);
   const bool for_us = member.last.vote.uuid == uuid_ &&
@@ -239,6 +237,16 @@ void Election::update_echo(MemberView& member) {
                       !is_mismatched(member);
   member.lease_ms =
       for_us && at_ms != kNever ? at_ms + lease_length_ms(member) : kNever;
+}
+
+// Whatever we promised to it, it does not count on if it votes for another, or if
+// it has a later packet of ours, without that vote: it takes none that is older.
+void Election::update_promise(const Announce& announce, std::uint64_t echoed) {
+  if (promise_.uuid != announce.uuid) return;
+  if (announce.vote.uuid != announce.uuid ||
+      (announce.idle && echoed > promise_.sequence)) {
+    promise_ = {};
+  }
 }
 
 std::int64_t Election::sent_at(std::uint64_t sequence) const {
@@ -665,6 +673,7 @@ Announce Election::make_announce(std::int64_t now_ms, std::int64_t wall_s) {
              (leaving_ || (wire_ == Wire::kUwsgi && suspended(now_ms)));
   out.sequence = ++sequence_;
   out.links = links_;
+  out.idle = role_ == Role::kFollower;
   out.hurry = hurries(now_ms);
   out.tolerance_ms = options_.tolerance_ms;
   out.quorum = options_.quorum;
@@ -675,7 +684,8 @@ Announce Election::make_announce(std::int64_t now_ms, std::int64_t wall_s) {
   sent_.push_back({sequence_, now_ms});
   if (sent_.size() > kSentKept) sent_.pop_front();
   if (const MemberView* voted = find(vote_.uuid); voted != nullptr) {
-    promise_ = {vote_.uuid, voted->heard_late_ms + options_.tolerance_ms};
+    promise_ = {vote_.uuid, voted->heard_late_ms + options_.tolerance_ms,
+                sequence_};
   }
   last_sent_ms_ = now_ms;
   dirty_ = false;

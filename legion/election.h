@@ -193,6 +193,7 @@ class Election {
   struct Promise {
     Uuid uuid;
     std::int64_t until_ms = MemberView::kNever;
+    std::uint64_t sequence = 0;          // of our last packet with that vote
   };
   struct Gone {
     Uuid uuid;
@@ -213,6 +214,7 @@ class Election {
               std::string_view from, std::int64_t now_ms,
               std::int64_t arrived_ms);
   void update_echo(MemberView& member);
+  void update_promise(const Announce& announce, std::uint64_t echoed);
   void replace_former_self(const MemberView& member);
   void remove(std::size_t index, Why why);
   [[nodiscard]] bool make_room();

@@ -41,6 +41,7 @@ Announce sample() {
   announce.heard = {{uuid_of('b'), 4}, {uuid_of('c'), UINT64_MAX}};
   announce.links = 3;
   announce.hurry = true;
+  announce.idle = true;
   announce.tolerance_ms = 15'000;
   announce.quorum = 2;
   announce.unbound = true;
@@ -103,13 +104,14 @@ TEST(Announce, SealedWireCarriesEverything) {
   EXPECT_EQ(read->heard[1].sequence, UINT64_MAX);
   EXPECT_EQ(read->links, 3U);
   EXPECT_TRUE(read->hurry);
+  EXPECT_TRUE(read->idle);
   EXPECT_FALSE(read->dead);
 }
 
 TEST(Announce, UwsgiWireHasNothingThatUwsgiDoesNotSend) {
   const auto clear = encode_announce(sample(), Wire::kUwsgi);
   ASSERT_TRUE(clear);
-  for (const char* const key : {"seq", "heard", "links", "hurry",
+  for (const char* const key : {"seq", "heard", "links", "idle", "hurry",
                                 "tolerance", "quorum", "unbound", "dead"}) {
     EXPECT_EQ(clear->find(key), std::string::npos) << key;
   }

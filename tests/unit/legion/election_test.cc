@@ -619,6 +619,88 @@ TEST_F(SealedElectionTest, VotesThatAreNoPromisesCountForNothing) {
   EXPECT_FALSE(is_lord(lord));
 }
 
+// A voter, and what it is told by a candidate that stands and has a link to it.
+class BoundVoterTest : public SealedElectionTest {
+ protected:
+  // From time to time for so long; ends with a packet that has all of the voter's.
+  void hear(Announce& candidate, std::int64_t ms) {
+    for (std::int64_t at = 0; at <= ms; at += 100) {
+      run(at == 0 ? 10 : 100);
+      ++candidate.sequence;
+      candidate.heard = {{voter_.election->uuid(), voter_.sent.back().sequence}};
+      EXPECT_EQ(give(voter_, candidate, candidate.uuid.text()), Verdict::kTaken);
+    }
+  }
+  static Announce candidate(char uuid, std::uint64_t valor) {
+    Announce made;
+    made.legion = "l";
+    made.uuid = uuid_of(uuid);
+    made.valor = valor;
+    made.vote = {valor, made.uuid};
+    made.links = 2;
+    made.idle = true;
+    made.tolerance_ms = 3'000;
+    made.quorum = 2;
+    made.sealed = true;
+    return made;
+  }
+  const Uuid& vote() const { return voter_.election->vote().uuid; }
+
+  Node& voter_ = add('a', 0, 2);
+};
+
+TEST_F(BoundVoterTest, IsFreeOnceTheCandidateHasSeenThatItsVoteIsGone) {
+  Announce low = candidate('b', 1);
+  hear(low, 4'000);
+  ASSERT_EQ(vote(), low.uuid);
+  Announce high = candidate('c', 2);
+  hear(high, 200);
+  EXPECT_TRUE(vote().empty());
+  hear(low, 0);
+  EXPECT_EQ(vote(), high.uuid);
+}
+
+TEST_F(BoundVoterTest, StaysBoundToWhoMayStillHoldSomething) {
+  Announce low = candidate('b', 1);
+  hear(low, 4'000);
+  Announce high = candidate('c', 2);
+  hear(high, 200);
+  low.idle = false;
+  hear(low, 500);
+  EXPECT_TRUE(vote().empty());
+  low.idle = true;
+  hear(low, 0);
+  hear(high, 0);
+  EXPECT_EQ(vote(), high.uuid);
+}
+
+TEST_F(BoundVoterTest, StaysBoundToWhoHasOnlyItsVote) {
+  Announce low = candidate('b', 1);
+  hear(low, 4'000);
+  const std::uint64_t voted = voter_.sent.back().sequence;
+  Announce high = candidate('c', 2);
+  hear(high, 200);
+  ++low.sequence;
+  low.heard = {{voter_.election->uuid(), voted}};
+  EXPECT_EQ(give(voter_, low, low.uuid.text()), Verdict::kTaken);
+  EXPECT_TRUE(vote().empty());
+}
+
+// It may have heard of links that are about to be found dead.
+TEST_F(BoundVoterTest, DoesNotVoteOnForWhoShowsNoMoreThatItHears) {
+  Announce low = candidate('b', 1);
+  hear(low, 4'000);
+  for (int i = 0; i < 23; ++i) {
+    // Up to a second old is what it echoes anyway.
+    if (i < 12) ASSERT_EQ(vote(), low.uuid) << i;
+    run(100);
+    ++low.sequence;
+    EXPECT_EQ(give(voter_, low, low.uuid.text()), Verdict::kTaken);
+  }
+  EXPECT_TRUE(vote().empty());
+  EXPECT_EQ(voter_.election->members().size(), 1U);
+}
+
 TEST_F(SealedElectionTest, SuspendedMemberStillVotes) {
   Node& low = add('a', 1, 2);
   Node& high = add('b', 2, 2);
