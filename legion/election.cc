@@ -281,7 +281,10 @@ void Election::replace_former_self(const MemberView& member) {
   }
 }
 
+// Sealed wire: only of those that ever proved to hear us, so that packets of
+// former lives, of which somebody may have recorded any number, push nobody out.
 void Election::remember_gone(const MemberView& member) {
+  if (wire_ == Wire::kSealed && member.echo_ms == kNever) return;
   std::erase_if(gone_, [&](const Gone& each) {
     return each.uuid == member.last.uuid;
   });
@@ -446,7 +449,7 @@ void Election::keep_or_step_down(std::int64_t now_ms) {
   if (options_.valor == 0) return step_down(Why::kArbiter);
   if (leased_votes(now_ms) < options_.quorum) return step_down(Why::kQuorumLost);
   const Vote vote = best(now_ms);
-  if (vote.uuid == uuid_) return;
+  if (!is_better(vote, {options_.valor, uuid_})) return;
   const MemberView* const other = find(vote.uuid);
   if (other != nullptr && is_ready(*other)) step_down(Why::kBetterMember);
 }
@@ -502,11 +505,10 @@ Vote Election::best(std::int64_t now_ms) const {
 const MemberView* Election::standing_lord() const {
   const MemberView* found = nullptr;
   for (const MemberView& each : members_) {
-    if (!each.linked || each.last.lord_since_s == 0 || each.last.valor == 0 ||
+    if (!each.counted || each.last.lord_since_s == 0 || each.last.valor == 0 ||
         each.last.vote.uuid != each.last.uuid) {
       continue;
     }
-    if (wire_ == Wire::kSealed && each.last.links < options_.quorum) continue;
     if (each.last.uuid == promise_.uuid) return &each;
     if (found == nullptr ||
         is_better({each.last.valor, each.last.uuid},
@@ -684,7 +686,12 @@ Announce Election::make_announce(std::int64_t now_ms, std::int64_t wall_s) {
   sent_.push_back({sequence_, now_ms});
   if (sent_.size() > kSentKept) sent_.pop_front();
   if (const MemberView* voted = find(vote_.uuid); voted != nullptr) {
-    promise_ = {vote_.uuid, voted->heard_late_ms + options_.tolerance_ms,
+    // One that was for longer, by a tolerance that was longer, holds.
+    const std::int64_t before_ms =
+        promise_.uuid == vote_.uuid ? promise_.until_ms : kNever;
+    promise_ = {vote_.uuid,
+                std::max(before_ms,
+                         voted->heard_late_ms + options_.tolerance_ms),
                 sequence_};
   }
   last_sent_ms_ = now_ms;

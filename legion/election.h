@@ -34,7 +34,8 @@ namespace fealty::legion {
 // known member reports the same checksum and the same vote, and that these reach
 // the quorum. A vote's lease counts from when it came, and is shorter than the
 // tolerance by an announcement's interval, or by 3/16 where that is less. One
-// that comes back to a Lord after a vote for another counts a tolerance later.
+// that comes back to a Lord after a vote for another does not keep it Lord for a
+// tolerance.
 //
 // The sealed wire: each packet says which of our packets its sender has
 // (Heard), so that a vote's lease counts from when we *sent* that packet. A

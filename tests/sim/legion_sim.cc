@@ -22,6 +22,8 @@ constexpr std::int64_t kTolerance_ms = 3'000;
 constexpr std::int64_t kDelayMost_ms = 400;
 constexpr std::int64_t kCalmDelay_ms = 40;
 constexpr std::int64_t kUnlordMost_ms = 60;
+constexpr int kFormerLives = 300;
+constexpr int kCalmLongerMost = 3;
 constexpr std::int64_t kEnd_ms = 45'000;
 constexpr std::int64_t kStart_s = 1'700'000'000;
 
@@ -438,10 +440,22 @@ class Sim {
       drop(i);
     }
   }
-  // All that was recorded, to everybody.
+  // All that was recorded, to everybody; first, farewells of many former lives.
   void replay() {
     say("replay");
     replayed_ms_ = now_ms_;
+    for (std::size_t to = 0; to < nodes_.size() && draw(2) == 0; ++to) {
+      for (int life = 0; life < kFormerLives; ++life) {
+        auto farewell = std::make_shared<Announce>();
+        farewell->legion = "sim";
+        farewell->uuid = uuid_of(random_);
+        farewell->sequence = 1'000;
+        farewell->unix_s = wall(nodes_[to]);
+        farewell->sealed = wire_ == Wire::kSealed;
+        farewell->dead = true;
+        deliver(to, farewell, to == 0 ? nodes_.size() - 1 : 0);
+      }
+    }
     for (const auto& [announce, from] : recorded_) {
       for (std::size_t to = 0; to < nodes_.size(); ++to) {
         at(now_ms_ + static_cast<std::int64_t>(draw(200)),
@@ -487,6 +501,8 @@ class Sim {
     ++result_.calms;
     is_second_look_ = false;
     lord_seen_ms_ = INT64_MIN / 2;
+    outside_seen_ms_ = INT64_MIN / 2;
+    calm_longer_ = 0;
     calm_until_ms_ = now_ms_ + 2 * kTolerance_ms;
     at(calm_until_ms_ - 1, [this] { judge_calm(); });
   }
@@ -510,13 +526,16 @@ class Sim {
 
   void judge_calm() {
     if (has_lord()) return;
-    // Alone, one may just be taking over from another: that lasts for a moment, once.
-    // With others about, the Lord may have been one of them, and be gone at any
-    // time: the two tolerances count from its end.
-    const std::int64_t until_ms =
-        lord_seen_ms_ + (is_crowded_ ? 2 * kTolerance_ms : kTolerance_ms / 2);
-    if (until_ms > now_ms_ + 1 && (is_crowded_ || !is_second_look_)) {
-      is_second_look_ = true;
+    // One may just be taking over from another: that lasts for a moment, once. And
+    // the Lord may have been one of those about the calm, and be gone at any time:
+    // the two tolerances count from its end, though not for ever.
+    std::int64_t until_ms = is_second_look_ ? now_ms_ : lord_seen_ms_ + kTolerance_ms / 2;
+    is_second_look_ = true;
+    if (calm_longer_ < kCalmLongerMost && outside_seen_ms_ + 2 * kTolerance_ms > until_ms) {
+      until_ms = outside_seen_ms_ + 2 * kTolerance_ms;
+      ++calm_longer_;
+    }
+    if (until_ms > now_ms_ + 1) {
       calm_until_ms_ = until_ms;
       at(calm_until_ms_ - 1, [this] { judge_calm(); });
       return;
@@ -537,6 +556,7 @@ class Sim {
       Node& node = nodes_[i];
       if (!node.holds || node.held_until_ms <= now_ms_) continue;
       ++holders;
+      if (!calm_.contains(i)) outside_seen_ms_ = now_ms_;
       tolerance_ms = std::max(tolerance_ms, node.tolerance_ms);
       first_end = std::min(first_end, node.held_until_ms);
       who += " " + std::to_string(i);
@@ -587,6 +607,8 @@ class Sim {
   std::set<std::size_t> calm_;
   std::int64_t calm_until_ms_ = 0;
   std::int64_t lord_seen_ms_ = 0;
+  std::int64_t outside_seen_ms_ = 0;              // that who holds it is not of the calm
+  int calm_longer_ = 0;
   bool is_second_look_ = false;
   bool is_crowded_ = false;
   std::int64_t now_ms_ = 0;
