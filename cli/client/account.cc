@@ -9,11 +9,6 @@ namespace {
 Result<Profile, Problem> new_profile(Session& session) {
   auto profile = session.profile();
   if (!profile) return profile;
-  if (session.call().has("URL")) {
-    const auto url = read_api_url(session.call().one("URL"));
-    if (!url) return wrong_usage(url.error().message);
-    profile->url = url->to_string();
-  }
   if (profile->url.empty()) {
     return wrong_usage("which API? fealty login https://HOST/api --user NAME");
   }

@@ -55,7 +55,6 @@ class ApiClient {
   [[nodiscard]] Result<ApiAnswer> send(const ApiRequest& request) const;
 
   [[nodiscard]] std::string where() const;
-  [[nodiscard]] const Settings& settings() const { return settings_; }
 
  private:
   Settings settings_;

@@ -1,7 +1,10 @@
 #include "cli/client/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <deque>
+
+#include "cli/client/settings.h"
 
 namespace fealty::cli {
 namespace {
@@ -9,6 +12,27 @@ namespace {
 constexpr const char* kExitCodes =
     "Ends with 0; with 1 where the API refuses or cannot be asked; with 2 for a "
     "wrong\nusage; with 77 where nobody is logged in, or not any more.";
+
+// What KEY may be, where KEY=VALUE is taken.
+std::string keys_of(const ClientCommand& command) {
+  const bool takes_them =
+      std::any_of(command.parameters.begin(), command.parameters.end(),
+                  [](const Parameter& each) { return each.name == kSettings; });
+  if (!takes_them) return "";
+  std::string out = "KEY is one of:\n ";
+  std::size_t columns = 1;
+  for (const std::string& name : setting_names(command.resource->keys)) {
+    columns += name.size() + 1;
+    if (columns > 78) {
+      out += "\n ";
+      columns = name.size() + 2;
+    }
+    out += " " + name;
+  }
+  return out +
+         "\nVALUE may be @FILE. Lists are written a,b; what is to be taken away "
+         "is none.\nSecrets come from @FILE, or are asked for: KEY=?\n\n";
+}
 
 bool is_option(const Parameter& parameter) {
   return parameter.name.starts_with("--");
@@ -116,7 +140,7 @@ void ClientCommandLine::define(CLI::App& root, const ClientCommand& command) {
   for (const Parameter& parameter : connection_options(command)) {
     node->add(parameter, "Connection");
   }
-  node->app->footer(kExitCodes);
+  node->app->footer(keys_of(command) + kExitCodes);
   nodes_.emplace(command.path, std::move(node));
 }
 

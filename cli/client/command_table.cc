@@ -25,7 +25,7 @@ std::vector<ClientCommand> account_commands() {
       {"logout", "Forget a login", runs::log_out, {}, &me()},
       {"profiles", "The logins there are", runs::list_profiles, {}, &me()},
       {"me", "Your data", runs::show, {}, &me()},
-      {"me set", "Change them: email=, company=, vat=", runs::set_me, {kChanges},
+      {"me set", "Change them", runs::set_me, {kChanges},
        &me()},
       {"me password", "Change the password; it is asked for",
        runs::change_password,
@@ -46,7 +46,7 @@ std::vector<ClientCommand> container_commands() {
       {"containers", "Your containers", runs::list, {kTagsFilter}, of},
       {"container", "All of a container", runs::show,
        {{"UID", kUid.about, Take::kOptional}}, of},
-      {"container set", "Change it: distro=2 ssh-key=@FILE tags=a,b …", runs::set,
+      {"container set", "Change it: fealty container UID set KEY=VALUE...", runs::set,
        {{"UID", kUid.about, Take::kOptional}, kChanges}, of},
       {"container show", "All of it", runs::show,
        {{"UID", kUid.about, Take::kOptional}}, of},
@@ -76,7 +76,7 @@ std::vector<ClientCommand> domain_commands() {
        {{"DOMAIN", kDomain.about, Take::kOptional}}, of},
       {"domain show", "All of it", runs::show,
        {{"DOMAIN", kDomain.about, Take::kOptional}}, of},
-      {"domain set", "Change it: note=, tags=a,b", runs::set,
+      {"domain set", "Change it: fealty domain DOMAIN set KEY=VALUE...", runs::set,
        {{"DOMAIN", kDomain.about, Take::kOptional}, kChanges}, of}};
 }
 
@@ -89,7 +89,7 @@ std::vector<ClientCommand> tag_commands() {
            {{"NAME", "Its name", Take::kOne, "name"}, kNote}, of},
           {"tags rename", "Another name", runs::set,
            {tag, {"NAME", "Its new name", Take::kOne, "name"}}, of},
-          {"tags set", "Change it: name=, note=", runs::set, {tag, kChanges}, of},
+          {"tags set", "Change it", runs::set, {tag, kChanges}, of},
           {"tags remove", "Take it away, from what bears it too", runs::remove,
            {tag}, of}};
 }
@@ -107,7 +107,7 @@ std::vector<ClientCommand> loopbox_commands() {
             {"FILE", "The image, below the home", Take::kOne, "filename"},
             {"MOUNTPOINT", "A folder below the home", Take::kOne, "mountpoint"},
             {"--ro", "Read-only", Take::kFlag, "ro"}}, of},
-          {"loopboxes set", "Change its tags: tags=a,b", runs::set,
+          {"loopboxes set", "Change its tags", runs::set,
            {id, kChanges}, of},
           {"loopboxes remove", "Unmount it; the file stays", runs::remove, {id},
            of}};
@@ -125,7 +125,8 @@ std::vector<ClientCommand> alarm_commands() {
   };
   const std::vector<Parameter> about_it = {
       filter("class", "Its class"),       filter("vassal", "The application"),
-      filter("color", "#rrggbb"),         filter("level", "1 user, 2 exception, 3 traceback, 4 log"),
+      filter("color", "#rrggbb"),
+      filter("level", "1 user, 2 exception, 3 traceback, 4 log"),
       filter("line", "The line"),         filter("filename", "The file"),
       filter("func", "The function")};
   std::vector<Parameter> listed = about_it;
@@ -166,7 +167,7 @@ std::vector<ClientCommand> other_commands() {
             {"PATH", "Its folder below distros/", Take::kOne, "path"}, kNote},
            custom},
           {"custom-distros show", "All of it", runs::show, {id}, custom},
-          {"custom-distros set", "Change it: name=, path=, note=", runs::set,
+          {"custom-distros set", "Change it", runs::set,
            {id, kChanges}, custom},
           {"custom-distros remove", "Take it away", runs::remove, {id}, custom},
           {"metrics", "A day's samples", runs::show_metrics,

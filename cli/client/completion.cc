@@ -25,7 +25,7 @@ _fealty() {
     COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*[=:]}"}"}")
   fi
   if [[ ${#COMPREPLY[@]} -gt 0 && ${COMPREPLY[0]} == *[=,] ]]; then
-    compopt -o nospace
+    compopt -o nospace 2>/dev/null
   fi
 }
 complete -o default -F _fealty fealty
@@ -34,19 +34,19 @@ complete -o default -F _fealty fealty
 constexpr std::string_view kZsh = R"sh(#compdef fealty
 # fealty's completion for zsh.
 _fealty() {
-  local -a words shown
-  local line
-  for line in "${(@f)$(fealty completion --line "$LBUFFER" 2>/dev/null)}"; do
-    [[ -n $line ]] || continue
-    words+=("${line%%$'\t'*}")
-    shown+=("${line/$'\t'/  -- }")
+  local -a found shown
+  local each line="${(j: :)words[1,CURRENT-1]} $PREFIX"
+  for each in "${(@f)$(fealty completion --line "$line" 2>/dev/null)}"; do
+    [[ -n $each ]] || continue
+    found+=("${each%%$'\t'*}")
+    shown+=("${each/$'\t'/  -- }")
   done
-  if (( ${#words} == 0 )); then
+  if (( ${#found} == 0 )); then
     _files
-  elif [[ ${words[1]} == *[=,] ]]; then
-    compadd -S '' -d shown -a words
+  elif [[ ${found[1]} == *[=,] ]]; then
+    compadd -S '' -d shown -a found
   else
-    compadd -d shown -a words
+    compadd -d shown -a found
   fi
 }
 if [[ $funcstack[1] == _fealty ]]; then
@@ -162,6 +162,11 @@ class Suggester {
     out_.call = place_.call;
     out_.call.command = commands.command_of(place_.app);
     command_ = out_.call.command;
+    if (command_ == nullptr) return;
+    for (const Parameter& option : connection_options(*command_)) {
+      if (option.otherwise.empty() || out_.call.has(option.name)) continue;
+      out_.call.words[option.name] = {option.otherwise};
+    }
   }
 
   Suggestions run() {
@@ -256,8 +261,8 @@ class Suggester {
     if (command_ == nullptr || command_->resource == nullptr) return;
     const std::size_t equals = word_.find('=');
     if (equals == word_.npos) {
-      for (const Setting& key : command_->resource->keys) {
-        add(std::string(key.name) + "=");
+      for (const std::string& name : setting_names(command_->resource->keys)) {
+        add(name + "=");
       }
       return;
     }

@@ -25,7 +25,6 @@ const Resource& containers() {
        {"pushover-sound", Kind::kText, "pushover_sound"},
        {"pushbullet-token", Kind::kSecret, "pushbullet_token"},
        {"slack-webhook", Kind::kSecret, "slack_webhook"},
-       {"server"},
        {"link", Kind::kContainer}, {"unlink", Kind::kContainer}}};
   return resource;
 }
@@ -34,7 +33,7 @@ const Resource& domains() {
   static const Resource resource = {
       "domain", "/domains", "/domains/", "name", "id",
       {{"id", "ID"}, {"name", "NAME"}, {"tags", "TAGS"}, {"uuid", "UUID"}},
-      {{"name"}, {"note"}, {"tags", Kind::kWords}}};
+      {{"name", Kind::kText, {}, true}, {"note"}, {"tags", Kind::kWords}}};
   return resource;
 }
 
@@ -51,8 +50,8 @@ const Resource& loopboxes() {
       "loopbox", "/loopboxes", "/loopboxes/", {}, "id",
       {{"id", "ID"}, {"container", "CONTAINER"}, {"filename", "FILE"},
        {"mountpoint", "MOUNTPOINT"}, {"ro", "READ-ONLY"}, {"tags", "TAGS"}},
-      {{"container", Kind::kContainer}, {"filename"}, {"mountpoint"},
-       {"ro", Kind::kFlag}, {"tags", Kind::kWords}}};
+      {{"container", Kind::kContainer, {}, true},
+       {"ro", Kind::kFlag, {}, true}, {"tags", Kind::kWords}}};
   return resource;
 }
 

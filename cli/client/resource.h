@@ -30,6 +30,8 @@ struct Setting {
   KeyKind kind = KeyKind::kText;
   // In the object, where that differs.
   std::string_view json = {};
+  // No KEY=VALUE: only where a command has a parameter for it.
+  bool is_parameter = false;
 
   [[nodiscard]] std::string_view where() const {
     return json.empty() ? name : json;

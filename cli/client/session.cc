@@ -136,10 +136,12 @@ Result<Profile, Problem> Session::profile() {
   if (!profiles) return Problem(profiles.error());
   const auto known = profiles->by_name.find(*name);
   Profile out = known == profiles->by_name.end() ? Profile() : known->second;
-  if (const std::string text = option_or("--url", "FEALTY_URL"); !text.empty()) {
+  const std::string text = call_.has("URL") ? call_.one("URL")
+                                            : option_or("--url", "FEALTY_URL");
+  if (!text.empty()) {
     const auto url = read_api_url(text);
-    if (!url) return wrong_usage("--url: " + url.error().message);
-    // A password is for the API that it was given for.
+    if (!url) return wrong_usage(url.error().message);
+    // What is known of one API, its password above all, is for no other.
     if (url->to_string() != out.url) out = Profile();
     out.url = url->to_string();
   }

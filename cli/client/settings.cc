@@ -133,6 +133,14 @@ const Setting* find_key(std::span<const Setting> keys, std::string_view name) {
   return at == keys.end() ? nullptr : &*at;
 }
 
+std::vector<std::string> setting_names(std::span<const Setting> keys) {
+  std::vector<std::string> out;
+  for (const Setting& key : keys) {
+    if (!key.is_parameter) out.emplace_back(key.name);
+  }
+  return out;
+}
+
 Done put_setting(Json& object, const Setting& key, const std::string& value,
                  const SettingHelp& help) {
   const auto text = contents_of(key, value, help);
@@ -157,10 +165,11 @@ Result<Json, Problem> read_settings(std::span<const Setting> keys,
   for (const std::string& word : words) {
     const std::size_t equals = word.find('=');
     const Setting* const key = find_key(keys, word.substr(0, equals));
-    if (equals == word.npos || key == nullptr) {
+    if (equals == word.npos || key == nullptr || key->is_parameter) {
       std::string names;
-      for (const Setting& each : keys) names += " " + std::string(each.name);
-      return wrong_usage(visible(word) + ": KEY=VALUE is expected, and KEY is one of" + names);
+      for (const std::string& name : setting_names(keys)) names += " " + name;
+      return wrong_usage(visible(word) +
+                         ": KEY=VALUE is expected, and KEY is one of" + names);
     }
     if (!given.insert(key).second && key->kind != KeyKind::kLines) {
       return wrong_usage(std::string(key->name) + " is given twice");

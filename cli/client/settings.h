@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "cli/client/problem.h"
 #include "cli/client/resource.h"
@@ -35,6 +36,9 @@ struct SettingHelp {
                                const SettingHelp& help);
 
 [[nodiscard]] const Setting* find_key(std::span<const Setting> keys,
-                                  std::string_view name);
+                                      std::string_view name);
+// Those that KEY=VALUE may have.
+[[nodiscard]] std::vector<std::string> setting_names(
+    std::span<const Setting> keys);
 
 }  // namespace fealty::cli
