@@ -46,7 +46,8 @@ std::vector<ClientCommand> container_commands() {
       {"containers", "Your containers", runs::list, {kTagsFilter}, of},
       {"container", "All of a container", runs::show,
        {{"UID", kUid.about, Take::kOptional}}, of},
-      {"container set", "Change it: fealty container UID set KEY=VALUE...", runs::set,
+      {"container set", "Change it: fealty container UID set KEY=VALUE...",
+       runs::set,
        {{"UID", kUid.about, Take::kOptional}, kChanges}, of},
       {"container show", "All of it", runs::show,
        {{"UID", kUid.about, Take::kOptional}}, of},
@@ -76,7 +77,8 @@ std::vector<ClientCommand> domain_commands() {
        {{"DOMAIN", kDomain.about, Take::kOptional}}, of},
       {"domain show", "All of it", runs::show,
        {{"DOMAIN", kDomain.about, Take::kOptional}}, of},
-      {"domain set", "Change it: fealty domain DOMAIN set KEY=VALUE...", runs::set,
+      {"domain set", "Change it: fealty domain DOMAIN set KEY=VALUE...",
+       runs::set,
        {{"DOMAIN", kDomain.about, Take::kOptional}, kChanges}, of}};
 }
 
@@ -145,7 +147,8 @@ std::vector<ClientCommand> alarm_commands() {
           {"alarm show", "All of it", runs::show, {id}, &alarms()},
           {"alarm remove", "Take it away", runs::remove, {id}, &alarms()},
           {"alarm raise", "Raise one", runs::raise_alarm, raising, &raised},
-          {"alarm-key", "The key that raises a container's alarms without a login",
+          {"alarm-key",
+           "The key that raises a container's alarms without a login",
            runs::show_alarm_key,
            {kUid, {"--renew", "Another key; the old one is void", Take::kFlag}},
            &raised}};
@@ -157,7 +160,8 @@ std::vector<ClientCommand> other_commands() {
   const std::vector<Parameter> usable = {
       {"--usable-by", "Those that this container may use", Take::kOptional}};
   return {{"distros", "What containers can run", runs::list, {}, &distros()},
-          {"custom-distros", "Your own", runs::list_custom_distros, usable, custom},
+          {"custom-distros", "Your own", runs::list_custom_distros, usable,
+           custom},
           {"custom-distros list", "Your own", runs::list_custom_distros, usable,
            custom},
           {"custom-distros add", "A new one, of a storage container",

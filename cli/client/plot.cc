@@ -56,7 +56,8 @@ std::string time_axis(std::size_t columns) {
 }  // namespace
 
 std::string short_number(double value) {
-  constexpr std::array<const char*, 7> kUnits = {"", "k", "M", "G", "T", "P", "E"};
+  constexpr std::array<const char*, 7> kUnits = {"",  "k", "M", "G",
+                                                 "T", "P", "E"};
   std::size_t unit = 0;
   while (std::abs(value) >= 1000 && unit + 1 < kUnits.size()) {
     value /= 1000;

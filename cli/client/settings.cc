@@ -16,7 +16,8 @@ std::string dashed(std::string_view name) {
   return out;
 }
 
-Problem wrong(const Setting& key, const std::string& value, const char* expected) {
+Problem wrong(const Setting& key, const std::string& value,
+              const char* expected) {
   return wrong_usage(std::string(key.name) + "=" + visible(value) + ": " +
                      expected + " is expected");
 }
