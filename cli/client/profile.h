@@ -9,10 +9,10 @@ namespace fealty::cli {
 
 // How a customer gets into an API.
 struct Profile {
-  std::string url;               // as ApiUrl::to_string() writes it
-  std::string user;
-  std::string password;
-  std::string ca_file;           // absolute; "": the system's CAs
+  std::string url = {};          // as ApiUrl::to_string() writes it
+  std::string user = {};
+  std::string password = {};
+  std::string ca_file = {};      // absolute; "": the system's CAs
   bool insecure = false;         // the password may go over plain HTTP
 
   bool operator==(const Profile&) const = default;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -51,7 +52,7 @@ TEST(Plot, NothingIsNotTheSameAsNoSample) {
 
 TEST(Plot, OtherDaysAndWhatIsNoNumberAreLeftOut) {
   const std::vector<Sample> samples = {
-      {kDay - 1, 9e9}, {kDay + 86'400, 9e9}, {kDay, 0.0 / 0.0}, {kDay, -5}};
+      {kDay - 1, 9e9}, {kDay + 86'400, 9e9}, {kDay, std::nan("")}, {kDay, -5}};
   const auto shown = lines(samples, {24, 2});
   EXPECT_EQ(shown[0], "     1┤");
   EXPECT_EQ(shown[1], "   0.5┤▁");
