@@ -615,8 +615,6 @@ def test_an_interactive_bash_completes_at_a_key(fealty, container):
         terminal.type(f" {container} set cust\t")
         terminal.wait_for("set cust")
         terminal.wait_for("om-distro")
-        terminal.type("\x03exit\n")
-        terminal.end()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
