@@ -16,11 +16,14 @@ constexpr std::size_t kListedMost = 500;
 
 constexpr std::string_view kBash = R"sh(# fealty's completion for bash.
 _fealty() {
-  local IFS=$'\n' line=${COMP_LINE:0:COMP_POINT} word
-  COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" completion --line "$line" \
-    2>/dev/null | cut -f1)" -- "${line##*[[:space:]]}"))
-  # Readline has split the word at = and : and puts in what follows them.
+  local line=${COMP_LINE:0:COMP_POINT} word each
   word=${line##*[[:space:]]}
+  COMPREPLY=()
+  # Not by compgen -W, which would execute what stands in a word.
+  while IFS=$'\t' read -r each _; do
+    if [[ $each == "$word"* ]]; then COMPREPLY+=("$each"); fi
+  done < <("${COMP_WORDS[0]}" completion --line "$line" 2>/dev/null)
+  # Readline has split the word at = and : and puts in what follows them.
   if [[ $word == *[=:]* && $COMP_WORDBREAKS == *[=:]* ]]; then
     COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*[=:]}"}"}")
   fi

@@ -578,8 +578,8 @@ def completed(home, line):
       printf '%s\\n' "${COMPREPLY[@]}"
     """
     done = subprocess.run(["bash", "--norc", "-c", script, "bash", line], env=home.env,
-                          capture_output=True, text=True, timeout=command_line.SECONDS,
-                          check=True)
+                          cwd=home.directory, capture_output=True, text=True,
+                          timeout=command_line.SECONDS, check=True)
     return [word for word in done.stdout.split("\n") if word]
 
 
@@ -598,6 +598,18 @@ def test_bash_completes_commands_options_and_objects(fealty, api, kratos, contai
     assert completed(fealty, "fealty subscribe --server x -- ") == []
     admin = f"fealty admin --admin unix:{api.admin_socket} customers show "
     assert kratos.username in completed(fealty, admin)
+
+
+def test_completion_executes_nothing(fealty):
+    fealty("tags", "add", "$(>tagged)`>tagged`")
+    fealty("tags", "add", "shell")
+    line = f"fealty container 30001 set tags=$(>{fealty.directory}/typed),"
+    # Readline puts in what follows the last = or :.
+    assert f"$(>{fealty.directory}/typed),shell" in completed(fealty, line)
+    completed(fealty, "fealty tags remove ")
+    assert not list(fealty.directory.glob("*ed"))
+    fealty("tags", "remove", "shell")
+    fealty("tags", "remove", "$(>tagged)`>tagged`")
 
 
 def test_completion_asks_nobody_without_a_login(nobody):
