@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/version.h"
+#include "cli/client/command_line.h"
 
 namespace fealty::cli {
 namespace {
@@ -224,6 +225,23 @@ void define_api(CLI::App& app, ApiArguments& out) {
       ->capture_default_str();
 }
 
+void define_completion(CLI::App& app, CompletionArguments& out,
+                       std::string& line) {
+  app.footer(
+      "Examples:\n"
+      "  bash: source <(fealty completion bash)\n"
+      "  zsh:  source <(fealty completion zsh)\n"
+      "  fish: fealty completion fish | source\n"
+      "\n"
+      "Names of containers, domains and tags are the API's, where you are logged "
+      "in.");
+  auto* const shell =
+      app.add_option("SHELL", out.shell, "Whose script is printed")
+          ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  app.add_option("--line", line, "What may stand at the end of this line")
+      ->excludes(shell);
+}
+
 }  // namespace
 
 std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
@@ -235,7 +253,10 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
   RouterArguments router;
   LegionArguments legion;
   ApiArguments api;
-  CLI::App app("Announces applications to a Fealty router, and asks it.",
+  CompletionArguments completion;
+  std::string line;
+  CLI::App app("Announces applications to a Fealty router, asks it, and manages "
+               "what you\nhave by the REST API.",
                "fealty");
   app.set_version_flag("--version", "fealty " + std::string(kVersion));
   app.require_subcommand(1);
@@ -254,6 +275,10 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
   define_legion(*legions, legion);
   CLI::App* const apis = app.add_subcommand("api", "Take keys from the REST API");
   define_api(*apis, api);
+  const ClientCommandLine client(app);
+  CLI::App* const completing = app.add_subcommand(
+      "completion", "The script that completes these words in a shell");
+  define_completion(*completing, completion, line);
   app.footer("fealty subscribe --help and fealty router --help have examples.");
   try {
     app.parse(static_cast<int>(dashes - argv), argv);
@@ -272,7 +297,14 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
   } catch (const CLI::ParseError& error) {
     return EarlyEnd{app.exit(error) == 0 ? kExitFine : kExitUsage};
   }
-  if (*subscribing) {
+  if (auto call = client.typed()) {
+    arguments.what = *std::move(call);
+  } else if (*completing) {
+    if (completion.shell.empty()) {
+      completion.suggestions = suggest(app, client, line);
+    }
+    arguments.what = std::move(completion);
+  } else if (*subscribing) {
     arguments.what = std::move(subscribe);
   } else if (*legions) {
     arguments.what = std::move(legion);

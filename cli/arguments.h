@@ -6,6 +6,9 @@
 #include <vector>
 
 #include "base/log.h"
+#include "cli/client/command_table.h"
+#include "cli/client/completion.h"
+#include "cli/exit_codes.h"
 
 namespace fealty::cli {
 
@@ -68,7 +71,7 @@ struct ApiArguments {
 
 struct Arguments {
   std::variant<SubscribeArguments, RouterArguments, LegionArguments,
-               ApiArguments>
+               ApiArguments, ClientCall, CompletionArguments>
       what;
   log::Format log_format = log::Format::kText;
   log::Level log_level = log::Level::kInfo;
@@ -79,10 +82,6 @@ struct Arguments {
 struct EarlyEnd {
   int exit_code = 0;
 };
-
-inline constexpr int kExitFine = 0;
-inline constexpr int kExitRun = 1;
-inline constexpr int kExitUsage = 2;
 
 // What follows the first "--" is COMMAND, word for word.
 [[nodiscard]] std::variant<Arguments, EarlyEnd> parse_arguments(

@@ -1,5 +1,5 @@
-// fealty: the command line. Exit codes: 0, 1 at run time, 2 usage; `subscribe`
-// ends with its COMMAND's.
+// fealty: the command line. Exit codes: 0, 1 at run time, 2 usage, 77 without a
+// login; `subscribe` ends with its COMMAND's.
 
 #include <signal.h>
 
@@ -58,6 +58,13 @@ int main(int argc, char** argv) {
   }
   if (const auto* const api = std::get_if<ApiArguments>(&arguments.what)) {
     return run_api_command(*api);
+  }
+  if (const auto* const call = std::get_if<ClientCall>(&arguments.what)) {
+    return run_client_call(*call);
+  }
+  if (const auto* const completion =
+          std::get_if<CompletionArguments>(&arguments.what)) {
+    return run_completion(*completion);
   }
   return run_subscribe(std::get<SubscribeArguments>(arguments.what));
 }

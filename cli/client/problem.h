@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "base/result.h"
+#include "cli/exit_codes.h"
+
+namespace fealty::cli {
+
+// Why a command of the API's could not be done, for people, and the exit code.
+struct Problem {
+  std::string message;
+  int exit_code = kExitRun;
+
+  Problem(std::string text, int code = kExitRun)
+      : message(std::move(text)), exit_code(code) {}
+  Problem(Error error, int code = kExitRun)
+      : Problem(std::move(error.message), code) {}
+};
+[[nodiscard]] inline Problem wrong_usage(std::string message) {
+  return {std::move(message), kExitUsage};
+}
+
+using Done = Result<Ok, Problem>;
+
+}  // namespace fealty::cli
