@@ -66,5 +66,8 @@ struct Answer {
   answer.headers["Retry-After"] = "1";
   return answer;
 }
+[[nodiscard]] inline Answer busy() {
+  return unavailable("too many ask at once; try again");
+}
 
 }  // namespace fealty::api

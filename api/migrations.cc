@@ -156,8 +156,29 @@ const Step& first_step() {
   return step;
 }
 
+// A link is a container's word on another's number, whether there is one or not:
+// who links must not learn that. What was answered in clear goes.
+const Step& second_step() {
+  static const Step step = {
+      R"(CREATE TABLE links (
+          container_id BIGINT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+          linked_id BIGINT NOT NULL, PRIMARY KEY (container_id, linked_id)))",
+      "INSERT INTO links SELECT container_id, linked_id FROM container_links",
+      "DROP TABLE container_links",
+      "ALTER TABLE links RENAME TO container_links",
+      "CREATE INDEX container_links_linked ON container_links(linked_id)",
+      R"(CREATE INDEX domain_metrics_day
+          ON domain_metrics(domain_id, unix, container_id))",
+      "CREATE INDEX audit_unix ON audit(unix)",
+      "DELETE FROM answered",
+      "CREATE INDEX answered_unix ON answered(unix)",
+  };
+  return step;
+}
+
 // Steps are only ever added.
-const std::array<const Step* (*)(), 1> kSteps = {[] { return &first_step(); }};
+const std::array<const Step* (*)(), 2> kSteps = {[] { return &first_step(); },
+                                                 [] { return &second_step(); }};
 
 void replace(std::string& text, std::string_view name, std::string_view by) {
   const std::size_t at = text.find(name);

@@ -210,7 +210,8 @@ def test_no_request_by_the_document_is_a_server_error(api, kratos, zeus):
     fuzz = Fuzz(seed, api.request("GET", "/openapi.json").json, uids)
     requests = [fuzz.request() for _ in range(FUZZ_REQUESTS)]
     before = zeus.get(f"/containers/{uids[1]}").json
-    server = {"X-Client-DN": "/CN=x", "X-Forwarded-For": kratos.server["address"]}
+    server = {"X-Client-DN": "/CN=x", "X-Forwarded-For": kratos.server["address"],
+              "X-Forwarded-Host": api_stage.DOMAIN}
 
     def send(each):
         method, path, body = each
