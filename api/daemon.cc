@@ -38,6 +38,7 @@ HttpServer::Settings public_settings(const Options& options) {
   settings.threads = options.limits.threads;
   settings.connections = options.limits.connections;
   settings.per_network = options.limits.per_network;
+  settings.followers = options.limits.followers;
   return settings;
 }
 
@@ -65,6 +66,7 @@ std::string needs_a_start(const Options& one, const Options& other) {
   add("limits.threads", one.limits.threads == other.limits.threads);
   add("limits.connections", one.limits.connections == other.limits.connections);
   add("limits.per_network", one.limits.per_network == other.limits.per_network);
+  add("limits.followers", one.limits.followers == other.limits.followers);
   add("limits.passwords", one.limits.passwords == other.limits.passwords);
   return names;
 }
@@ -93,7 +95,8 @@ Daemon::Daemon(Options options, Load load)
 
 HttpServer::Handlers Daemon::handlers() {
   return {[this](Request& request) { return service_->admit(request); },
-          [this](Request& request) { return service_->answer(request); }};
+          [this](Request& request) { return service_->answer(request); },
+          [this](std::int64_t id) { return service_->events_after(id); }};
 }
 
 Daemon::~Daemon() { ares_library_cleanup(); }
@@ -162,7 +165,8 @@ void Daemon::warn_of_servers() {
         "name", "FROM servers WHERE subject = '' ORDER BY id LIMIT 10");
     for (const Row& row : rows) {
       log::warning("server {}: no `subject` is set, so that any certificate of "
-                   "its authority counts for it", log::printable(row.text("name")));
+                   "its authority counts for it",
+                   log::printable(row.text("name")));
     }
     return ok_message();
   }));

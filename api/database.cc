@@ -234,9 +234,9 @@ Answer Database::transact(soci::session& session, const Body& body,
 
 Answer Database::attempt(const Body& body, bool writes) {
   const std::int64_t patient_until_ms = coarse_monotonic_ms() + kPatienceMs;
+  soci::session session(*pool_);
   bool reconnected = false;
   for (int i = 1;; ++i) {
-    soci::session session(*pool_);
     bool begun = false;
     try {
       return transact(session, body, writes, begun);

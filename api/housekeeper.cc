@@ -3,6 +3,7 @@
 #include <chrono>
 #include <string>
 
+#include "api/events.h"
 #include "api/idempotency.h"
 #include "api/metrics.h"
 
@@ -44,6 +45,7 @@ void Housekeeper::tidy() {
       static_cast<std::int64_t>(options_.get()->limits.audit_days);
   remove_older("answered", "(customer_id, token)",
                clock_.unix_s() - kAnsweredDays * kDaySeconds);
+  remove_older("events", "id", clock_.unix_s() - kEventDays * kDaySeconds);
   remove_older("audit", "id", clock_.unix_s() - audit_days * kDaySeconds);
 }
 

@@ -13,8 +13,8 @@
 namespace fealty::api {
 
 // Takes away what has had its time, once an hour, a bounded number of rows in each
-// transaction, so that nobody waits long for it: answers of Idempotency-Keys, and
-// the audit log's oldest lines. A thread of its own, from construction to the end.
+// transaction, so that nobody waits long for it: answers of Idempotency-Keys,
+// events, and the audit log's oldest lines. A thread of its own, while it lives.
 class Housekeeper {
  public:
   Housekeeper(Database& database, const CurrentOptions& options,

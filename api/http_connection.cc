@@ -17,6 +17,10 @@ constexpr std::size_t kPieceBytes = 16'384;
 constexpr std::size_t kDrainBytesMax = std::size_t{1} << 20;
 constexpr std::int64_t kLingerMs = 2'000;
 constexpr std::int64_t kLastCallMs = 200;
+constexpr std::int64_t kHeartbeatMs = 15'000;
+constexpr std::string_view kHeartbeat = ":\n\n";
+// So much may wait for who follows.
+constexpr std::size_t kFeedBytesMax = std::size_t{256} << 10;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 bool would_block() {
@@ -53,13 +57,14 @@ HttpConnection::HttpConnection(ConnectionOwner& owner, Loop& loop,
   io_.start(socket_.get(), EV_READ);
 }
 
-void HttpConnection::on_io(int) {
+void HttpConnection::on_io(int events) {
   now_ms_ = coarse_monotonic_ms();
   switch (state_) {
     case State::kHead:
     case State::kBody: return receive();
     case State::kWriting: return send();
     case State::kLingering: return drain();
+    case State::kFollowing: return on_follower(events);
     case State::kAdmitting:
     case State::kAnswering: return;
   }
@@ -85,7 +90,7 @@ void HttpConnection::read_head() {
   if (step == Step::kNeedMore && in_.size() <= HttpServer::kHeadBytesMax) return;
   http::RequestHead head;
   http::HeadProblem problem{400, "the head holds what none may hold"};
-  if (step == Step::kNeedMore || scanner_.head_bytes() > HttpServer::kHeadBytesMax) {
+  if (scanner_.head_bytes() > HttpServer::kHeadBytesMax) {
     return write(with_text(refusal(431, "Request header fields too large")));
   }
   if (step == Step::kComplete) {
@@ -131,8 +136,9 @@ void HttpConnection::read_body() {
     whole_ = body_left_ == 0;
   }
   const std::size_t room = kBodyBytesMax - request.body.size();
-  request.body_too_large = bytes > room || body_left_ > room - std::min(bytes, room);
   request.body.append(in_, 0, std::min(bytes, room));
+  request.body_too_large =
+      bytes > room || body_left_ > kBodyBytesMax - request.body.size();
   in_.clear();
   if (request.body_too_large && state_ == State::kBody) {
     hand_over(State::kAnswering);
@@ -149,6 +155,9 @@ void HttpConnection::take(std::shared_ptr<Exchange> exchange,
                           std::int64_t now_ms) {
   now_ms_ = now_ms;
   exchange_ = std::move(exchange);
+  if (exchange_->answer && exchange_->answer->follow && !to_head_) {
+    return begin_following(*exchange_->answer);
+  }
   if (exchange_->answer) return write(*exchange_->answer);
   state_ = State::kBody;
   if (wants_continue_) {
@@ -171,11 +180,49 @@ void HttpConnection::send() {
   while (sent_ < out_.size()) {
     const ssize_t sent = ::send(socket_.get(), out_.data() + sent_,
                                 out_.size() - sent_, MSG_NOSIGNAL);
-    if (sent < 0 && would_block()) return io_.want(EV_WRITE);
-    if (sent < 0) return close();
+    if (sent < 0 && !would_block()) return close();
+    if (sent < 0) {
+      const bool listens = state_ == State::kFollowing;
+      return io_.want(listens ? EV_READ | EV_WRITE : EV_WRITE);
+    }
     sent_ += static_cast<std::size_t>(sent);
   }
-  return whole_ ? close() : linger();
+  if (state_ != State::kFollowing) return whole_ ? close() : linger();
+  out_.clear();
+  sent_ = 0;
+  io_.want(EV_READ);
+}
+
+void HttpConnection::begin_following(const Answer& answer) {
+  if (!owner_.may_follow()) return write(with_text(busy()));
+  follow_ = *answer.follow;
+  out_ = encode_answer(answer, false);
+  exchange_.reset();
+  expect(State::kFollowing, kHeartbeatMs);
+  send();
+}
+
+void HttpConnection::feed(const std::vector<Event>& events,
+                          std::int64_t now_ms) {
+  now_ms_ = now_ms;
+  for (const Event& event : events) {
+    if (event.id <= follow_.last_id) continue;
+    follow_.last_id = event.id;
+    if (event.audience == follow_.audience) out_ += event.text;
+  }
+  if (out_.size() - sent_ > kFeedBytesMax) return close();
+  if (out_.empty()) return;
+  expect(State::kFollowing, kHeartbeatMs);
+  send();
+}
+
+// Nothing is expected of it but that it goes.
+void HttpConnection::on_follower(int events) {
+  if ((events & EV_WRITE) != 0) send();
+  if (state_ != State::kFollowing || (events & EV_READ) == 0) return;
+  std::array<char, kPieceBytes> piece;
+  const ssize_t got = ::recv(socket_.get(), piece.data(), piece.size(), 0);
+  if (got == 0 || (got < 0 && !would_block())) close();
 }
 
 void HttpConnection::linger() {
@@ -198,11 +245,13 @@ void HttpConnection::expect(State state, std::int64_t within_ms) {
 }
 
 void HttpConnection::hurry(std::int64_t now_ms) {
+  if (state_ == State::kFollowing) return close();
   if (state_ != State::kHead || !in_.empty()) return;
   deadline_ms_ = std::min(deadline_ms_, now_ms + kLastCallMs);
 }
 
 void HttpConnection::close() {
+  if (!socket_.valid()) return;
   io_.stop();
   socket_.reset();
   owner_.on_closed(*this);
@@ -213,6 +262,13 @@ void HttpConnection::look_at_deadline(std::int64_t now_ms) {
   const bool is_waited_for =
       state_ != State::kAdmitting && state_ != State::kAnswering;
   if (!is_waited_for || now_ms < deadline_ms_) return;
+  if (state_ == State::kFollowing) {
+    // What it has not taken for so long it does not take.
+    if (!out_.empty()) return close();
+    out_ = kHeartbeat;
+    expect(State::kFollowing, kHeartbeatMs);
+    return send();
+  }
   const bool sends = !in_.empty() || state_ == State::kBody;
   const bool was_reading = state_ == State::kHead || state_ == State::kBody;
   if (!was_reading || !sends) return close();

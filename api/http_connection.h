@@ -4,8 +4,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/answer.h"
+#include "api/events.h"
 #include "api/http_request.h"
 #include "api/request.h"
 #include "base/fd.h"
@@ -33,6 +35,8 @@ class ConnectionOwner {
   // To the threads. With `whole` it comes back with an answer; else it does where
   // it is refused before its body.
   virtual void hand_over(std::shared_ptr<Exchange> exchange, bool whole) = 0;
+  // Whether one more connection may follow events.
+  [[nodiscard]] virtual bool may_follow() = 0;
   // It has ended; its owner keeps it until the turn of the loop is over.
   virtual void on_closed(HttpConnection& connection) = 0;
 };
@@ -41,11 +45,13 @@ class ConnectionOwner {
 //
 //   kHead ──▶ kAnswering ──▶ kWriting ──▶ closed
 //     │           ▲              ▲  └▶ kLingering ──▶ closed
-//     └▶ kAdmitting ──▶ kBody ───┘
+//     └▶ kAdmitting ──▶ kBody ───┘  kFollowing ──▶ closed (after kAnswering)
 //
 // kAdmitting: the head is there, its body is not; who asks is looked at first.
 // kLingering: answered before all was read; a client that is still sending would
-// lose the answer to a reset.
+// lose the answer to a reset. kFollowing: events are written as they come, and a
+// comment where none has for kHeartbeatMs; who does not take them is cut, and comes
+// back with the id of its last.
 class HttpConnection {
  public:
   HttpConnection(ConnectionOwner& owner, Loop& loop, std::uint64_t id,
@@ -57,7 +63,12 @@ class HttpConnection {
   void take(std::shared_ptr<Exchange> exchange, std::int64_t now_ms);
   // May close it.
   void look_at_deadline(std::int64_t now_ms);
-  // Where no byte of a request has come yet, none is waited for much longer.
+  // kFollowing: those of the events that are for it, and that it does not have.
+  void feed(const std::vector<Event>& events, std::int64_t now_ms);
+  [[nodiscard]] bool follows() const { return state_ == State::kFollowing; }
+  [[nodiscard]] std::int64_t last_event() const { return follow_.last_id; }
+  // The end is near: where no byte of a request has come yet, none is waited for
+  // much longer, and who follows is let go.
   void hurry(std::int64_t now_ms);
   [[nodiscard]] std::uint64_t id() const { return id_; }
   [[nodiscard]] const std::string& network() const { return network_; }
@@ -65,6 +76,7 @@ class HttpConnection {
  private:
   enum class State : std::uint8_t {
     kHead, kAdmitting, kBody, kAnswering, kWriting, kLingering,
+    kFollowing,
   };
 
   void on_io(int events);
@@ -74,6 +86,8 @@ class HttpConnection {
   void hand_over(State state);
   void write(const Answer& answer);
   void send();
+  void begin_following(const Answer& answer);
+  void on_follower(int events);
   void linger();
   void drain();
   void expect(State state, std::int64_t within_ms);
@@ -100,6 +114,7 @@ class HttpConnection {
   std::string out_;
   std::size_t sent_ = 0;
   std::size_t drained_ = 0;
+  Follow follow_;                      // kFollowing
 };
 
 }  // namespace fealty::api

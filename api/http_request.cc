@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 namespace fealty::api {
 namespace {
@@ -25,11 +26,10 @@ std::string_view only(const RequestHead& head, std::string_view lower) {
 }
 
 bool has(const RequestHead& head, std::string_view lower) {
-  return std::any_of(head.fields.begin(),
-                     head.fields.begin() + static_cast<std::ptrdiff_t>(head.field_count),
-                     [&](const http::HeaderField& field) {
-                       return http::equals_ignoring_case(field.name, lower);
-                     });
+  const std::span fields(head.fields.data(), head.field_count);
+  return std::any_of(fields.begin(), fields.end(), [&](const auto& field) {
+    return http::equals_ignoring_case(field.name, lower);
+  });
 }
 
 // Of the last proxy before the router nothing is known, so the last word counts.
@@ -175,6 +175,9 @@ std::string encode_answer(const Answer& answer, bool to_head) {
   }
   if (has_body) {
     out.append("Content-Type: ").append(answer.type).append("\r\n");
+  }
+  // A stream ends with its connection.
+  if (has_body && !answer.follow) {
     out.append("Content-Length: ")
         .append(std::to_string(answer.text.size()))
         .append("\r\n");

@@ -3,10 +3,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -21,11 +22,12 @@ namespace {
 constexpr int kBacklog = 1024;
 constexpr int kAcceptsAtOnce = 32;
 constexpr std::int64_t kTickMs = 250;
+constexpr std::uint64_t kTicksOfFeed = 2;
 
 }  // namespace
 
-// The listener's thread, and its connections. What other threads touch is `done_`,
-// behind its lock, and the wakers.
+// The listener's thread, and its connections. What other threads touch is `done_`
+// and `events_`, behind their lock, and the wakers.
 class HttpServer::Listener final : public ConnectionOwner {
  public:
   Listener(const Settings& settings, const Handlers& handlers, UniqueFd socket)
@@ -68,6 +70,13 @@ class HttpServer::Listener final : public ConnectionOwner {
     });
   }
 
+  bool may_follow() override {
+    const auto followers = std::count_if(
+        connections_.begin(), connections_.end(),
+        [](const auto& item) { return item.second->follows(); });
+    return static_cast<std::size_t>(followers) < settings_.followers;
+  }
+
   void on_closed(HttpConnection& connection) override {
     const auto found = by_network_.find(connection.network());
     if (found != by_network_.end() && --found->second == 0) {
@@ -88,7 +97,9 @@ class HttpServer::Listener final : public ConnectionOwner {
       socklen_t length = sizeof from;
       UniqueFd socket(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&from),
                                 &length, SOCK_CLOEXEC | SOCK_NONBLOCK));
-      if (!socket.valid()) return;
+      if (!socket.valid() && errno == EAGAIN) return;
+      // No descriptors, as a rule: until the next tick.
+      if (!socket.valid()) return arrived_.want(0);
       open(std::move(socket), reinterpret_cast<const sockaddr*>(&from), length);
     }
   }
@@ -99,10 +110,10 @@ class HttpServer::Listener final : public ConnectionOwner {
       peer.address = Address::from_sockaddr(from, length);
       peer.trusted = settings_.trusts && settings_.trusts(peer.address);
     }
-    const std::uint64_t id = ++last_id_;
-    connections_.emplace(
-        id, std::make_unique<HttpConnection>(*this, loop_, id, std::move(socket),
-                                             std::move(peer), coarse_monotonic_ms()));
+    auto connection = std::make_unique<HttpConnection>(
+        *this, loop_, ++last_id_, std::move(socket), std::move(peer),
+        coarse_monotonic_ms());
+    connections_.emplace(last_id_, std::move(connection));
   }
 
   // The threads'.
@@ -117,11 +128,14 @@ class HttpServer::Listener final : public ConnectionOwner {
   void on_answers() {
     gone_.clear();
     std::vector<std::shared_ptr<Exchange>> done;
+    std::optional<std::vector<Event>> events;
     {
       const std::lock_guard lock(mutex_);
       done.swap(done_);
+      events.swap(events_);
     }
     const std::int64_t now_ms = coarse_monotonic_ms();
+    if (events) feed(*events, now_ms);
     for (auto& exchange : done) {
       const auto found = connections_.find(exchange->connection);
       if (found != connections_.end()) {
@@ -134,6 +148,35 @@ class HttpServer::Listener final : public ConnectionOwner {
     gone_.clear();
     const std::int64_t now_ms = coarse_monotonic_ms();
     for_all([&](HttpConnection& one) { one.look_at_deadline(now_ms); });
+    if (++ticks_ % kTicksOfFeed == 0) ask_for_events();
+    take_or_end();
+  }
+
+  // Those after the last one that every follower has.
+  void ask_for_events() {
+    std::optional<std::int64_t> after;
+    for (const auto& [id, one] : connections_) {
+      if (!one->follows()) continue;
+      after = std::min(after.value_or(one->last_event()), one->last_event());
+    }
+    if (!after || asked_after_) return;
+    asked_after_ = after;
+    workers_->add([this, after = *after] {
+      std::vector<Event> events = handlers_.events(after);
+      {
+        const std::lock_guard lock(mutex_);
+        events_ = std::move(events);
+      }
+      answered_.send();
+    });
+  }
+
+  void feed(const std::vector<Event>& events, std::int64_t now_ms) {
+    const std::int64_t after = *std::exchange(asked_after_, std::nullopt);
+    for_all([&](HttpConnection& one) {
+      // Who came since with less has to be asked for anew.
+      if (one.follows() && one.last_event() >= after) one.feed(events, now_ms);
+    });
   }
 
   void on_end() {
@@ -170,11 +213,14 @@ class HttpServer::Listener final : public ConnectionOwner {
   AsyncWatcher ended_;
   bool ending_ = false;
   std::uint64_t last_id_ = 0;
+  std::uint64_t ticks_ = 0;
+  std::optional<std::int64_t> asked_after_;   // the events that are awaited
   std::unordered_map<std::uint64_t, std::unique_ptr<HttpConnection>> connections_;
   std::vector<std::unique_ptr<HttpConnection>> gone_;   // until the next turn
   std::unordered_map<std::string, std::size_t> by_network_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<Exchange>> done_;
+  std::optional<std::vector<Event>> events_;
   std::unique_ptr<Workers> workers_;
 };
 

@@ -20,7 +20,8 @@ namespace fealty::api {
 // One listening socket: a thread that reads requests and writes answers for all
 // its connections (api/http_connection.h), and threads that answer what was read.
 // So whoever sends or takes slowly holds none of those. HTTP/1.1, one request a
-// connection; the head and the body together have kReadMs, an answer kWriteMs.
+// connection; the head and the body together have kReadMs, an answer kWriteMs. Who
+// follows events stays, and holds a connection alone.
 //
 // Bounds: kHeadBytesMax, kBodyBytesMax (api/options.h), `connections` at a time,
 // of a client's network `per_network` (429 beyond); the rest is in the kernel's
@@ -40,6 +41,7 @@ class HttpServer {
     std::size_t threads = 4;
     std::size_t connections = 64;
     std::size_t per_network = 64;
+    std::size_t followers = 8;      // of the connections
     // Whose word on the client counts; asked with each request.
     std::function<bool(const Address&)> trusts = nullptr;
   };
@@ -49,6 +51,9 @@ class HttpServer {
     // in the request who asks.
     std::function<std::optional<Answer>(Request&)> admit;
     std::function<Answer(Request&)> answer;
+    // What happened after an event, for those who follow: asked twice a second
+    // while there are any, once for all of them.
+    std::function<std::vector<Event>(std::int64_t)> events;
   };
 
   HttpServer(Settings settings, Handlers handlers);

@@ -95,6 +95,15 @@ Answer Service::answer(Request& request) {
   return *go(request, &Service::serve);
 }
 
+std::vector<Event> Service::events_after(std::int64_t id) {
+  std::vector<Event> events;
+  static_cast<void>(database_.read([&](Transaction& transaction) {
+    events = api::events_after(transaction, id);
+    return ok_message();
+  }));
+  return events;
+}
+
 std::optional<Answer> Service::go(Request& request, Step step) {
   std::optional<Answer> answer;
   try {
@@ -338,7 +347,7 @@ void Service::finish(const Request& request, Answer& answer) const {
   if (!origin.empty() && request.entrance == Entrance::kPublic) {
     answer.headers["Access-Control-Allow-Origin"] = origin;
   }
-  if (answer.status != 200 ||
+  if (answer.status != 200 || answer.follow ||
       (request.method != "GET" && request.method != "HEAD")) {
     return;
   }

@@ -6,6 +6,7 @@
 
 #include "api/answer.h"
 #include "api/database.h"
+#include "api/events.h"
 #include "api/request.h"
 #include "api/route.h"
 #include "api/throttle.h"
@@ -22,6 +23,8 @@ class Service {
   // its caller. Neither throws.
   [[nodiscard]] std::optional<Answer> admit(Request& request);
   [[nodiscard]] Answer answer(Request& request);
+  // For those who follow; none where the database cannot be used.
+  [[nodiscard]] std::vector<Event> events_after(std::int64_t id);
   [[nodiscard]] const Routes& routes() const { return routes_; }
 
  private:

@@ -168,6 +168,7 @@ class Reader {
     part.scalar("threads", out.threads, IntegerFormat{2, 256});
     part.scalar("connections", out.connections, IntegerFormat{16, 65'536});
     part.scalar("per_network", out.per_network, IntegerFormat{1, 65'536});
+    part.scalar("followers", out.followers, IntegerFormat{1, 65'536});
     part.scalar("alarms", out.alarms, IntegerFormat{1, 100'000});
     part.scalar("metrics_days", out.metrics_days, IntegerFormat{1, 36'500});
     part.scalar("audit_days", out.audit_days, IntegerFormat{1, 36'500});

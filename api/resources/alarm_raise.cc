@@ -73,6 +73,8 @@ std::int64_t store_alarm(const Call& call, Transaction& transaction,
       "WHERE container_id = ? ORDER BY unix DESC, id DESC LIMIT 1000000 OFFSET ?)",
       {alarm.container,
        static_cast<std::int64_t>(call.options.limits.alarms)});
+  note_event(call, transaction, "alarm", id,
+             {{"container", uid_of(alarm.container)}}, "created");
   return id;
 }
 

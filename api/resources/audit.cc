@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "api/events.h"
+
 namespace fealty::api {
 namespace {
 
@@ -56,6 +58,10 @@ void audit(const Call& call, Transaction& transaction, std::string_view object,
       {call.now(), call.caller.name, call.request.address,
        call.request.method + " " + call.request.path, std::string(object), id,
        stored_text(from), stored_text(to)});
+  note_event(call, transaction, object, id, after.is_null() ? before : after,
+             before.is_null()  ? "created"
+             : after.is_null() ? "deleted"
+                               : "changed");
 }
 
 void audit_secret(const Call& call, Transaction& transaction,

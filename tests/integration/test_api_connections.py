@@ -160,6 +160,18 @@ def test_who_takes_an_answer_slowly_holds_no_thread(service):
         one.close()
 
 
+def test_a_list_ends_where_it_has_enough_and_goes_on(api_scene):
+    api = api_stage.Api(api_scene, "sqlite", limits={"alarms": 400})
+    customer = api_stage.Customer(api)
+    uid = api.container(customer, api.server(customer))
+    for number in range(300):
+        assert customer.post(f"/alarms/raise/{uid}", "x" * 65_000, unix=number).status == 201
+    whole = customer.get("/alarms")
+    assert 16 * 2**20 <= len(whole.data) < 17 * 2**20
+    rest = customer.get("/alarms", after=whole.json[-1]["id"])
+    assert [each["unix"] for each in whole.json + rest.json] == list(range(299, -1, -1))
+
+
 def test_a_wrong_alarm_key_is_throttled_and_a_right_one_is_not(service):
     uid = service.container(service.kratos, service.server(service.kratos))
     key = service.kratos.get(f"/alarm_key/{uid}").json["alarm_key"]
