@@ -14,7 +14,8 @@ Answer list_audit(Call& call, Transaction& transaction) {
   if (const auto id = asked_number(call, "object_id", valid)) {
     filter.add("object_id = ?", {*id});
   }
-  if (!valid || !filter.add_page(call, "id")) return bad_page();
+  if (!valid) return bad_request("object_id: a number is expected");
+  if (auto refused = filter.add_page(call, "id")) return *std::move(refused);
   const auto json = [](const Row& row, std::string_view column) {
     return row.is_null(column) ? Json(nullptr) : Json::parse(row.text(column));
   };

@@ -138,7 +138,7 @@ TEST_F(DatabaseTest, RowsAreVisitedUntilThatIsEnough) {
   for (const std::int64_t enough : {1, 128, 129, 300}) {
     std::int64_t seen = 0;
     static_cast<void>(database_->read([&](Transaction& transaction) {
-      transaction.each("i, NULL AS nothing",
+      transaction.each("i, NULL AS missing",
                        "FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
                        "i + 1 FROM n WHERE i < 300) SELECT i FROM n) AS numbers",
                        {}, [&](const RowView& row) {
