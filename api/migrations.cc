@@ -189,10 +189,23 @@ const Step& third_step() {
   return step;
 }
 
+// A customer's alarms lie in the order in which they are listed; they go where
+// their container gets another customer.
+const Step& fourth_step() {
+  static const Step step = {
+      "ALTER TABLE alarms ADD COLUMN customer_id BIGINT NOT NULL DEFAULT 0",
+      R"(UPDATE alarms SET customer_id = (SELECT c.customer_id FROM containers c
+          WHERE c.id = alarms.container_id))",
+      "CREATE INDEX alarms_customer ON alarms(customer_id, unix, id)",
+  };
+  return step;
+}
+
 // Steps are only ever added.
-const std::array<const Step* (*)(), 3> kSteps = {[] { return &first_step(); },
+const std::array<const Step* (*)(), 4> kSteps = {[] { return &first_step(); },
                                                  [] { return &second_step(); },
-                                                 [] { return &third_step(); }};
+                                                 [] { return &third_step(); },
+                                                 [] { return &fourth_step(); }};
 
 void replace(std::string& text, std::string_view name, std::string_view by) {
   const std::size_t at = text.find(name);

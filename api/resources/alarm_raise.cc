@@ -57,8 +57,11 @@ std::string color_of(std::string text) {
 
 std::int64_t store_alarm(const Call& call, Transaction& transaction,
                          const NewAlarm& alarm) {
+  const auto owner = transaction.one(
+      "customer_id", "FROM containers WHERE id = ?", {alarm.container});
   const std::int64_t id = transaction.insert(
       "alarms", {{"container_id", alarm.container},
+                 {"customer_id", owner->integer("customer_id")},
                  {"unix", alarm.unix},
                  {"level", alarm.level},
                  {"color", alarm.color},

@@ -33,9 +33,9 @@ CONTAINERS = """INSERT INTO containers (name, customer_id, server_id, memory, st
     60, '', '', '', '', '', '', '', '', '[]', 0, 0, {distro} FROM {numbers}"""
 DOMAINS = """INSERT INTO domains (name, customer_id, uuid, note, mtime)
     SELECT 'd' || i || '.example.com', {customer}, {uuid}, '', 0 FROM {numbers}"""
-ALARMS = """INSERT INTO alarms (container_id, unix, level, color, class, vassal, line, filename,
+ALARMS = """INSERT INTO alarms (container_id, customer_id, unix, level, color, class, vassal, line, filename,
     func, msg) SELECT (SELECT min(id) FROM containers WHERE customer_id = {customer}) + i % 100,
-    1000000 + i, 1, '#ffffff', 'class', 'vassal.ini', i, 'app.py', 'f',
+    {customer}, 1000000 + i, 1, '#ffffff', 'class', 'vassal.ini', i, 'app.py', 'f',
     'something went wrong in request number ' || i FROM {numbers}"""
 UUID = {"sqlite": "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || "
                   "substr(hex(randomblob(2)), 2) || '-a' || substr(hex(randomblob(2)), 2) || "

@@ -217,6 +217,8 @@ def test_no_request_by_the_document_is_a_server_error(api, kratos, zeus):
         method, path, body = each
         if path == "/me" and method == "POST":
             return None              # it would change the password
+        if path.partition("?")[0].endswith("/events"):
+            method = "HEAD"          # the stream has no end
         headers = server if path.startswith("/private") else victim.basic
         if method in ("GET", "HEAD"):
             body = None
