@@ -1,9 +1,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "api/events.h"
 #include "api/json.h"
 
 namespace fealty::api {
@@ -15,6 +17,8 @@ struct Answer {
   std::string text = {};
   std::string type = "application/json";
   std::map<std::string, std::string> headers = {};
+  // `text` is its beginning; what happens from then on follows.
+  std::optional<Follow> follow = {};
 
   [[nodiscard]] bool refuses() const { return status >= 400; }
 };
@@ -65,6 +69,9 @@ struct Answer {
   Answer answer = refusal(503, "Service unavailable", std::move(reason));
   answer.headers["Retry-After"] = "1";
   return answer;
+}
+[[nodiscard]] inline Answer busy() {
+  return unavailable("too many ask at once; try again");
 }
 
 }  // namespace fealty::api

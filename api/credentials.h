@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,7 +13,12 @@ struct Credentials {
   std::string password;
 };
 
+// Of a name, a colon and a password; so that who has the longest of both, as they
+// can be set, can log in.
 inline constexpr std::size_t kCredentialBytesMax = 1024;
+inline constexpr std::int64_t kUsernameBytesMax = 255;
+inline constexpr std::int64_t kPasswordBytesMax =
+    std::int64_t{kCredentialBytesMax} - 1 - kUsernameBytesMax;
 
 // Of `Authorization: Basic …`, or of the two headers with hexadecimal digits
 // (they count where both are there). Nothing where it is none, longer than the

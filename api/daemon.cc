@@ -9,9 +9,11 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "api/reseal.h"
 #include "base/log.h"
 #include "base/privilege.h"
 #include "base/version.h"
@@ -20,16 +22,53 @@ namespace fealty::api {
 namespace {
 
 constexpr std::size_t kAdminThreads = 4;
-constexpr std::string_view kKeyPurpose = "settings.key_check";
-constexpr std::string_view kKeyProof = "fealty";
 
-HttpServer::Settings public_settings(const Options& options) {
-  return {options.listen, options.listen_mode, Entrance::kPublic,
-          options.limits.threads, options.trusted_proxies};
-}
 HttpServer::Settings admin_settings(const Options& options) {
-  return {options.admin_listen, options.admin_listen_mode, Entrance::kAdmin,
-          kAdminThreads, {}};
+  HttpServer::Settings settings;
+  settings.address = options.admin_listen;
+  settings.mode = options.admin_listen_mode;
+  settings.entrance = Entrance::kAdmin;
+  settings.threads = kAdminThreads;
+  return settings;
+}
+HttpServer::Settings public_settings(const Options& options) {
+  HttpServer::Settings settings;
+  settings.address = options.listen;
+  settings.mode = options.listen_mode;
+  settings.threads = options.limits.threads;
+  settings.connections = options.limits.connections;
+  settings.per_network = options.limits.per_network;
+  settings.followers = options.limits.followers;
+  return settings;
+}
+
+bool trusts(const Options& options, const Address& address) {
+  return std::any_of(
+      options.trusted_proxies.begin(), options.trusted_proxies.end(),
+      [&](const Network& network) { return network.contains(address); });
+}
+
+// What differs that only a start can change.
+std::string needs_a_start(const Options& one, const Options& other) {
+  std::string names;
+  const auto add = [&](const char* name, bool same) {
+    if (!same) names += (names.empty() ? "" : ", ") + std::string(name);
+  };
+  const auto text = [](const Address& address) { return address.to_string(); };
+  add("user", one.user == other.user);
+  add("listen", text(one.listen) == text(other.listen) &&
+                    one.listen_mode == other.listen_mode);
+  add("admin_listen", text(one.admin_listen) == text(other.admin_listen) &&
+                          one.admin_listen_mode == other.admin_listen_mode);
+  add("database", one.database == other.database);
+  add("secrets_key_file", one.secrets_key_file == other.secrets_key_file);
+  add("dns", one.dns == other.dns);
+  add("limits.threads", one.limits.threads == other.limits.threads);
+  add("limits.connections", one.limits.connections == other.limits.connections);
+  add("limits.per_network", one.limits.per_network == other.limits.per_network);
+  add("limits.followers", one.limits.followers == other.limits.followers);
+  add("limits.passwords", one.limits.passwords == other.limits.passwords);
+  return names;
 }
 
 const passwd* find_user(const std::string& user) {
@@ -40,17 +79,25 @@ const passwd* find_user(const std::string& user) {
 
 }  // namespace
 
-Daemon::Daemon(Options options, std::function<void()> check)
-    : options_(std::move(options)),
-      check_(std::move(check)),
-      resolver_(options_.dns.servers),
-      public_(public_settings(options_),
-              [this](const Request& request) {
-                return service_->answer(request);
-              }),
-      admin_(admin_settings(options_), [this](const Request& request) {
-        return service_->answer(request);
-      }) {}
+Daemon::Daemon(Options options, Load load)
+    : started_(std::move(options)),
+      options_(started_),
+      load_(std::move(load)),
+      resolver_(started_.dns.servers),
+      public_([this] {
+        HttpServer::Settings settings = public_settings(started_);
+        settings.trusts = [this](const Address& address) {
+          return trusts(*options_.get(), address);
+        };
+        return settings;
+      }(), handlers()),
+      admin_(admin_settings(started_), handlers()) {}
+
+HttpServer::Handlers Daemon::handlers() {
+  return {[this](Request& request) { return service_->admit(request); },
+          [this](Request& request) { return service_->answer(request); },
+          [this](std::int64_t id) { return service_->events_after(id); }};
+}
 
 Daemon::~Daemon() { ares_library_cleanup(); }
 
@@ -59,7 +106,7 @@ Status Daemon::bind() {
   if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS) {
     return Error{"c-ares cannot be used"};
   }
-  const std::string& path = options_.secrets_key_file;
+  const std::string& path = started_.secrets_key_file;
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0 && errno == ENOENT) {
     Status made = make_key_file(path);
@@ -75,14 +122,14 @@ Status Daemon::bind() {
 }
 
 Status Daemon::drop_privileges() {
-  if (::geteuid() != 0 || options_.user == "root") return Ok{};
-  const passwd* const user = find_user(options_.user);
+  if (::geteuid() != 0 || started_.user == "root") return Ok{};
+  const passwd* const user = find_user(started_.user);
   if (user == nullptr) {
-    return Error{"no user '" + options_.user +
+    return Error{"no user '" + started_.user +
                  "' to become; set `user` (root must be written out)"};
   }
   if (::initgroups(user->pw_name, user->pw_gid) != 0) {
-    return Error{"cannot become " + options_.user + ": " +
+    return Error{"cannot become " + started_.user + ": " +
                  std::strerror(errno)};
   }
   Status became = become_user(user->pw_uid, user->pw_gid);
@@ -90,42 +137,39 @@ Status Daemon::drop_privileges() {
   return became;
 }
 
-// The database's secrets were sealed with this key, and not with another.
-Status Daemon::check_key() {
-  bool fits = true;
-  const Answer answer = database_->write([&](Transaction& transaction) {
-    const auto row = transaction.one(
-        "value", "FROM settings WHERE name = 'key_check'");
-    if (row) {
-      fits = sealer_->open(row->text("value"), kKeyPurpose).has_value();
-    } else {
-      transaction.run("INSERT INTO settings (name, value) VALUES (?, ?)",
-                      {std::string("key_check"),
-                       sealer_->seal(kKeyProof, kKeyPurpose)});
-    }
-    return ok_message();
-  });
-  if (answer.refuses()) return Error{"the database cannot be used"};
-  if (!fits) {
-    return Error{"secrets_key_file " + options_.secrets_key_file +
-                 " is not the key that this database was written with"};
+Status Daemon::open() {
+  ::umask(0077);
+  passwords_.emplace(started_.limits.passwords, clock_);
+  domains_.emplace(resolver_, started_.dns);
+  auto database = Database::open(started_.database, started_.limits.threads + 2);
+  if (!database) return database.error();
+  database_ = *std::move(database);
+  Status sealed = check_seals(*database_, *sealer_);
+  if (!sealed) {
+    return Error{"secrets_key_file " + started_.secrets_key_file + ": " +
+                 sealed.error().message};
   }
+  service_.emplace(*database_,
+                   Tools{options_, clock_, *sealer_, *passwords_, *domains_});
+  warn_of_servers();
   return Ok{};
 }
 
-Status Daemon::open() {
-  ::umask(0077);
-  passwords_.emplace(static_cast<std::ptrdiff_t>(options_.limits.passwords),
-                     clock_);
-  domains_.emplace(resolver_, options_.dns);
-  auto database = Database::open(options_.database, options_.limits.threads);
-  if (!database) return database.error();
-  database_ = *std::move(database);
-  Status key = check_key();
-  if (!key) return key;
-  service_.emplace(*database_,
-                   Tools{options_, clock_, *sealer_, *passwords_, *domains_});
-  return Ok{};
+// Any certificate of the authority that the router asks is theirs.
+void Daemon::warn_of_servers() {
+  if (started_.domain.empty()) {
+    log::warning("no `domain` is set, and no `subscribe.key`: servers are refused");
+  }
+  static_cast<void>(database_->read([](Transaction& transaction) {
+    const Rows rows = transaction.select(
+        "name", "FROM servers WHERE subject = '' ORDER BY id LIMIT 10");
+    for (const Row& row : rows) {
+      log::warning("server {}: no `subject` is set, so that any certificate of "
+                   "its authority counts for it",
+                   log::printable(row.text("name")));
+    }
+    return ok_message();
+  }));
 }
 
 void Daemon::watch_signals() {
@@ -143,17 +187,16 @@ void Daemon::watch_signals() {
 
 int Daemon::run() {
   ended_.start<&Daemon::on_ended>(loop_, this);
+  drain_.bind<&Daemon::on_drained>(loop_, this);
   watch_signals();                  // before threads, which must not get them
   public_.start();
   admin_.start();
   log::info("listening on {}, for administration on {}",
-            options_.listen.to_string(), options_.admin_listen.to_string());
+            started_.listen.to_string(), started_.admin_listen.to_string());
   log::info("fealty-api {} ready: {} threads, pid {}", kVersion,
-            options_.limits.threads, ::getpid());
-  if (!options_.subscribe.server.empty()) {
-    announcer_.emplace(loop_, options_.subscribe, options_.listen);
-    announcer_->start();
-  }
+            started_.limits.threads, ::getpid());
+  housekeeper_.emplace(*database_, options_, clock_);
+  announce(started_.subscribe);
   ::sd_notify(0, "READY=1");
   loop_.run();
   ender_.join();
@@ -168,6 +211,7 @@ void Daemon::on_end_signal(int) {
   // A second signal is still heard meanwhile.
   // The routers are told first.
   if (announcer_) announcer_->stop();
+  drain_.start(options_.get()->drain_ms);
   ender_ = std::thread([this] {
     public_.stop();
     admin_.stop();
@@ -175,9 +219,33 @@ void Daemon::on_end_signal(int) {
   });
 }
 
-void Daemon::on_reload_signal(int) { check_(); }
+void Daemon::on_drained() {
+  log::warning("requests were still under way after `drain`: they are cut");
+  ::_exit(0);
+}
 
+void Daemon::on_reload_signal(int) {
+  auto loaded = load_();
+  if (!loaded) return log::error("the configuration is broken: the old one stays");
+  const std::string later = needs_a_start(started_, *loaded);
+  if (!later.empty()) log::warning("{}: a start alone changes that", later);
+  const bool announced_alike = options_.get()->subscribe == loaded->subscribe;
+  const SubscribeOptions subscribe = loaded->subscribe;
+  options_.publish(*std::move(loaded));
+  if (!announced_alike && !ending_) announce(subscribe);
+  log::info("the new configuration counts");
+}
+
+// SIGUSR1: there are no log files; SIGUSR2: docs/api.md.
 void Daemon::on_other_signal(int) {}
+
+void Daemon::announce(const SubscribeOptions& options) {
+  if (announcer_) announcer_->stop();
+  announcer_.reset();
+  if (options.server.empty()) return;
+  announcer_.emplace(loop_, options, started_.listen);
+  announcer_->start();
+}
 
 void Daemon::on_ended() { loop_.stop(); }
 

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "api/announcer.h"
+#include "api/current_options.h"
 #include "api/database.h"
 #include "api/domain_check.h"
+#include "api/housekeeper.h"
 #include "api/http_server.h"
 #include "api/options.h"
 #include "api/passwords.h"
@@ -26,12 +28,14 @@ namespace fealty::api {
 //   bind() → drop_privileges() → open() → run()
 //
 // The key file is read, or made, as root; the database is opened as `user`.
-// SIGTERM and SIGINT: requests under way are answered, then it ends; a second one
-// ends at once. SIGHUP: `check` looks at the configuration and says what it
-// thinks of it; it counts from the next start.
+// SIGTERM and SIGINT: requests under way are answered, for `drain` at most, then it
+// ends; a second one ends at once. SIGHUP: what `load` gives counts from then on,
+// but for what a start alone can change; nothing: the old one stays.
 class Daemon {
  public:
-  Daemon(Options options, std::function<void()> check);
+  using Load = std::function<std::optional<Options>()>;
+
+  Daemon(Options options, Load load);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -47,11 +51,15 @@ class Daemon {
   void on_reload_signal(int signal);
   void on_other_signal(int signal);
   void on_ended();
+  void on_drained();
+  void warn_of_servers();
   void watch_signals();
-  [[nodiscard]] Status check_key();
+  void announce(const SubscribeOptions& options);
+  [[nodiscard]] HttpServer::Handlers handlers();
 
-  const Options options_;
-  const std::function<void()> check_;
+  const Options started_;           // with
+  CurrentOptions options_;
+  const Load load_;
   SystemClock clock_;
   std::optional<Sealer> sealer_;
   CaresResolver resolver_;
@@ -59,12 +67,14 @@ class Daemon {
   std::optional<DomainCheck> domains_;
   std::unique_ptr<Database> database_;
   std::optional<Service> service_;
+  std::optional<Housekeeper> housekeeper_;
   HttpServer public_;
   HttpServer admin_;
   Loop loop_{Loop::Signals::kDescriptor};
   std::optional<Announcer> announcer_;
   std::vector<std::unique_ptr<SignalWatcher>> signals_;
   AsyncWatcher ended_;
+  TimerWatcher drain_;
   std::thread ender_;               // stops the listeners
   bool ending_ = false;
 };

@@ -6,11 +6,14 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 #include <sqlite3.h>
 
+#include <array>
 #include <chrono>
 #include <exception>
 #include <thread>
+#include <utility>
 
 #include "api/migrations.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 namespace fealty::api {
@@ -21,6 +24,11 @@ constexpr std::string_view kPostgresqlPrefix = "postgresql://";
 constexpr int kAttempts = 20;
 // The one lock of all writers, of whatever process.
 constexpr std::string_view kWritersTurn = "SELECT pg_advisory_xact_lock(300001)";
+
+// Nobody waits for a lock, a statement or an idle transaction without end.
+constexpr std::array<std::string_view, 4> kPostgresqlSettings = {
+    "client_min_messages = warning", "lock_timeout = '10s'",
+    "statement_timeout = '30s'", "idle_in_transaction_session_timeout = '60s'"};
 
 // A libpq URI as the `key=value` words that SOCI reads; it takes no blanks in them.
 Result<std::string> connection_words(const std::string& url) {
@@ -46,7 +54,9 @@ Result<std::string> connection_words(const std::string& url) {
   return words;
 }
 
-enum class Failure : std::uint8_t { kAgain, kConstraint, kConnection, kOther };
+enum class Failure : std::uint8_t {
+  kAgain, kBusy, kConstraint, kConnection, kOther,
+};
 
 Failure judge_sqlite(const soci::sqlite3_soci_error& error) {
   switch (error.result() & 0xff) {
@@ -64,9 +74,9 @@ Failure judge_sqlite(const soci::sqlite3_soci_error& error) {
 
 Failure judge_postgresql(const soci::postgresql_soci_error& error) {
   const std::string state = error.sqlstate();
-  if (state == "40001" || state == "40P01" || state == "55P03") {
-    return Failure::kAgain;
-  }
+  if (state == "40001" || state == "40P01") return Failure::kAgain;
+  // Its time limits.
+  if (state == "55P03" || state == "57014") return Failure::kBusy;
   if (state.starts_with("23")) return Failure::kConstraint;
   // No state: the connection broke. 57P0x: the server is on its way out or in.
   const bool lost = state.starts_with("08") || state.starts_with("57P") ||
@@ -151,21 +161,32 @@ Database::Database(Dialect dialect, std::size_t connections)
 
 Database::~Database() = default;
 
+void Database::set_up(soci::session& session) const {
+  if (dialect_ == Dialect::kPostgresql) {
+    for (const std::string_view setting : kPostgresqlSettings) {
+      session.once << "SET " + std::string(setting);
+    }
+    return;
+  }
+  session.once << "PRAGMA busy_timeout = 10000";
+  session.once << "PRAGMA foreign_keys = ON";
+  // What is deleted is not to be found in the file.
+  session.once << "PRAGMA secure_delete = ON";
+  // What was acknowledged outlives the machine's end, too.
+  session.once << "PRAGMA synchronous = FULL";
+  std::string mode;
+  session.once << "PRAGMA journal_mode = WAL", soci::into(mode);
+}
+
 void Database::connect(const std::string& address, std::size_t connections) {
   for (std::size_t i = 0; i < connections; ++i) {
     soci::session& session = pool_->at(i);
     if (dialect_ == Dialect::kPostgresql) {
       session.open(soci::postgresql, address);
-      session.once << "SET client_min_messages = warning";
-      continue;
+    } else {
+      session.open(soci::sqlite3, address);
     }
-    session.open(soci::sqlite3, address);
-    session.once << "PRAGMA busy_timeout = 10000";
-    session.once << "PRAGMA foreign_keys = ON";
-    // What was acknowledged outlives the machine's end, too.
-    session.once << "PRAGMA synchronous = FULL";
-    std::string mode;
-    session.once << "PRAGMA journal_mode = WAL", soci::into(mode);
+    set_up(session);
   }
 }
 
@@ -193,14 +214,18 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& url,
 Answer Database::read(const Body& body) { return attempt(body, false); }
 
 Answer Database::write(const Body& body) {
-  std::unique_lock<std::mutex> turn(writer_, std::defer_lock);
-  if (dialect_ == Dialect::kSqlite) turn.lock();
+  std::unique_lock<std::timed_mutex> turn(writer_, std::defer_lock);
+  if (dialect_ == Dialect::kSqlite &&
+      !turn.try_lock_for(std::chrono::milliseconds(kPatienceMs))) {
+    return unavailable("the store has much to write; try again");
+  }
   return attempt(body, true);
 }
 
 Answer Database::transact(soci::session& session, const Body& body,
-                          bool writes) {
+                          bool writes, bool& begun) {
   Scope scope(session, dialect_, writes);
+  begun = true;
   Transaction transaction(session, dialect_);
   Answer answer = body(transaction);
   if (!answer.refuses()) scope.commit();
@@ -208,30 +233,41 @@ Answer Database::transact(soci::session& session, const Body& body,
 }
 
 Answer Database::attempt(const Body& body, bool writes) {
+  const std::int64_t patient_until_ms = coarse_monotonic_ms() + kPatienceMs;
+  soci::session session(*pool_);
+  bool reconnected = false;
   for (int i = 1;; ++i) {
-    soci::session session(*pool_);
+    bool begun = false;
     try {
-      return transact(session, body, writes);
+      return transact(session, body, writes, begun);
     } catch (const std::exception& error) {
       const Failure failure = judge(error);
       if (failure == Failure::kConstraint) {
         return conflict("it is there already, or something depends on it");
       }
-      const bool again = failure == Failure::kAgain && i < kAttempts;
-      if (!again) {
-        log::error("the database: {}", message_of(error));
-      }
+      const bool again = failure == Failure::kAgain && i < kAttempts &&
+                         coarse_monotonic_ms() < patient_until_ms;
+      if (!again) log::error("the database: {}", message_of(error));
       if (failure == Failure::kConnection) {
-        try {
-          session.reconnect();
-        } catch (const std::exception&) {
-          // The next one tries again.
-        }
-        if (!writes && i == 1) continue;
+        const bool connected = reconnect(session);
+        // What had begun may have been committed.
+        const bool harmless = !writes || !begun;
+        if (connected && harmless && !std::exchange(reconnected, true)) continue;
       }
       if (!again) return unavailable("the store cannot be used just now");
     }
     rest(i);
+  }
+}
+
+// A session that the server ended comes back with its settings.
+bool Database::reconnect(soci::session& session) {
+  try {
+    session.reconnect();
+    set_up(session);
+    return true;
+  } catch (const std::exception&) {
+    return false;                      // the next one tries again
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -55,6 +56,16 @@ class Row {
 };
 using Rows = std::vector<Row>;
 
+// A row of Transaction::each, while it is visited. Columns are told by their place.
+class RowView {
+ public:
+  virtual ~RowView() = default;
+  [[nodiscard]] virtual bool is_null(std::size_t column) const = 0;
+  // "" and 0 where it is null.
+  [[nodiscard]] virtual std::string_view text(std::size_t column) const = 0;
+  [[nodiscard]] virtual std::int64_t integer(std::size_t column) const = 0;
+};
+
 enum class Dialect : std::uint8_t { kSqlite, kPostgresql };
 
 // The statements of one transaction; it exists only inside Database::read and
@@ -68,6 +79,11 @@ class Transaction {
   // "name", "count(*) AS total" is "total".
   [[nodiscard]] Rows select(std::string_view columns, std::string_view rest,
                             const Values& values = {});
+  // The same for lists of thousands: each row is shown to `visit` and forgotten;
+  // it ends where that returns false.
+  void each(std::string_view columns, std::string_view rest,
+            const Values& values,
+            const std::function<bool(const RowView&)>& visit);
   [[nodiscard]] std::optional<Row> one(std::string_view columns,
                                        std::string_view rest,
                                        const Values& values = {});
@@ -95,6 +111,7 @@ class Transaction {
 class Database {
  public:
   using Body = std::function<Answer(Transaction&)>;
+  static constexpr std::int64_t kPatienceMs = 10'000;
 
   // `url`: see Options::database. Opens the connections and migrates.
   [[nodiscard]] static Result<std::unique_ptr<Database>> open(
@@ -103,8 +120,9 @@ class Database {
 
   // Runs `body` in a transaction. Where its answer refuses, or it throws,
   // nothing of it stays. Run again where the database says so (busy,
-  // serialization, deadlock), so that it must have no other effects. 409 where a
-  // constraint was in the way, 503 where the database cannot be used.
+  // serialization, deadlock, a connection lost before it began), so that it must
+  // have no other effects. 409 where a constraint was in the way, 503 where the
+  // database cannot be used, or is not free within kPatienceMs.
   [[nodiscard]] Answer read(const Body& body);
   [[nodiscard]] Answer write(const Body& body);
 
@@ -113,13 +131,15 @@ class Database {
  private:
   Database(Dialect dialect, std::size_t connections);
   void connect(const std::string& address, std::size_t connections);
+  void set_up(soci::session& session) const;
+  [[nodiscard]] bool reconnect(soci::session& session);
   [[nodiscard]] Answer attempt(const Body& body, bool writes);
   [[nodiscard]] Answer transact(soci::session& session, const Body& body,
-                                bool writes);
+                                bool writes, bool& begun);
 
   Dialect dialect_;
   std::unique_ptr<soci::connection_pool> pool_;
-  std::mutex writer_;               // SQLite: in this process nobody polls
+  std::timed_mutex writer_;         // SQLite: in this process nobody polls
 };
 
 }  // namespace fealty::api

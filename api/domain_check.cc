@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstring>
 
 #include "base/clock.h"
@@ -136,18 +135,14 @@ std::vector<Address> DomainCheck::servers_of(const std::string& name,
   return servers;
 }
 
-Status DomainCheck::check(const std::string& domain,
-                          const std::string& uuid) const {
+Result<Ok, DomainCheck::Refusal> DomainCheck::check(
+    const std::string& domain, const std::string& uuid) const {
   std::string name = without_dot(domain);
   if (is_public_suffix(name)) {
-    return Error{"name: " + name + " is a public suffix; nobody holds it alone"};
+    return Refusal{"name: " + name + " is a public suffix; nobody holds it alone"};
   }
-  const auto wait = std::chrono::milliseconds(options_.timeout_ms);
-  if (!places_.try_acquire_for(wait)) return Error{"too many ask; try again"};
-  const struct Place {
-    std::counting_semaphore<16>& places;
-    ~Place() { places.release(); }
-  } place{places_};
+  const Turn turn(turns_);
+  if (!turn) return Refusal{"too many ask", true};
 
   const std::int64_t deadline_ms = coarse_monotonic_ms() + options_.timeout_ms;
   const std::string wanted = "uwsgi:" + uuid;
@@ -172,8 +167,8 @@ Status DomainCheck::check(const std::string& domain,
     };
     if (std::any_of(records->begin(), records->end(), fits)) return Ok{};
   }
-  return Error{"name: no TXT record " + wanted + " at " + without_dot(domain) +
-               " or a parent" + problem};
+  return Refusal{"name: no TXT record " + wanted + " at " + without_dot(domain) +
+                 " or a parent" + problem};
 }
 
 }  // namespace fealty::api

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <memory>
-#include <semaphore>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "api/options.h"
 #include "api/resolver.h"
+#include "api/turns.h"
 #include "base/result.h"
 
 namespace fealty::api {
@@ -33,9 +33,13 @@ class DomainCheck {
   DomainCheck(const DomainCheck&) = delete;
   DomainCheck& operator=(const DomainCheck&) = delete;
 
-  // Ok, or the reason why not.
-  [[nodiscard]] Status check(const std::string& domain,
-                             const std::string& uuid) const;
+  struct Refusal {
+    std::string reason;
+    bool busy = false;              // nobody was asked: too many ask
+  };
+  // Ok, or why not.
+  [[nodiscard]] Result<Ok, Refusal> check(const std::string& domain,
+                                          const std::string& uuid) const;
   [[nodiscard]] bool is_public_suffix(const std::string& name) const;
 
  private:
@@ -48,7 +52,8 @@ class DomainCheck {
   const Resolver& resolver_;
   const DnsOptions options_;
   std::unique_ptr<Suffixes> suffixes_;
-  mutable std::counting_semaphore<16> places_{16};
+  static constexpr std::size_t kAtATime = 8;
+  mutable Turns turns_{kAtATime, 0};
 };
 
 }  // namespace fealty::api

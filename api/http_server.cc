@@ -1,220 +1,231 @@
 #include "api/http_server.h"
 
-#include <httplib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <condition_variable>
 #include <cstring>
-#include <deque>
 #include <mutex>
 #include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "api/http_connection.h"
+#include "api/workers.h"
+#include "base/clock.h"
+#include "base/loop.h"
 
 namespace fealty::api {
 namespace {
 
-constexpr time_t kReadSeconds = 10;
-constexpr time_t kWriteSeconds = 10;
-constexpr std::size_t kPathBytesMax = 1024;
-// Of a body that is too large so much is read and forgotten: a client that is
-// still sending may not hear an answer.
-constexpr std::size_t kDrainBytesMax = std::size_t{1} << 20;
 constexpr int kBacklog = 1024;
-
-// A fixed number of threads. Whoever brings work waits while all are busy and as
-// many jobs wait, which leaves the rest in the kernel's queue.
-class Workers final : public httplib::TaskQueue {
- public:
-  explicit Workers(std::size_t count) : count_(count) {
-    for (std::size_t i = 0; i < count; ++i) {
-      threads_.emplace_back([this] { work(); });
-    }
-  }
-
-  void enqueue(std::function<void()> job) override {
-    std::unique_lock lock(mutex_);
-    room_.wait(lock, [this] { return jobs_.size() < count_; });
-    jobs_.push_back(std::move(job));
-    lock.unlock();
-    work_.notify_one();
-  }
-  void shutdown() override {
-    {
-      const std::lock_guard lock(mutex_);
-      ending_ = true;
-    }
-    work_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
-  }
-
- private:
-  void work() {
-    while (true) {
-      std::unique_lock lock(mutex_);
-      work_.wait(lock, [this] { return ending_ || !jobs_.empty(); });
-      if (jobs_.empty()) return;
-      const std::function<void()> job = std::move(jobs_.front());
-      jobs_.pop_front();
-      lock.unlock();
-      room_.notify_one();
-      job();
-    }
-  }
-
-  const std::size_t count_;
-  std::mutex mutex_;
-  std::condition_variable work_;
-  std::condition_variable room_;
-  std::deque<std::function<void()>> jobs_;
-  bool ending_ = false;
-  std::vector<std::thread> threads_;
-};
-
-// Of the last proxy before the router nothing is known, so the last word counts.
-std::string last_of(std::string_view list) {
-  const std::size_t comma = list.rfind(',');
-  if (comma != list.npos) list.remove_prefix(comma + 1);
-  while (list.starts_with(' ')) list.remove_prefix(1);
-  while (list.ends_with(' ')) list.remove_suffix(1);
-  return std::string(list);
-}
-
-bool has_body(const httplib::Request& request) {
-  return request.has_header("Content-Length") ||
-         request.has_header("Transfer-Encoding");
-}
+constexpr int kAcceptsAtOnce = 32;
+constexpr std::int64_t kTickMs = 250;
+constexpr std::uint64_t kTicksOfFeed = 2;
 
 }  // namespace
 
-class HttpServer::Server final : public httplib::Server {
+// The listener's thread, and its connections. What other threads touch is `done_`
+// and `events_`, behind their lock, and the wakers.
+class HttpServer::Listener final : public ConnectionOwner {
  public:
-  explicit Server(HttpServer& owner) : owner_(owner) {
-    new_task_queue = [this]() -> httplib::TaskQueue* {
-      return new Workers(owner_.settings_.threads);   // httplib deletes it
-    };
-    set_keep_alive_max_count(1);
-    set_keep_alive_timeout(kReadSeconds);
-    set_read_timeout(kReadSeconds);
-    set_write_timeout(kWriteSeconds);
-    route();
+  Listener(const Settings& settings, const Handlers& handlers, UniqueFd socket)
+      : settings_(settings),
+        handlers_(handlers),
+        socket_(std::move(socket)),
+        workers_(std::make_unique<Workers>(settings.threads)) {
+    arrived_.bind<&Listener::on_arrival>(loop_, this);
+    tick_.bind<&Listener::on_tick>(loop_, this);
+    answered_.start<&Listener::on_answers>(loop_, this);
+    ended_.start<&Listener::on_end>(loop_, this);
+    arrived_.start(socket_.get(), EV_READ);
+    tick_.start(kTickMs, kTickMs);
+  }
+  ~Listener() override {
+    workers_.reset();                  // they post to what goes after them
+    connections_.clear();
   }
 
-  // Serves until stop().
-  void run(int socket) {
-    svr_sock_ = socket;
-    listen_after_bind();
+  void run() { loop_.run(); }
+  // Any thread.
+  void end() { ended_.send(); }
+
+  bool enter(const std::string& network) override {
+    if (network.empty()) return true;
+    std::size_t& count = by_network_[network];
+    if (count >= settings_.per_network) return false;
+    ++count;
+    return true;
+  }
+
+  void hand_over(std::shared_ptr<Exchange> exchange, bool whole) override {
+    workers_->add([this, whole, exchange = std::move(exchange)] {
+      if (whole) {
+        exchange->answer = handlers_.answer(exchange->request);
+      } else {
+        exchange->answer = handlers_.admit(exchange->request);
+      }
+      post(exchange);
+    });
+  }
+
+  bool may_follow() override {
+    const auto followers = std::count_if(
+        connections_.begin(), connections_.end(),
+        [](const auto& item) { return item.second->follows(); });
+    return static_cast<std::size_t>(followers) < settings_.followers;
+  }
+
+  void on_closed(HttpConnection& connection) override {
+    const auto found = by_network_.find(connection.network());
+    if (found != by_network_.end() && --found->second == 0) {
+      by_network_.erase(found);
+    }
+    // It is in one of its own functions.
+    auto node = connections_.extract(connection.id());
+    gone_.push_back(std::move(node.mapped()));
+    take_or_end();
   }
 
  private:
-  using HttpRequest = httplib::Request;
-  using HttpResponse = httplib::Response;
+  void on_arrival(int) {
+    gone_.clear();
+    for (int i = 0; i < kAcceptsAtOnce; ++i) {
+      if (connections_.size() >= settings_.connections) return arrived_.want(0);
+      sockaddr_storage from{};
+      socklen_t length = sizeof from;
+      UniqueFd socket(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&from),
+                                &length, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (!socket.valid() && errno == EAGAIN) return;
+      // No descriptors, as a rule: until the next tick.
+      if (!socket.valid()) return arrived_.want(0);
+      open(std::move(socket), reinterpret_cast<const sockaddr*>(&from), length);
+    }
+  }
 
-  // httplib's own table would match paths by regular expressions; all that it
-  // gets to see is whether a body is to be read.
-  void route() {
-    set_pre_routing_handler([this](const HttpRequest& in, HttpResponse& out) {
-      const bool reads = (in.method == "POST" || in.method == "DELETE" ||
-                          in.method == "PUT" || in.method == "PATCH") &&
-                         in.path.size() <= kPathBytesMax;
-      if (reads) return HandlerResponse::Unhandled;
-      write(answer(in, {}, false), out);
-      return HandlerResponse::Handled;
+  void open(UniqueFd socket, const sockaddr* from, socklen_t length) {
+    Peer peer{settings_.entrance, settings_.address, true};
+    if (!settings_.address.is_unix()) {
+      peer.address = Address::from_sockaddr(from, length);
+      peer.trusted = settings_.trusts && settings_.trusts(peer.address);
+    }
+    auto connection = std::make_unique<HttpConnection>(
+        *this, loop_, ++last_id_, std::move(socket), std::move(peer),
+        coarse_monotonic_ms());
+    connections_.emplace(last_id_, std::move(connection));
+  }
+
+  // The threads'.
+  void post(std::shared_ptr<Exchange> exchange) {
+    {
+      const std::lock_guard lock(mutex_);
+      done_.push_back(std::move(exchange));
+    }
+    answered_.send();
+  }
+
+  void on_answers() {
+    gone_.clear();
+    std::vector<std::shared_ptr<Exchange>> done;
+    std::optional<std::vector<Event>> events;
+    {
+      const std::lock_guard lock(mutex_);
+      done.swap(done_);
+      events.swap(events_);
+    }
+    const std::int64_t now_ms = coarse_monotonic_ms();
+    if (events) feed(*events, now_ms);
+    for (auto& exchange : done) {
+      const auto found = connections_.find(exchange->connection);
+      if (found != connections_.end()) {
+        found->second->take(std::move(exchange), now_ms);
+      }
+    }
+  }
+
+  void on_tick() {
+    gone_.clear();
+    const std::int64_t now_ms = coarse_monotonic_ms();
+    for_all([&](HttpConnection& one) { one.look_at_deadline(now_ms); });
+    if (++ticks_ % kTicksOfFeed == 0) ask_for_events();
+    take_or_end();
+  }
+
+  // Those after the last one that every follower has.
+  void ask_for_events() {
+    std::optional<std::int64_t> after;
+    for (const auto& [id, one] : connections_) {
+      if (!one->follows()) continue;
+      after = std::min(after.value_or(one->last_event()), one->last_event());
+    }
+    if (!after || asked_after_) return;
+    asked_after_ = after;
+    workers_->add([this, after = *after] {
+      std::vector<Event> events = handlers_.events(after);
+      {
+        const std::lock_guard lock(mutex_);
+        events_ = std::move(events);
+      }
+      answered_.send();
     });
-    const auto read = [this](const HttpRequest& in, HttpResponse& out,
-                             const httplib::ContentReader& reader) {
-      std::string body;
-      std::size_t bytes = 0;
-      const bool whole =
-          !has_body(in) || reader([&](const char* data, std::size_t size) {
-            bytes += size;
-            if (bytes <= kBodyBytesMax) body.append(data, size);
-            return bytes <= kDrainBytesMax;
-          });
-      const bool too_large = bytes > kBodyBytesMax;
-      if (!whole && !too_large) {
-        write(with_text(bad_request("the body did not come whole")), out);
-        return;
-      }
-      write(answer(in, std::move(body), too_large), out);
-    };
-    Post("[\\s\\S]*", read);
-    Delete("[\\s\\S]*", read);
-    Put("[\\s\\S]*", read);
-    Patch("[\\s\\S]*", read);
-    set_error_handler(Handler([](const HttpRequest&, HttpResponse& out) {
-      if (!out.body.empty()) return;
-      write(with_text(bad_request("this is no request")), out, out.status);
-    }));
   }
 
-  static Answer with_text(Answer answer) {
-    answer.text = json_line(answer.body);
-    return answer;
+  void feed(const std::vector<Event>& events, std::int64_t now_ms) {
+    const std::int64_t after = *std::exchange(asked_after_, std::nullopt);
+    for_all([&](HttpConnection& one) {
+      // Who came since with less has to be asked for anew.
+      if (one.follows() && one.last_event() >= after) one.feed(events, now_ms);
+    });
   }
 
-  Answer answer(const HttpRequest& in, std::string body, bool too_large) const {
-    Request request;
-    request.entrance = owner_.settings_.entrance;
-    request.method = in.method;
-    request.path = in.path;
-    for (const auto& [key, value] : in.params) {
-      request.query.emplace_back(key, value);
-    }
-    request.body = std::move(body);
-    request.body_too_large = too_large;
-    identify_client(in, request);
-    request.authorization = in.get_header_value("Authorization");
-    request.hex_username = in.get_header_value("X-uwsgi-it-username");
-    request.hex_password = in.get_header_value("X-uwsgi-it-password");
-    request.if_none_match = in.get_header_value("If-None-Match");
-    request.idempotency_key = in.get_header_value("Idempotency-Key");
-    for (const char* const name :
-         {"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
-          "X-Client-DN", "Origin", "Sec-Fetch-Site"}) {
-      request.passed_on = request.passed_on || in.has_header(name);
-    }
-    return owner_.handle_(request);
+  void on_end() {
+    ending_ = true;
+    arrived_.stop();
+    // What the kernel has taken already was promised an answer.
+    on_arrival(EV_READ);
+    socket_.reset();
+    const std::int64_t now_ms = coarse_monotonic_ms();
+    for_all([&](HttpConnection& one) { one.hurry(now_ms); });
+    take_or_end();
   }
 
-  // A Unix socket is opened to nobody but the router.
-  void identify_client(const HttpRequest& in, Request& out) const {
-    const bool is_unix = owner_.settings_.address.is_unix();
-    out.address = is_unix ? "" : in.remote_addr;
-    bool trusted = is_unix;
-    if (!is_unix) {
-      const bool v6 = in.remote_addr.find(':') != std::string::npos;
-      const auto peer = Address::parse(
-          (v6 ? "[" + in.remote_addr + "]" : in.remote_addr) + ":1");
-      for (const Network& network : owner_.settings_.trusted) {
-        trusted = trusted || (peer && network.contains(*peer));
-      }
-    }
-    if (!trusted) return;
-    // One field of each: the router writes them, and takes a client's away.
-    if (in.get_header_value_count("X-Forwarded-For") == 1) {
-      out.address = last_of(in.get_header_value("X-Forwarded-For"));
-    }
-    if (in.get_header_value_count("X-Client-DN") == 1) {
-      out.subject = in.get_header_value("X-Client-DN");
-    }
+  void take_or_end() {
+    if (ending_ && connections_.empty()) return loop_.stop();
+    if (!ending_) arrived_.want(EV_READ);
   }
 
-  static void write(const Answer& answer, HttpResponse& out,
-                    std::optional<int> status = {}) {
-    out.status = status.value_or(answer.status);
-    for (const auto& [name, value] : answer.headers) {
-      out.set_header(name, value);
-    }
-    if (out.status != 204 && out.status != 304) {
-      out.set_content(answer.text, answer.type);
-    }
+  // Visits may close.
+  template <typename Visit>
+  void for_all(Visit visit) {
+    std::vector<HttpConnection*> all;
+    for (const auto& [id, connection] : connections_) all.push_back(connection.get());
+    for (HttpConnection* const one : all) visit(*one);
   }
 
-  HttpServer& owner_;
+  const Settings& settings_;
+  const Handlers& handlers_;
+  UniqueFd socket_;
+  Loop loop_;
+  IoWatcher arrived_;
+  TimerWatcher tick_;
+  AsyncWatcher answered_;
+  AsyncWatcher ended_;
+  bool ending_ = false;
+  std::uint64_t last_id_ = 0;
+  std::uint64_t ticks_ = 0;
+  std::optional<std::int64_t> asked_after_;   // the events that are awaited
+  std::unordered_map<std::uint64_t, std::unique_ptr<HttpConnection>> connections_;
+  std::vector<std::unique_ptr<HttpConnection>> gone_;   // until the next turn
+  std::unordered_map<std::string, std::size_t> by_network_;
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<Exchange>> done_;
+  std::optional<std::vector<Event>> events_;
+  std::unique_ptr<Workers> workers_;
 };
 
-HttpServer::HttpServer(Settings settings, Handle handle)
-    : settings_(std::move(settings)), handle_(std::move(handle)) {}
+HttpServer::HttpServer(Settings settings, Handlers handlers)
+    : settings_(std::move(settings)), handlers_(std::move(handlers)) {}
 
 HttpServer::~HttpServer() { stop(); }
 
@@ -226,7 +237,8 @@ Status HttpServer::bind() {
   };
   Status stale = remove_stale_socket(address, SOCK_STREAM);
   if (!stale) return stale;
-  socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  socket_.reset(::socket(address.family(),
+                         SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket_.valid()) return failed();
   const int on = 1;
   ::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -245,20 +257,15 @@ Status HttpServer::bind() {
 }
 
 void HttpServer::start() {
-  server_ = std::make_unique<Server>(*this);
-  // httplib closes it.
-  thread_ = std::thread(
-      [server = server_.get(), socket = socket_.release()] {
-        server->run(socket);
-      });
-  // Before that, stop() would not be heard.
-  while (!server_->is_running()) std::this_thread::yield();
+  listener_ = std::make_unique<Listener>(settings_, handlers_, std::move(socket_));
+  thread_ = std::thread([this] { listener_->run(); });
 }
 
 void HttpServer::stop() {
   if (!thread_.joinable()) return;
-  server_->stop();
+  listener_->end();
   thread_.join();
+  listener_.reset();
 }
 
 }  // namespace fealty::api

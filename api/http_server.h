@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,24 +17,46 @@
 
 namespace fealty::api {
 
-// One listening socket and the threads behind it: HTTP/1.1 by cpp-httplib, one
-// request a connection, so that an idle one holds no thread. Bodies are read up
-// to kBodyBytesMax and no further. Requests beyond the threads wait in the
-// kernel's queue.
+// One listening socket: a thread that reads requests and writes answers for all
+// its connections (api/http_connection.h), and threads that answer what was read.
+// So whoever sends or takes slowly holds none of those. HTTP/1.1, one request a
+// connection; the head and the body together have kReadMs, an answer kWriteMs. Who
+// follows events stays, and holds a connection alone.
+//
+// Bounds: kHeadBytesMax, kBodyBytesMax (api/options.h), `connections` at a time,
+// of a client's network `per_network` (429 beyond); the rest is in the kernel's
+// queue.
 //
 //   bind() → start() → stop(): no new requests; waits for those under way.
 class HttpServer {
  public:
-  using Handle = std::function<Answer(const Request&)>;
+  static constexpr std::size_t kHeadBytesMax = 32'768;
+  static constexpr std::int64_t kReadMs = 10'000;
+  static constexpr std::int64_t kWriteMs = 30'000;
+
   struct Settings {
     Address address;
     mode_t mode = 0660;             // of a Unix socket's file
     Entrance entrance = Entrance::kPublic;
     std::size_t threads = 4;
-    std::vector<Network> trusted;   // whose word on the client counts
+    std::size_t connections = 64;
+    std::size_t per_network = 64;
+    std::size_t followers = 8;      // of the connections
+    // Whose word on the client counts; asked with each request.
+    std::function<bool(const Address&)> trusts = nullptr;
+  };
+  // What is done with requests, on the threads behind the listener.
+  struct Handlers {
+    // With the head alone, before the body is waited for: may refuse it, and notes
+    // in the request who asks.
+    std::function<std::optional<Answer>(Request&)> admit;
+    std::function<Answer(Request&)> answer;
+    // What happened after an event, for those who follow: asked twice a second
+    // while there are any, once for all of them.
+    std::function<std::vector<Event>(std::int64_t)> events;
   };
 
-  HttpServer(Settings settings, Handle handle);
+  HttpServer(Settings settings, Handlers handlers);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -43,12 +66,12 @@ class HttpServer {
   void stop();
 
  private:
-  class Server;
+  class Listener;
   Settings settings_;
-  Handle handle_;
+  Handlers handlers_;
   UniqueFd socket_;
   SocketFile file_;
-  std::unique_ptr<Server> server_;
+  std::unique_ptr<Listener> listener_;
   std::thread thread_;
 };
 

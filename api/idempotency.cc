@@ -1,8 +1,6 @@
 #include "api/idempotency.h"
 
-#include <sodium.h>
-
-#include <array>
+#include "api/metrics.h"
 
 namespace fealty::api {
 namespace {
@@ -15,17 +13,20 @@ bool counts(const Call& call) {
          call.caller.kind == Caller::Kind::kCustomer;
 }
 
-// What must be the same for the answer to be the same. The body is hashed: it
-// may hold secrets.
+// What must be the same for the answer to be the same. Kept as a keyed hash: it
+// may hold secrets that could be guessed by a plain one.
 std::string fingerprint(const Call& call) {
-  const std::string text = call.request.path + "\n" + call.request.body;
-  std::array<unsigned char, 32> hash{};
-  crypto_generichash(hash.data(), hash.size(),
-                     reinterpret_cast<const unsigned char*>(text.data()),
-                     text.size(), nullptr, 0);
-  std::array<char, 65> hex{};
-  sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
-  return hex.data();
+  std::string text = call.request.path + "\n";
+  for (const auto& [key, value] : call.request.query) {
+    text += Json(key).dump() + "=" + Json(value).dump() + "\n";
+  }
+  return call.tools.sealer.mark(text + call.request.body, "answered.request");
+}
+
+// Answers may hold keys and tokens.
+std::string purpose(const Call& call) {
+  return purpose_of("answered", "body", call.caller.uuid) + "/" +
+         call.request.idempotency_key;
 }
 
 }  // namespace
@@ -40,14 +41,16 @@ std::optional<Answer> earlier_answer(const Call& call,
   const auto row = transaction.one(
       "request, status, body",
       "FROM answered WHERE customer_id = ? AND token = ? AND unix > ?",
-      {call.caller.id, token, call.now() - kAnsweredDays * 86'400});
+      {call.caller.id, token, call.now() - kAnsweredDays * kDaySeconds});
   if (!row) return std::nullopt;
   if (row->text("request") != fingerprint(call)) {
     return conflict("this Idempotency-Key was another request's");
   }
   Answer answer;
   answer.status = static_cast<int>(row->integer("status"));
-  answer.body = Json::parse(row->text("body"));
+  const auto body = call.tools.sealer.open(row->text("body"), purpose(call));
+  if (!body) return unavailable(body.error().message);
+  answer.body = Json::parse(*body);
   answer.headers["Idempotency-Replayed"] = "true";
   return answer;
 }
@@ -55,13 +58,14 @@ std::optional<Answer> earlier_answer(const Call& call,
 void remember_answer(const Call& call, Transaction& transaction,
                      const Answer& answer) {
   if (!counts(call) || answer.headers.contains("Idempotency-Replayed")) return;
-  transaction.run("DELETE FROM answered WHERE customer_id = ? AND unix <= ?",
-                  {call.caller.id, call.now() - kAnsweredDays * 86'400});
+  transaction.run("DELETE FROM answered WHERE customer_id = ? AND token = ?",
+                  {call.caller.id, call.request.idempotency_key});
   transaction.run(
       "INSERT INTO answered (customer_id, token, request, status, body, unix) "
       "VALUES (?, ?, ?, ?, ?, ?)",
       {call.caller.id, call.request.idempotency_key, fingerprint(call),
-       std::int64_t{answer.status}, answer.body.dump(), call.now()});
+       std::int64_t{answer.status},
+       call.tools.sealer.seal(answer.body.dump(), purpose(call)), call.now()});
 }
 
 }  // namespace fealty::api

@@ -58,8 +58,8 @@ std::string container_ip(std::int64_t id) {
          std::to_string(host >> 8 & 0xff) + "." + std::to_string(host & 0xff);
 }
 
-std::string hostname_of(const std::string& name) {
-  std::string out = name;
+std::string hostname_of(std::string_view name) {
+  std::string out(name);
   for (char& c : out) {
     const bool stays = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                        (c >= '0' && c <= '9') || c == '-';

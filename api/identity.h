@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -20,6 +21,6 @@ struct RsaPair {
 // A container's address: 10.0.0.0/8, its number and 2.
 [[nodiscard]] std::string container_ip(std::int64_t id);
 // Its name with everything but letters, digits and hyphens as hyphens.
-[[nodiscard]] std::string hostname_of(const std::string& name);
+[[nodiscard]] std::string hostname_of(std::string_view name);
 
 }  // namespace fealty::api

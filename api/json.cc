@@ -1,6 +1,8 @@
 #include "api/json.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 namespace fealty::api {
 namespace {
@@ -81,9 +83,16 @@ void ListWriter::add_key(std::string_view key) {
   text_.append("\"").append(key).append("\":");
 }
 
+void ListWriter::add_null(std::string_view key) {
+  add_key(key);
+  text_ += "null";
+}
+
 void ListWriter::add(std::string_view key, std::int64_t value) {
   add_key(key);
-  text_ += std::to_string(value);
+  std::array<char, 20> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value);
+  text_.append(digits.data(), end.ptr);
 }
 
 void ListWriter::add(std::string_view key, std::string_view value) {
@@ -100,6 +109,10 @@ void ListWriter::add(std::string_view key, std::string_view value) {
 
 void ListWriter::add(std::string_view key, const Json& value) {
   add_key(key);
+  if (value.is_array() && value.empty()) {
+    text_ += "[]";
+    return;
+  }
   text_ += value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

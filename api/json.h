@@ -39,11 +39,24 @@ class ListWriter {
     add(key, std::string_view(value));
   }
   void add(std::string_view key, const Json& value);
+  // A column of a row (database.h), null where it is null.
+  template <typename RowLike>
+  void add_integer(std::string_view key, const RowLike& row, std::size_t column) {
+    row.is_null(column) ? add_null(key) : add(key, row.integer(column));
+  }
+  template <typename RowLike>
+  void add_text(std::string_view key, const RowLike& row, std::size_t column) {
+    row.is_null(column) ? add_null(key) : add(key, row.text(column));
+  }
+  // It is not to grow any more: a list ends here, and goes on with the next page.
+  [[nodiscard]] bool is_full() const { return text_.size() >= kBytesMax; }
   // The list, a newline at its end.
   [[nodiscard]] std::string take();
 
  private:
+  static constexpr std::size_t kBytesMax = std::size_t{16} << 20;
   void add_key(std::string_view key);
+  void add_null(std::string_view key);
 
   std::string text_;
 };

@@ -48,7 +48,7 @@ void define(CLI::App& app, CommandLine& line) {
                        "fealty-api " + std::string(kVersion));
   app.footer(
       "SIGTERM and SIGINT answer what is under way and end, a second one ends at\n"
-      "once; SIGHUP checks the configuration, which counts from the next start.\n"
+      "once; SIGHUP reloads the configuration, or keeps it if that is broken.\n"
       "conf/api.yaml is a commented sample; docs/api.md is the guide.");
 }
 
@@ -79,12 +79,10 @@ std::optional<conf::LoadedApi> load(const CommandLine& line) {
 }
 
 int run(const CommandLine& line, const api::Options& options) {
-  api::Daemon daemon(options, [&line] {
-    if (load(line)) {
-      log::info("the configuration is fine; it counts from the next start");
-    } else {
-      log::error("the new configuration is broken");
-    }
+  api::Daemon daemon(options, [&line]() -> std::optional<api::Options> {
+    auto loaded = load(line);
+    if (!loaded) return std::nullopt;
+    return std::move(loaded->options);
   });
   Status ready = daemon.bind();
   if (ready) ready = daemon.drop_privileges();

@@ -156,8 +156,56 @@ const Step& first_step() {
   return step;
 }
 
+// A link is a container's word on another's number, whether there is one or not:
+// who links must not learn that. What was answered in clear goes.
+const Step& second_step() {
+  static const Step step = {
+      R"(CREATE TABLE links (
+          container_id BIGINT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+          linked_id BIGINT NOT NULL, PRIMARY KEY (container_id, linked_id)))",
+      "INSERT INTO links SELECT container_id, linked_id FROM container_links",
+      "DROP TABLE container_links",
+      "ALTER TABLE links RENAME TO container_links",
+      "CREATE INDEX container_links_linked ON container_links(linked_id)",
+      R"(CREATE INDEX domain_metrics_day
+          ON domain_metrics(domain_id, unix, container_id))",
+      "CREATE INDEX audit_unix ON audit(unix)",
+      "DELETE FROM answered",
+      "CREATE INDEX answered_unix ON answered(unix)",
+  };
+  return step;
+}
+
+// Each row is for one of the two, who may be gone by then.
+const Step& third_step() {
+  static const Step step = {
+      R"(CREATE TABLE events (id $ID, unix BIGINT NOT NULL,
+          customer_id BIGINT, server_id BIGINT, object TEXT NOT NULL, object_id BIGINT NOT NULL,
+          change TEXT NOT NULL))",
+      "CREATE INDEX events_customer ON events(customer_id, id)",
+      "CREATE INDEX events_server ON events(server_id, id)",
+      "CREATE INDEX events_unix ON events(unix)",
+  };
+  return step;
+}
+
+// A customer's alarms lie in the order in which they are listed; they go where
+// their container gets another customer.
+const Step& fourth_step() {
+  static const Step step = {
+      "ALTER TABLE alarms ADD COLUMN customer_id BIGINT NOT NULL DEFAULT 0",
+      R"(UPDATE alarms SET customer_id = (SELECT c.customer_id FROM containers c
+          WHERE c.id = alarms.container_id))",
+      "CREATE INDEX alarms_customer ON alarms(customer_id, unix, id)",
+  };
+  return step;
+}
+
 // Steps are only ever added.
-const std::array<const Step* (*)(), 1> kSteps = {[] { return &first_step(); }};
+const std::array<const Step* (*)(), 4> kSteps = {[] { return &first_step(); },
+                                                 [] { return &second_step(); },
+                                                 [] { return &third_step(); },
+                                                 [] { return &fourth_step(); }};
 
 void replace(std::string& text, std::string_view name, std::string_view by) {
   const std::size_t at = text.find(name);

@@ -162,13 +162,15 @@ Answer openapi_document(const Routes& routes) {
       schemas[std::string(route.schema->name)] = schema_document(*route.schema);
     }
   }
-  return ok({{"openapi", "3.1.0"},
-             {"info", {{"title", "Fealty"}, {"version", kVersion}}},
-             {"servers", Json::array({{{"url", "/api"}}})},
-             {"paths", std::move(paths)},
-             {"components",
-              {{"schemas", std::move(schemas)},
-               {"securitySchemes", security_schemes()}}}});
+  Answer answer;
+  answer.text = json_line({{"openapi", "3.1.0"},
+                           {"info", {{"title", "Fealty"}, {"version", kVersion}}},
+                           {"servers", Json::array({{{"url", "/api"}}})},
+                           {"paths", std::move(paths)},
+                           {"components",
+                            {{"schemas", std::move(schemas)},
+                             {"securitySchemes", security_schemes()}}}});
+  return answer;
 }
 
 Answer documentation_page(const Routes& routes) {

@@ -1,20 +1,23 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstdint>
+#include <functional>
+#include <future>
 #include <map>
 #include <mutex>
-#include <semaphore>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "api/turns.h"
 #include "base/clock.h"
 
 namespace fealty::api {
 
 // Passwords as argon2id hashes, 64 MiB each (libsodium's interactive limits), no
-// more at a time than `at_a_time`; others wait for their turn.
+// more at a time than `at_a_time`; few others wait for their turn (turns.h). Who
+// asks what is being found out already waits for that, and costs no more.
 //
 // What was verified is remembered for kRememberMs, at most kRememberedMax of it,
 // as a keyed hash of name, password and stored hash: a changed password counts at
@@ -24,29 +27,46 @@ class Passwords {
   static constexpr std::int64_t kRememberMs = 60'000;
   static constexpr std::size_t kRememberedMax = 4096;
 
-  Passwords(std::ptrdiff_t at_a_time, const Clock& clock);
+  enum class Verdict : std::uint8_t {
+    kRight,
+    kWrong,
+    kRefused,                       // `may_try` said so
+    kBusy,                          // no turn: too many wait
+  };
 
-  [[nodiscard]] std::string hash(const std::string& password);
+  Passwords(std::size_t at_a_time, const Clock& clock);
+
+  // Nothing where too many wait.
+  [[nodiscard]] std::optional<std::string> hash(const std::string& password);
   // Whether this was verified a moment ago: costs nothing.
   [[nodiscard]] bool remembers(std::string_view name, std::string_view password,
                                std::string_view stored);
   // `stored` "": there is no such user; takes as long as a wrong password.
-  [[nodiscard]] bool verify(std::string_view name, const std::string& password,
-                            const std::string& stored);
+  // `may_try` is asked once it is this one's turn.
+  [[nodiscard]] Verdict verify(std::string_view name,
+                               const std::string& password,
+                               const std::string& stored,
+                               const std::function<bool()>& may_try);
 
  private:
   using Digest = std::array<unsigned char, 32>;
   [[nodiscard]] Digest digest_of(std::string_view name,
                                  std::string_view password,
                                  std::string_view stored) const;
+  // With mutex_ locked.
+  [[nodiscard]] bool remembers(const Digest& digest) const;
   void remember(const Digest& digest);
+  [[nodiscard]] Verdict find_out(const std::string& password,
+                                 const std::string& stored,
+                                 const std::function<bool()>& may_try);
 
   const Clock& clock_;
-  std::counting_semaphore<64> turns_;
+  Turns turns_;
   Digest key_;
   std::string nobodys_;             // the hash of nobody's password
   std::mutex mutex_;
   std::map<Digest, std::int64_t> until_ms_;
+  std::map<Digest, std::shared_future<Verdict>> under_way_;
 };
 
 // Without telling by its duration where they differ.

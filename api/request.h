@@ -12,8 +12,23 @@ namespace fealty::api {
 // By which listener a request came.
 enum class Entrance : std::uint8_t { kPublic, kAdmin };
 
-// A request as the listener hands it over: decoded, its body whole. Header fields
-// that are not there are "".
+// Who asks.
+struct Caller {
+  enum class Kind : std::uint8_t {
+    kNobody,
+    kCustomer,
+    kContainer,        // by its alarm key
+    kServer,
+    kAdmin,
+  };
+  Kind kind = Kind::kNobody;
+  std::int64_t id = 0;              // of the customer, the container, the server
+  std::string uuid;                 // of the customer
+  std::string name;
+};
+
+// A request as the listener hands it over: decoded, its body whole once it is to
+// be answered. Header fields that are not there are "".
 struct Request {
   Entrance entrance = Entrance::kPublic;
   std::string method;
@@ -21,6 +36,8 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> query;
   std::string body;
   bool body_too_large = false;      // `body` is not all of it then
+  std::string host;                 // who was asked, in lower case, no port
+  std::string forwarded_host;       // and by the router, as it says
   std::string address;              // the client's, as the router says
   std::string subject;              // of its certificate, as the router says
   std::string authorization;
@@ -28,8 +45,11 @@ struct Request {
   std::string hex_password;
   std::string if_none_match;
   std::string idempotency_key;
+  std::string last_event_id;
   // A router or a browser sent it: whoever is behind those is not on this host.
   bool passed_on = false;
+  // Who asks, where that was found out before the body came.
+  std::optional<Caller> caller = {};
 
   // The last value of a query's key.
   [[nodiscard]] std::optional<std::string> asked(std::string_view key) const {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/answer.h"
+#include "api/current_options.h"
 #include "api/database.h"
 #include "api/domain_check.h"
 #include "api/options.h"
@@ -19,20 +20,11 @@
 
 namespace fealty::api {
 
-// Who asks.
-struct Caller {
-  enum class Kind : std::uint8_t { kNobody, kCustomer, kServer, kAdmin };
-  Kind kind = Kind::kNobody;
-  std::int64_t id = 0;              // of the customer or the server
-  std::string uuid;                 // of the customer
-  std::string name;
-};
-
 // Who may use a route.
 enum class Access : std::uint8_t {
   kAnyone,             // with or without a login; the handler sees which
   kCustomer,
-  kAlarmKey,           // a customer, or ?key= of the container
+  kAlarmKey,           // a customer, or ?key= of the container {uid}
   kServer,             // a verified client certificate and a known address
   kPrivileged,         // a listed client address
   kAdmin,              // over the admin listener only
@@ -42,7 +34,7 @@ enum class Mode : std::uint8_t { kRead, kWrite };
 
 // What handlers work with; lives as long as the service.
 struct Tools {
-  const Options& options;
+  const CurrentOptions& options;
   const Clock& clock;
   const Sealer& sealer;
   Passwords& passwords;
@@ -56,6 +48,7 @@ struct Route;
 struct Call {
   const Request& request;
   const Tools& tools;
+  const Options& options;           // those that the request began with
   const Route& route;
   Caller caller;
   std::vector<std::string> parts;   // what the pattern's {…} stand for
@@ -72,6 +65,8 @@ struct Call {
 // Handlers run inside one transaction, and again where the database asks for it:
 // they have no effects but on it. What takes long, asks others or must not be
 // repeated is done in `prepare`, before: an answer of its own ends the request.
+// What makes that needless is told by `before`, in a transaction that reads: one
+// that refuses ends the request, too.
 using Handler = Answer (*)(Call&, Transaction&);
 using Prepare = std::optional<Answer> (*)(Call&);
 
@@ -86,6 +81,7 @@ struct Route {
   std::string_view summary;
   const Schema* schema = nullptr;   // of a JSON body; null: none, or a raw one
   Prepare prepare = nullptr;
+  Handler before = nullptr;
   // What a missing key is answered with.
   int missing_key_status = 400;
   std::string_view query = {};      // its keys, by commas, for the documentation
@@ -93,6 +89,10 @@ struct Route {
 };
 
 using Routes = std::vector<Route>;
+[[nodiscard]] inline Route with_query(Route route, std::string_view query) {
+  route.query = query;
+  return route;
+}
 
 // What a path and a method lead to. `path_known` without a route: 405.
 struct Match {

@@ -133,6 +133,12 @@ Json field_document(const Field& field) {
 
 }  // namespace
 
+Schema all_optional(Schema schema, std::string_view name) {
+  schema.name = name;
+  for (Field& field : schema.fields) field.required = false;
+  return schema;
+}
+
 Status validate(const Schema& schema, const Json& body) {
   if (!body.is_object()) return Error{"the body must be a JSON object"};
   for (const Field& field : schema.fields) {

@@ -47,6 +47,9 @@ inline constexpr std::size_t kLineBytesMax = 16'384;   // of one in a list
 inline constexpr std::int64_t kIntegerMax =
     std::numeric_limits<std::int32_t>::max();
 
+// The schema of changes to what another one makes: nothing is needed.
+[[nodiscard]] Schema all_optional(Schema schema, std::string_view name);
+
 // Fails naming the key, and what would be right.
 [[nodiscard]] Status validate(const Schema& schema, const Json& body);
 // The first key that must be there and is not; "".

@@ -71,6 +71,28 @@ Result<std::string> Sealer::open(const std::string& sealed,
   return secret;
 }
 
+std::string Sealer::mark(std::string_view text,
+                         std::string_view purpose) const {
+  // A key of its own for each purpose.
+  Key key{};
+  crypto_generichash(key.data(), key.size(), bytes_of(purpose), purpose.size(),
+                     key_.data(), key_.size());
+  std::array<unsigned char, 32> hash{};
+  crypto_generichash(hash.data(), hash.size(), bytes_of(text), text.size(),
+                     key.data(), key.size());
+  sodium_memzero(key.data(), key.size());
+  std::array<char, 2 * hash.size() + 1> hex{};
+  sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
+  return hex.data();
+}
+
+std::string purpose_of(std::string_view table, std::string_view column,
+                       std::string_view uuid) {
+  std::string out(table);
+  out.append(".").append(column).append(" of ").append(uuid);
+  return out;
+}
+
 Result<Sealer> load_sealer(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!fd.valid()) return failed(path, std::strerror(errno));
@@ -109,7 +131,12 @@ Status make_key_file(const std::string& path) {
   const ssize_t wrote = ::write(fd.get(), digits.data(), digits.size());
   sodium_memzero(key.data(), key.size());
   sodium_memzero(digits.data(), digits.size());
-  if (wrote != static_cast<ssize_t>(digits.size()) || ::fsync(fd.get()) != 0) {
+  // What is sealed with it must not outlive it.
+  const std::string folder = path.substr(0, path.rfind('/') + 1);
+  const UniqueFd parent(::open(folder.empty() ? "." : folder.c_str(),
+                               O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (wrote != static_cast<ssize_t>(digits.size()) || ::fsync(fd.get()) != 0 ||
+      ::fsync(parent.get()) != 0) {
     ::unlink(path.c_str());
     return failed(path, "it cannot be written");
   }

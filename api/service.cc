@@ -1,11 +1,15 @@
 #include "api/service.h"
 
-#include <sodium.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdio>
 #include <exception>
 
 #include "api/credentials.h"
+#include "api/http_request.h"
 #include "api/idempotency.h"
 #include "api/openapi.h"
 #include "api/resources/resources.h"
@@ -18,8 +22,8 @@ constexpr std::string_view kBase = "/api";
 // A wrong password: so many at once, then one each so often.
 constexpr std::int64_t kUserBurst = 10;
 constexpr std::int64_t kUserRefill_ms = 6'000;
-constexpr std::int64_t kAddressBurst = 30;
-constexpr std::int64_t kAddressRefill_ms = 2'000;
+constexpr std::int64_t kNetworkBurst = 30;
+constexpr std::int64_t kNetworkRefill_ms = 2'000;
 
 // What is below /api; on the admin listener the prefix may be left out.
 std::optional<std::string_view> below_base(const Request& request) {
@@ -32,14 +36,36 @@ std::optional<std::string_view> below_base(const Request& request) {
   return std::nullopt;
 }
 
+// Whoever makes answers that collide has made both, and is the one who reads them.
 std::string etag_of(const std::string& text) {
-  std::array<unsigned char, 16> hash{};
-  crypto_generichash(hash.data(), hash.size(),
-                     reinterpret_cast<const unsigned char*>(text.data()),
-                     text.size(), nullptr, 0);
-  std::array<char, 33> hex{};
-  sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
-  return "\"" + std::string(hex.data()) + "\"";
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  std::array<char, 36> out{};
+  std::snprintf(out.data(), out.size(), "\"%016llx%016llx\"",
+                static_cast<unsigned long long>(hash.high64),
+                static_cast<unsigned long long>(hash.low64));
+  return out.data();
+}
+
+Answer preflight(const std::string& allowed) {
+  Answer answer{204};
+  answer.headers["Allow"] = allowed + ", OPTIONS";
+  answer.headers["Access-Control-Allow-Methods"] = allowed;
+  answer.headers["Access-Control-Allow-Headers"] =
+      "Authorization, Content-Type, Idempotency-Key, If-None-Match, "
+      "Last-Event-ID, X-uwsgi-it-username, X-uwsgi-it-password";
+  answer.headers["Access-Control-Max-Age"] = "86400";
+  return answer;
+}
+
+Answer wrong_method(const std::string& allowed) {
+  Answer answer = method_not_allowed();
+  answer.headers["Allow"] = allowed + ", OPTIONS";
+  return answer;
+}
+
+// HEAD is GET without its body.
+std::string_view method_of(const Request& request) {
+  return request.method == "HEAD" ? "GET" : std::string_view(request.method);
 }
 
 bool is_well_formed(const Request& request) {
@@ -56,82 +82,97 @@ Service::Service(Database& database, const Tools& tools)
     : database_(database),
       tools_(tools),
       routes_(all_routes()),
+      pages_{{"/", documentation_page(routes_)},
+             {"/openapi.json", openapi_document(routes_)}},
       failures_by_user_(kUserBurst, kUserRefill_ms),
-      failures_by_address_(kAddressBurst, kAddressRefill_ms) {}
+      failures_by_network_(kNetworkBurst, kNetworkRefill_ms) {}
 
-Answer Service::answer(const Request& request) {
-  Answer answer;
+std::optional<Answer> Service::admit(Request& request) {
+  return go(request, &Service::identify);
+}
+
+Answer Service::answer(Request& request) {
+  return *go(request, &Service::serve);
+}
+
+std::vector<Event> Service::events_after(std::int64_t id) {
+  std::vector<Event> events;
+  static_cast<void>(database_.read([&](Transaction& transaction) {
+    events = api::events_after(transaction, id);
+    return ok_message();
+  }));
+  return events;
+}
+
+std::optional<Answer> Service::go(Request& request, Step step) {
+  std::optional<Answer> answer;
   try {
-    answer = dispatch(request);
-    finish(request, answer);
+    answer = dispatch(request, step);
+    if (answer) finish(request, *answer);
   } catch (const std::exception& error) {
-    log::error("{} {}: {}", request.method, log::printable(request.path),
-               log::printable(error.what()));
+    log::error("{} {}: {}", log::printable(request.method),
+               log::printable(request.path), log::printable(error.what()));
     answer = refusal(500, "Internal server error");
-    answer.text = json_line(answer.body);
+    answer->text = json_line(answer->body);
   }
   return answer;
 }
 
-Answer Service::dispatch(const Request& request) {
+std::optional<Answer> Service::dispatch(Request& request, Step step) {
   if (!is_well_formed(request)) return bad_request("the path is no text");
   const auto path = below_base(request);
   if (!path) return not_found();
-  if (request.entrance == Entrance::kPublic &&
-      (*path == "/" || *path == "/openapi.json")) {
-    if (request.method != "GET") return method_not_allowed();
-    return *path == "/" ? documentation_page(routes_) : openapi_document(routes_);
-  }
-  const bool is_head = request.method == "HEAD";
-  const Match match = find_route(routes_, is_head ? "GET" : request.method,
-                                 *path, request.entrance);
+  if (auto page = find_page(request, *path)) return page;
+  const Match match = find_route(routes_, method_of(request), *path,
+                                 request.entrance);
   if (!match.path_known) return not_found();
-  if (request.method == "OPTIONS") {
-    Answer answer{204};
-    answer.headers["Allow"] = match.allowed + ", OPTIONS";
-    answer.headers["Access-Control-Allow-Methods"] = match.allowed;
-    answer.headers["Access-Control-Allow-Headers"] =
-        "Authorization, Content-Type, Idempotency-Key, If-None-Match, "
-        "X-uwsgi-it-username, X-uwsgi-it-password";
-    answer.headers["Access-Control-Max-Age"] = "86400";
-    return answer;
-  }
-  if (match.route == nullptr) {
-    Answer answer = method_not_allowed();
-    answer.headers["Allow"] = match.allowed + ", OPTIONS";
-    return answer;
-  }
-  Call call{request, tools_, *match.route, {}, match.parts};
-  return serve(*match.route, call);
+  if (request.method == "OPTIONS") return preflight(match.allowed);
+  if (match.route == nullptr) return wrong_method(match.allowed);
+  const CurrentOptions::Snapshot options = tools_.options.get();
+  Call call{request, tools_, *options, *match.route, {}, match.parts};
+  auto answer = (this->*step)(call);
+  if (!answer) request.caller = call.caller;
+  return answer;
 }
 
-Answer Service::serve(const Route& route, Call& call) {
-  if (auto refused = identify(route, call)) return *std::move(refused);
+std::optional<Answer> Service::find_page(const Request& request,
+                                         std::string_view path) const {
+  if (request.entrance != Entrance::kPublic) return std::nullopt;
+  if (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  const auto page = std::find_if(pages_.begin(), pages_.end(),
+                                 [&](const Page& one) { return one.path == path; });
+  if (page == pages_.end()) return std::nullopt;
+  if (request.method == "OPTIONS") return preflight("GET");
+  return method_of(request) == "GET" ? page->answer : wrong_method("GET");
+}
+
+std::optional<Answer> Service::serve(Call& call) {
+  if (auto refused = identify(call)) return refused;
   if (call.request.body_too_large) return too_large();
-  if (auto refused = read_body(route, call)) return *std::move(refused);
-  if (route.prepare != nullptr) {
-    if (auto refused = route.prepare(call)) return *std::move(refused);
-  }
-  return transact(route, call);
+  if (auto refused = read_body(call)) return refused;
+  if (auto answer = prepare(call)) return answer;
+  return transact(call);
 }
 
-std::optional<Answer> Service::identify(const Route& route, Call& call) {
-  switch (route.access) {
+std::optional<Answer> Service::identify(Call& call) {
+  const Request& request = call.request;
+  if (request.caller) {
+    call.caller = *request.caller;
+    return std::nullopt;
+  }
+  const bool logs_in =
+      !request.authorization.empty() || !request.hex_username.empty();
+  switch (call.route.access) {
     case Access::kAnyone:
+      return logs_in ? log_in(call) : std::nullopt;
     case Access::kAlarmKey:
-      if (call.request.authorization.empty() &&
-          call.request.hex_username.empty()) {
-        if (route.access == Access::kAlarmKey && !call.request.asked("key")) {
-          return unauthorized();
-        }
-        return std::nullopt;
-      }
-      return log_in(call);
+      return logs_in || !request.asked("key") ? log_in(call)
+                                              : check_alarm_key(call);
     case Access::kCustomer: return log_in(call);
     case Access::kServer: return find_server(call);
     case Access::kPrivileged: return find_privileged(call);
     case Access::kAdmin:
-      if (call.request.passed_on) return forbidden();
+      if (request.passed_on) return forbidden();
       call.caller.kind = Caller::Kind::kAdmin;
       call.caller.name = "admin";
       return std::nullopt;
@@ -166,23 +207,63 @@ std::optional<Answer> Service::check_password(const Call& call,
                                               const std::string& username,
                                               const std::string& password,
                                               const std::string& stored) {
-  Passwords& passwords = tools_.passwords;
-  if (!stored.empty() && passwords.remembers(username, password, stored)) {
-    return std::nullopt;
+  const std::string network = network_of(call.request.address);
+  bool paid = false;
+  const auto give_back = [&] {
+    failures_by_user_.give_back(username);
+    failures_by_network_.give_back(network);
+  };
+  const auto may_try = [&] {
+    const std::int64_t now_ms = tools_.clock.monotonic_ms();
+    if (!failures_by_user_.take(username, now_ms)) return false;
+    paid = failures_by_network_.take(network, now_ms);
+    if (!paid) failures_by_user_.give_back(username);
+    return paid;
+  };
+  switch (tools_.passwords.verify(username, password, stored, may_try)) {
+    case Passwords::Verdict::kRight:
+      if (paid) give_back();
+      return std::nullopt;
+    case Passwords::Verdict::kWrong: return unauthorized();
+    case Passwords::Verdict::kRefused:
+      return too_many(static_cast<int>(kUserRefill_ms / 1000));
+    case Passwords::Verdict::kBusy: return busy();
   }
-  const std::int64_t now_ms = tools_.clock.monotonic_ms();
-  if (!failures_by_user_.allows(username, now_ms) ||
-      !failures_by_address_.allows(call.request.address, now_ms)) {
-    return too_many(static_cast<int>(kUserRefill_ms / 1000));
-  }
-  if (passwords.verify(username, password, stored)) return std::nullopt;
-  failures_by_user_.charge(username, now_ms);
-  failures_by_address_.charge(call.request.address, now_ms);
   return unauthorized();
 }
 
+// Told apart before the writers' turn is asked for: a wrong key costs them nothing.
+std::optional<Answer> Service::check_alarm_key(Call& call) {
+  const std::string network = network_of(call.request.address);
+  const std::int64_t now_ms = tools_.clock.monotonic_ms();
+  if (!failures_by_network_.take(network, now_ms)) {
+    return too_many(static_cast<int>(kNetworkRefill_ms / 1000));
+  }
+  std::optional<Row> row;
+  const std::int64_t id = call.number() - kUidBase;
+  const Answer looked = database_.read([&](Transaction& transaction) {
+    row = transaction.one("alarm_key", "FROM containers WHERE id = ?", {id});
+    return ok_message();
+  });
+  if (looked.refuses()) return looked;
+  if (!row || !equals_in_constant_time(*call.request.asked("key"),
+                                       row->text("alarm_key"))) {
+    return forbidden();
+  }
+  failures_by_network_.give_back(network);
+  call.caller.kind = Caller::Kind::kContainer;
+  call.caller.id = id;
+  return std::nullopt;
+}
+
+// Any domain's requests may be sent here by the router, with certificates of
+// whatever its owner calls an authority; those of our own name count.
 std::optional<Answer> Service::find_server(Call& call) {
-  if (call.request.subject.empty()) return forbidden();
+  const std::string own = host_of(call.options.domain);
+  if (call.request.subject.empty() || own.empty() ||
+      call.request.forwarded_host != own) {
+    return forbidden();
+  }
   std::optional<Row> row;
   const Answer looked = database_.read([&](Transaction& transaction) {
     row = transaction.one("id, name, subject", "FROM servers WHERE address = ?",
@@ -213,7 +294,8 @@ std::optional<Answer> Service::find_privileged(const Call& call) {
   return std::nullopt;
 }
 
-std::optional<Answer> Service::read_body(const Route& route, Call& call) const {
+std::optional<Answer> Service::read_body(Call& call) const {
+  const Route& route = call.route;
   if (route.schema == nullptr) return std::nullopt;
   auto parsed = parse_json(call.request.body);
   if (!parsed) return bad_request(parsed.error().message);
@@ -227,7 +309,23 @@ std::optional<Answer> Service::read_body(const Route& route, Call& call) const {
                                          : bad_request(std::move(reason));
 }
 
-Answer Service::transact(const Route& route, Call& call) {
+// What takes long happens unless a look at the store makes it needless.
+std::optional<Answer> Service::prepare(Call& call) {
+  const Route& route = call.route;
+  if (route.prepare == nullptr) return std::nullopt;
+  std::optional<Answer> earlier;
+  const Answer looked = database_.read([&](Transaction& transaction) {
+    earlier = earlier_answer(call, transaction);
+    if (earlier || route.before == nullptr) return ok_message();
+    return route.before(call, transaction);
+  });
+  if (earlier) return earlier;
+  if (looked.refuses()) return looked;
+  return route.prepare(call);
+}
+
+Answer Service::transact(Call& call) {
+  const Route& route = call.route;
   if (route.mode == Mode::kRead) {
     return database_.read([&](Transaction& transaction) {
       return route.handler(call, transaction);
@@ -245,11 +343,11 @@ Answer Service::transact(const Route& route, Call& call) {
 
 void Service::finish(const Request& request, Answer& answer) const {
   if (!answer.body.is_null()) answer.text = json_line(answer.body);
-  const std::string& origin = tools_.options.allow_origin;
+  const std::string origin = tools_.options.get()->allow_origin;
   if (!origin.empty() && request.entrance == Entrance::kPublic) {
     answer.headers["Access-Control-Allow-Origin"] = origin;
   }
-  if (answer.status != 200 ||
+  if (answer.status != 200 || answer.follow ||
       (request.method != "GET" && request.method != "HEAD")) {
     return;
   }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 namespace fealty::api {
 
@@ -13,7 +12,7 @@ static_assert(crypto_shorthash_KEYBYTES == 16);
 Throttle::Throttle(std::int64_t burst, std::int64_t refill_ms)
     : burst_(burst),
       refill_ms_(refill_ms),
-      full_at_ms_(kSlots, std::numeric_limits<std::int64_t>::min()) {
+      full_at_ms_(kSlots, 0) {
   crypto_shorthash_keygen(key_.data());
 }
 
@@ -27,17 +26,18 @@ std::int64_t& Throttle::slot(std::string_view name) {
   return full_at_ms_[number % kSlots];
 }
 
-bool Throttle::allows(std::string_view name, std::int64_t now_ms) {
-  const std::lock_guard lock(mutex_);
-  return std::max(slot(name), now_ms) - now_ms <= (burst_ - 1) * refill_ms_;
-}
-
-void Throttle::charge(std::string_view name, std::int64_t now_ms) {
+bool Throttle::take(std::string_view name, std::int64_t now_ms) {
   const std::lock_guard lock(mutex_);
   std::int64_t& full_at = slot(name);
-  // Tries that ran side by side owe no more than a full bucket.
-  full_at = std::min(std::max(full_at, now_ms) + refill_ms_,
-                     now_ms + burst_ * refill_ms_);
+  const std::int64_t begins = std::max(full_at, now_ms);
+  if (begins - now_ms > (burst_ - 1) * refill_ms_) return false;
+  full_at = begins + refill_ms_;
+  return true;
+}
+
+void Throttle::give_back(std::string_view name) {
+  const std::lock_guard lock(mutex_);
+  slot(name) -= refill_ms_;
 }
 
 }  // namespace fealty::api

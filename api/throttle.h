@@ -18,10 +18,11 @@ class Throttle {
 
   Throttle(std::int64_t burst, std::int64_t refill_ms);
 
-  // Whether `name` may try.
-  [[nodiscard]] bool allows(std::string_view name, std::int64_t now_ms);
-  // It went wrong.
-  void charge(std::string_view name, std::int64_t now_ms);
+  // Whether `name` may try: that is paid for beforehand, so that tries side by
+  // side are counted, too.
+  [[nodiscard]] bool take(std::string_view name, std::int64_t now_ms);
+  // It did not go wrong.
+  void give_back(std::string_view name);
 
  private:
   // When the bucket will be full again; below `now`: it is.

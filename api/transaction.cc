@@ -68,6 +68,12 @@ class Bound {
   std::deque<soci::indicator> indicators_;
 };
 
+std::int64_t to_integer(std::string_view digits) {
+  std::int64_t value = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return value;
+}
+
 struct Column {
   std::vector<std::string> texts = std::vector<std::string>(kBatch);
   std::vector<soci::indicator> indicators =
@@ -80,32 +86,58 @@ void prepare(soci::statement& statement, std::string_view sql) {
   statement.define_and_bind();
 }
 
-Rows fetch(soci::session& session, std::vector<std::string> column_names,
-           std::string_view sql, const Values& values) {
-  const auto names = std::make_shared<const std::vector<std::string>>(
-      std::move(column_names));
-  soci::statement statement(session);
-  std::deque<Column> columns(names->size());
-  for (Column& column : columns) {
-    statement.exchange(soci::into(column.texts, column.indicators));
+// A batch of rows as SOCI fetched it, each column a vector.
+class Batch final : public RowView {
+ public:
+  Batch(soci::statement& statement, std::size_t columns) : columns_(columns) {
+    for (Column& column : columns_) {
+      statement.exchange(soci::into(column.texts, column.indicators));
+    }
   }
+
+  [[nodiscard]] std::size_t rows() const { return columns_.front().texts.size(); }
+  void look_at(std::size_t row) { row_ = row; }
+  // Moved out: the row has it no more.
+  [[nodiscard]] std::string take(std::size_t column) {
+    return std::move(columns_[column].texts[row_]);
+  }
+
+  [[nodiscard]] bool is_null(std::size_t column) const override {
+    return columns_[column].indicators[row_] == soci::i_null;
+  }
+  [[nodiscard]] std::string_view text(std::size_t column) const override {
+    return is_null(column) ? std::string_view{} : columns_[column].texts[row_];
+  }
+  [[nodiscard]] std::int64_t integer(std::size_t column) const override {
+    return to_integer(text(column));
+  }
+
+ private:
+  std::deque<Column> columns_;
+  std::size_t row_ = 0;
+};
+
+// Shows every row to `visit`, until that returns false.
+template <typename Visit>
+void fetch(soci::session& session, std::size_t columns, std::string_view sql,
+           const Values& values, Visit visit) {
+  soci::statement statement(session);
+  Batch batch(statement, columns);
   const Bound bound(statement, values);
   prepare(statement, sql);
-  Rows rows;
   for (bool more = statement.execute(true); more; more = statement.fetch()) {
-    const std::size_t count = columns.front().texts.size();
-    for (std::size_t i = 0; i < count; ++i) {
-      std::vector<std::optional<std::string>> row(columns.size());
-      for (std::size_t k = 0; k < columns.size(); ++k) {
-        if (columns[k].indicators[i] != soci::i_null) {
-          row[k] = std::move(columns[k].texts[i]);
-        }
-      }
-      rows.emplace_back(names, std::move(row));
+    for (std::size_t i = 0; i < batch.rows(); ++i) {
+      batch.look_at(i);
+      if (!visit(batch)) return;
     }
-    if (count < kBatch) break;
+    if (batch.rows() < kBatch) break;
   }
-  return rows;
+}
+
+std::string select_of(std::string_view columns, std::string_view rest) {
+  std::string sql = "SELECT ";
+  sql.append(columns).append(" ").append(rest);
+  return sql;
 }
 
 }  // namespace
@@ -125,10 +157,7 @@ const std::string& Row::text(std::string_view name) const {
 }
 
 std::int64_t Row::integer(std::string_view name) const {
-  const std::string& digits = text(name);
-  std::int64_t value = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  return value;
+  return to_integer(text(name));
 }
 
 Json Row::text_or_null(std::string_view name) const {
@@ -142,9 +171,26 @@ Json Row::integer_or_null(std::string_view name) const {
 
 Rows Transaction::select(std::string_view columns, std::string_view rest,
                          const Values& values) {
-  std::string sql = "SELECT ";
-  sql.append(columns).append(" ").append(rest);
-  return fetch(session_, names_of(columns), sql, values);
+  const auto names =
+      std::make_shared<const std::vector<std::string>>(names_of(columns));
+  Rows rows;
+  fetch(session_, names->size(), select_of(columns, rest), values,
+        [&](Batch& batch) {
+          std::vector<std::optional<std::string>> row(names->size());
+          for (std::size_t k = 0; k < row.size(); ++k) {
+            if (!batch.is_null(k)) row[k] = batch.take(k);
+          }
+          rows.emplace_back(names, std::move(row));
+          return true;
+        });
+  return rows;
+}
+
+void Transaction::each(std::string_view columns, std::string_view rest,
+                       const Values& values,
+                       const std::function<bool(const RowView&)>& visit) {
+  fetch(session_, names_of(columns).size(), select_of(columns, rest), values,
+        visit);
 }
 
 std::optional<Row> Transaction::one(std::string_view columns,
@@ -178,8 +224,13 @@ std::int64_t Transaction::insert(std::string_view table,
   }
   const std::string sql = "INSERT INTO " + std::string(table) + " (" + names +
                           ") VALUES (" + marks + ") RETURNING id";
-  const Rows rows = fetch(session_, {"id"}, sql, values);
-  return rows.at(0).integer("id");
+  std::int64_t id = 0;
+  fetch(session_, 1, sql, values, [&](const Batch& row) {
+    id = row.integer(0);
+    return true;
+  });
+  FEALTY_CHECK(id != 0);
+  return id;
 }
 
 void Transaction::update(std::string_view table, std::int64_t id,

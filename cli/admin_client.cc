@@ -134,7 +134,7 @@ Result<AdminAnswer> AdminClient::request(std::string_view method,
     return failed("cannot be reached", errno);
   }
   const std::string text = std::string(method) + " " + std::string(target) +
-                           " HTTP/1.1\r\nHost: fealty\r\n"
+                           " HTTP/1.1\r\nHost: localhost\r\n"
                            "Content-Length: 0\r\nConnection: close\r\n\r\n";
   if (!send_all(fd.get(), text)) return failed("takes no request", errno);
   std::string bytes;

@@ -30,12 +30,17 @@ int run_api_command(const ApiArguments& arguments) {
   const auto answer =
       AdminClient(*address, "the API's").request("GET", target);
   if (!answer) return complain(answer.error().message, kExitRun);
+  if (answer->status == 404 && !arguments.server.empty()) {
+    return complain("the API knows no server '" + arguments.server + "'",
+                    kExitRun);
+  }
   if (answer->status != 200) {
     return complain("the API says " + std::to_string(answer->status) + ": " +
                         log::printable(answer->body),
                     kExitRun);
   }
-  const auto synced = sync_key_directory(arguments.directory, answer->body);
+  const auto synced = sync_key_directory(arguments.directory,
+                                         answer->body, arguments.force);
   if (!synced) return complain(synced.error().message, kExitRun);
   std::printf("%zu written, %zu removed, %zu as they were\n", synced->written,
               synced->removed, synced->kept);

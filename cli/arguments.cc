@@ -220,6 +220,8 @@ void define_api(CLI::App& app, ApiArguments& out) {
       ->required();
   sync->add_option("--server", out.server,
                    "Only customers with a container on this server");
+  sync->add_flag("--force", out.force,
+                 "Take away all keys, or most of them, if the API lists no more");
   sync->add_option("--admin", out.admin,
                    "The API's admin listener: ip:port or unix:/path")
       ->capture_default_str();

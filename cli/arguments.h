@@ -67,6 +67,7 @@ struct ApiArguments {
   std::string admin = "unix:/run/fealty/api-admin.sock";
   std::string server;            // only customers with a container on it
   std::string directory;
+  bool force = false;            // most keys may go
 };
 
 struct Arguments {

@@ -18,6 +18,9 @@ namespace fealty::cli {
 namespace {
 
 constexpr const char* kManifest = ".fealty-keys";
+// What is being written; no domain has such a name. One is enough: who writes has
+// the directory's lock.
+constexpr const char* kUnfinished = "~unfinished";
 constexpr std::string_view kBegin = "-----BEGIN PUBLIC KEY-----\n";
 constexpr std::size_t kKeyBytesMax = 16'384;
 constexpr std::size_t kManifestBytesMax = std::size_t{64} << 20;
@@ -84,22 +87,26 @@ class Directory {
   }
   [[nodiscard]] Status replace(const std::string& name,
                                std::string_view text) const {
-    const std::string other = ".new-" + name;
-    UniqueFd file(::openat(fd_.get(), other.c_str(),
+    UniqueFd file(::openat(fd_.get(), kUnfinished,
                            O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
                            0644));
     std::string_view rest = text;
     while (file.valid() && !rest.empty()) {
       const ssize_t wrote = ::write(file.get(), rest.data(), rest.size());
       if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0) return failed(other);
+      if (wrote < 0) return failed(kUnfinished);
       rest.remove_prefix(static_cast<std::size_t>(wrote));
     }
     if (!file.valid() || ::fchmod(file.get(), 0644) != 0 ||
         ::fsync(file.get()) != 0 ||
-        ::renameat(fd_.get(), other.c_str(), fd_.get(), name.c_str()) != 0) {
+        ::renameat(fd_.get(), kUnfinished, fd_.get(), name.c_str()) != 0) {
       return failed(name);
     }
+    return Ok{};
+  }
+  // What was renamed and removed until now stays so over a loss of power.
+  [[nodiscard]] Status sync() const {
+    if (::fsync(fd_.get()) != 0) return failed("");
     return Ok{};
   }
   [[nodiscard]] Status remove(const std::string& name) const {
@@ -135,13 +142,23 @@ Status write_manifest(const Directory& directory,
                       const std::set<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += name + "\n";
-  return directory.replace(kManifest, text);
+  Status status = directory.replace(kManifest, text);
+  return status ? directory.sync() : status;
+}
+
+// Why so many are not taken away; "": they may be.
+std::string too_many_of(std::size_t removed, std::size_t all, bool none_stays) {
+  const bool is_most = none_stays || (all > kFewKeys && removed > all / 2);
+  if (removed == 0 || !is_most) return {};
+  return "the API lists so little that " + std::to_string(removed) + " of " +
+         std::to_string(all) +
+         " keys would go; nothing was changed: --force if that is so";
 }
 
 }  // namespace
 
 Result<SyncedKeys> sync_key_directory(const std::string& path,
-                                      std::string_view listed) {
+                                      std::string_view listed, bool force) {
   const auto wanted = read_list(listed);
   if (!wanted) return wanted.error();
   const Directory directory(path);
@@ -149,6 +166,13 @@ Result<SyncedKeys> sync_key_directory(const std::string& path,
   if (!status) return status.error();
   const std::set<std::string> ours =
       lines_of(directory.read(kManifest, kManifestBytesMax));
+
+  const auto removed = static_cast<std::size_t>(
+      std::count_if(ours.begin(), ours.end(), [&](const std::string& name) {
+        return !wanted->contains(name);
+      }));
+  const std::string problem = too_many_of(removed, ours.size(), wanted->empty());
+  if (!force && !problem.empty()) return Error{problem};
 
   // Every file that may be ours stands in the manifest before it is there.
   std::set<std::string> names = ours;
@@ -173,7 +197,9 @@ Result<SyncedKeys> sync_key_directory(const std::string& path,
     names.erase(name);
     ++out.removed;
   }
-  if (out.removed > 0) status = write_manifest(directory, names);
+  // The files first, then the manifest that no longer names them.
+  status = directory.sync();
+  if (status && out.removed > 0) status = write_manifest(directory, names);
   if (!status) return status.error();
   return out;
 }

@@ -1,5 +1,6 @@
 #include "conf/api_config.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "conf/document.h"
@@ -26,10 +27,23 @@ struct DatabaseFormat {
     }
     const std::string_view rest = text.substr(kPostgresql.size());
     const std::string_view user = rest.substr(0, rest.find('@'));
-    if (user.size() < rest.size() && user.find(':') != user.npos) {
-      return Error{"a password does not belong here; ~/.pgpass holds it"};
+    const bool in_user = user.size() < rest.size() && user.find(':') != user.npos;
+    if (in_user || names_password(rest.substr(std::min(rest.find('?'), rest.size())))) {
+      return Error{"a password does not belong here; ~/.pgpass holds it, or the "
+                   "file of `passfile=`"};
     }
     return std::string(text);
+  }
+  // password=, sslpassword=; and whatever hides behind an escape.
+  [[nodiscard]] static bool names_password(std::string_view query) {
+    while (!query.empty()) {
+      query.remove_prefix(1);          // ? or &
+      const std::string_view one = query.substr(0, query.find('&'));
+      const std::string_view key = one.substr(0, one.find('='));
+      if (key.ends_with("password") || key.find('%') != key.npos) return true;
+      query.remove_prefix(one.size());
+    }
+    return false;
   }
   [[nodiscard]] static std::string show(std::string_view url) {
     return yaml_quoted(url);
@@ -59,9 +73,12 @@ class Reader {
                   PathFormat{folder_});
     read_trusted(file);
     file.scalar("allow_origin", out.allow_origin, TextFormat{255, true});
+    file.scalar("drain", out.drain_ms, DurationFormat{100, 10 * kMinute_ms});
     read_dns(file);
     read_limits(file);
     read_subscribe(file);
+    file.scalar("domain", out.domain, TextFormat{255, true});
+    if (out.domain.empty()) out.domain = out.subscribe.key;
     file.finish();
     loaded_.dump = dump_.take();
     return std::move(loaded_);
@@ -149,8 +166,12 @@ class Reader {
     Section part = file.section("limits");
     api::LimitOptions& out = loaded_.options.limits;
     part.scalar("threads", out.threads, IntegerFormat{2, 256});
+    part.scalar("connections", out.connections, IntegerFormat{16, 65'536});
+    part.scalar("per_network", out.per_network, IntegerFormat{1, 65'536});
+    part.scalar("followers", out.followers, IntegerFormat{1, 65'536});
     part.scalar("alarms", out.alarms, IntegerFormat{1, 100'000});
     part.scalar("metrics_days", out.metrics_days, IntegerFormat{1, 36'500});
+    part.scalar("audit_days", out.audit_days, IntegerFormat{1, 36'500});
     part.scalar("passwords", out.passwords, IntegerFormat{1, 64});
     part.finish();
   }

@@ -14,7 +14,8 @@ Answer list_audit(Call& call, Transaction& transaction) {
   if (const auto id = asked_number(call, "object_id", valid)) {
     filter.add("object_id = ?", {*id});
   }
-  if (!valid || !filter.add_page(call, "id")) return bad_page();
+  if (!valid) return bad_request("object_id: a number is expected");
+  if (auto refused = filter.add_page(call, "id")) return *std::move(refused);
   const auto json = [](const Row& row, std::string_view column) {
     return row.is_null(column) ? Json(nullptr) : Json::parse(row.text(column));
   };
@@ -40,8 +41,11 @@ Answer list_audit(Call& call, Transaction& transaction) {
 Answer list_keys(Call& call, Transaction& transaction) {
   auto server = call.request.asked("server");
   if (!server) return ok(domains_rsa(transaction, "", {}));
+  if (!transaction.exists("FROM servers WHERE name = ?", {*server})) {
+    return not_found();
+  }
   return ok(domains_rsa(transaction,
-                        "WHERE id IN (SELECT c.customer_id FROM containers c "
+                        "WHERE u.id IN (SELECT c.customer_id FROM containers c "
                         "JOIN servers s ON s.id = c.server_id WHERE s.name = ?)",
                         {*std::move(server)}));
 }
@@ -56,12 +60,14 @@ void add_admin(Routes& routes) {
         &admin_rules(), &admin_custom_services(), &admin_privileged_clients()}) {
     add_collection(routes, *collection);
   }
-  routes.push_back({"GET", "/admin/audit", Access::kAdmin, Mode::kRead,
-                    list_audit, "Who changed what", nullptr, nullptr, 400,
-                    "object,object_id,after,limit"});
-  routes.push_back({"GET", "/admin/keys", Access::kAdmin, Mode::kRead, list_keys,
-                    "The customers' public keys and domains", nullptr, nullptr,
-                    400, "server"});
+  routes.push_back(with_query(
+      {"GET", "/admin/audit", Access::kAdmin, Mode::kRead,
+       list_audit, "Who changed what"},
+      "object,object_id,after,limit"));
+  routes.push_back(with_query(
+      {"GET", "/admin/keys", Access::kAdmin, Mode::kRead, list_keys,
+       "The customers' public keys and domains"},
+      "server"));
 }
 
 }  // namespace fealty::api

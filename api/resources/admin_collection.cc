@@ -1,5 +1,6 @@
 #include "api/resources/admin_collection.h"
 
+#include "api/identity.h"
 #include "api/resources/common.h"
 
 namespace fealty::api {
@@ -7,58 +8,79 @@ namespace {
 
 using Kind = AdminField::Kind;
 
-std::string purpose(const AdminCollection& collection, const AdminField& field) {
-  return std::string(collection.table) + "." + std::string(field.where());
+bool is_shown(const AdminField& field) {
+  return field.shown && field.kind != Kind::kSecret;
 }
 
 std::string columns_of(const AdminCollection& collection) {
   std::string columns = "t.id";
+  const auto add = [&](const std::string& sql, std::string_view name) {
+    columns += ", " + sql + " AS " + std::string(name);
+  };
   for (const AdminField& field : collection.fields) {
-    if (!field.shown || field.kind == Kind::kSecret) continue;
-    const std::string column(field.where());
-    if (field.kind == Kind::kReference) {
-      columns += ", (SELECT r." + std::string(field.key) + " FROM " +
-                 std::string(field.table) + " r WHERE r.id = t." + column +
-                 ") AS " + column;
-    } else {
-      columns += ", t." + column;
-    }
+    if (!is_shown(field)) continue;
+    const std::string column = "t." + std::string(field.where());
+    add(field.kind == Kind::kReference
+            ? "(SELECT r." + std::string(field.key) + " FROM " +
+                  std::string(field.table) + " r WHERE r.id = " + column + ")"
+            : column,
+        field.name);
+  }
+  if (collection.has_uuid) add("t.uuid", "uuid");
+  for (const AdminShown& shown : collection.shown) {
+    add("(" + std::string(shown.sql) + ")", shown.name);
   }
   return columns;
 }
 
-Json object_of(const AdminCollection& collection, Transaction& transaction,
-               const Row& row) {
-  Json object = {{"id", row.integer("id")}};
-  for (const AdminField& field : collection.fields) {
-    if (!field.shown || field.kind == Kind::kSecret) continue;
-    Json& out = object[std::string(field.name)];
-    switch (field.kind) {
-      case Kind::kId:
-      case Kind::kInteger: out = row.integer_or_null(field.where()); break;
-      case Kind::kFlag: out = row.boolean(field.where()); break;
-      case Kind::kUid: out = uid_of(row.integer(field.where())); break;
-      default: out = row.text_or_null(field.where()); break;
+Json value_of(const Row& row, std::string_view name, Kind kind) {
+  switch (kind) {
+    case Kind::kId:
+    case Kind::kInteger: return row.integer_or_null(name);
+    case Kind::kFlag: return row.boolean(name);
+    case Kind::kUid: return uid_of(row.integer(name));
+    case Kind::kContainerIp: return container_ip(row.integer(name));
+    default: return row.text_or_null(name);
+  }
+}
+
+// The objects that `rest` leaves of the table.
+std::vector<Json> select(const AdminCollection& collection,
+                         Transaction& transaction, const std::string& rest,
+                         const Values& values) {
+  std::vector<Json> page;
+  for (const Row& row : transaction.select(
+           columns_of(collection),
+           "FROM " + std::string(collection.table) + " t" + rest, values)) {
+    Json& object = page.emplace_back();
+    object["id"] = row.integer("id");
+    for (const AdminField& field : collection.fields) {
+      if (!is_shown(field)) continue;
+      object[std::string(field.name)] = value_of(row, field.name, field.kind);
+    }
+    if (collection.has_uuid) object["uuid"] = row.text("uuid");
+    for (const AdminShown& shown : collection.shown) {
+      object[std::string(shown.name)] = value_of(row, shown.name, shown.kind);
     }
   }
-  if (collection.show != nullptr) {
-    collection.show(transaction, row.integer("id"), object);
+  if (collection.attach != nullptr && !page.empty()) {
+    collection.attach(transaction, page);
   }
-  return object;
+  return page;
 }
 
 std::optional<Json> find(const AdminCollection& collection,
                          Transaction& transaction, std::int64_t id) {
-  const auto row = transaction.one(
-      columns_of(collection),
-      "FROM " + std::string(collection.table) + " t WHERE t.id = ?", {id});
-  if (!row) return std::nullopt;
-  return object_of(collection, transaction, *row);
+  std::vector<Json> page =
+      select(collection, transaction, " WHERE t.id = ?", {id});
+  if (page.empty()) return std::nullopt;
+  return std::move(page.front());
 }
 
-// The column's value of a key that is there.
-Result<Value, Answer> value_of(const Call& call, Transaction& transaction,
-                               const AdminField& field, const Json& given) {
+// The column's value of a key that is there, in the row with this uuid.
+Result<Value, Answer> column_of(const Call& call, Transaction& transaction,
+                                const AdminField& field, const Json& given,
+                                std::string_view uuid) {
   switch (field.kind) {
     case Kind::kReference: {
       if (given.get<std::string>().empty()) return Value(nullptr);
@@ -85,7 +107,8 @@ Result<Value, Answer> value_of(const Call& call, Transaction& transaction,
     }
     case Kind::kSecret:
       return Value(call.tools.sealer.seal(
-          given.get<std::string>(), purpose(*call.route.collection, field)));
+          given.get<std::string>(),
+          purpose_of(call.route.collection->table, field.where(), uuid)));
     case Kind::kFlag:
       return Value(std::int64_t{
           (given.is_boolean() ? given.get<bool>() : given != 0) ? 1 : 0});
@@ -105,12 +128,12 @@ Value default_of(const AdminField& field) {
 }
 
 Result<Fields, Answer> fields_of(const Call& call, Transaction& transaction,
-                                 bool is_new) {
+                                 bool is_new, std::string_view uuid) {
   Fields out;
   for (const AdminField& field : call.route.collection->fields) {
     const auto given = call.body.find(field.name);
     if (given != call.body.end()) {
-      auto value = value_of(call, transaction, field, *given);
+      auto value = column_of(call, transaction, field, *given, uuid);
       if (!value) return value.error();
       out.emplace_back(field.where(), *std::move(value));
     } else if (is_new) {
@@ -121,17 +144,10 @@ Result<Fields, Answer> fields_of(const Call& call, Transaction& transaction,
 }
 
 Answer list(Call& call, Transaction& transaction) {
-  const AdminCollection& collection = *call.route.collection;
   Filter filter;
-  if (!filter.add_page(call, "t.id")) return bad_page();
-  Json out = Json::array();
-  for (const Row& row : transaction.select(
-           columns_of(collection),
-           "FROM " + std::string(collection.table) + " t" + filter.text(),
-           filter.values())) {
-    out.push_back(object_of(collection, transaction, row));
-  }
-  return ok(std::move(out));
+  if (auto refused = filter.add_page(call, "t.id")) return *std::move(refused);
+  return ok(Json(select(*call.route.collection, transaction, filter.text(),
+                        filter.values())));
 }
 
 Answer show(Call& call, Transaction& transaction) {
@@ -139,22 +155,37 @@ Answer show(Call& call, Transaction& transaction) {
   return object ? ok(*std::move(object)) : not_found();
 }
 
+void audit_secrets(const Call& call, Transaction& transaction,
+                   std::int64_t id) {
+  const AdminCollection& collection = *call.route.collection;
+  if (!call.password_hash.empty()) {
+    audit_secret(call, transaction, collection.table, id, "password");
+  }
+  for (const AdminField& field : collection.fields) {
+    if (field.kind == Kind::kSecret && call.body.contains(field.name)) {
+      audit_secret(call, transaction, collection.table, id, field.name);
+    }
+  }
+}
+
 // Writes the row, `id` 0: a new one; then what belongs to it.
 Answer write(Call& call, Transaction& transaction, std::int64_t id) {
   const AdminCollection& collection = *call.route.collection;
-  const Json before =
-      id == 0 ? Json(nullptr) : *find(collection, transaction, id);
-  auto fields = fields_of(call, transaction, id == 0);
+  const bool is_new = id == 0;
+  const Json before = is_new ? Json(nullptr) : *find(collection, transaction, id);
+  const std::string uuid = is_new ? make_uuid() : text_of(before, "uuid");
+  auto fields = fields_of(call, transaction, is_new, uuid);
   if (!fields) return fields.error();
-  if (id == 0 && collection.complete != nullptr) {
-    collection.complete(call, *fields);
+  if (is_new && collection.has_uuid) fields->emplace_back("uuid", uuid);
+  if (collection.has_mtime) fields->emplace_back("mtime", call.now());
+  if (is_new && collection.complete != nullptr) {
+    collection.complete(call, *fields, uuid);
   }
   if (collection.check != nullptr) {
     if (auto refused = collection.check(call, transaction, id, *fields)) {
       return *std::move(refused);
     }
   }
-  const bool is_new = id == 0;
   if (is_new) {
     id = transaction.insert(collection.table, *fields);
   } else {
@@ -167,6 +198,7 @@ Answer write(Call& call, Transaction& transaction, std::int64_t id) {
   }
   Json object = *find(collection, transaction, id);
   audit(call, transaction, collection.table, id, before, object);
+  if (!is_new) audit_secrets(call, transaction, id);
   return is_new ? created(std::move(object)) : ok(std::move(object));
 }
 
@@ -191,20 +223,14 @@ Answer remove(Call& call, Transaction& transaction) {
 
 }  // namespace
 
-Schema all_optional(Schema schema, std::string_view name) {
-  schema.name = name;
-  for (Field& field : schema.fields) field.required = false;
-  return schema;
-}
-
 void add_collection(Routes& routes, const AdminCollection& collection) {
   const std::string_view one = collection.item_path;
   const auto add = [&](Route route) {
     route.collection = &collection;
     routes.push_back(route);
   };
-  add({"GET", collection.path, Access::kAdmin, Mode::kRead, list, "All of them",
-       nullptr, nullptr, 400, "after,limit"});
+  add(with_query({"GET", collection.path, Access::kAdmin, Mode::kRead, list,
+                  "All of them"}, "after,limit"));
   add({"POST", collection.path, Access::kAdmin, Mode::kWrite, create,
        "A new one", &collection.create, collection.prepare});
   add({"GET", one, Access::kAdmin, Mode::kRead, show, "One of them"});

@@ -19,6 +19,7 @@ struct AdminField {
     kUid,            // a container, by its uid
     kId,             // another table's row, by its id; null: none
     kSecret,         // sealed; never shown
+    kContainerIp,    // of a container's number; shown alone
   };
   std::string_view name;            // in JSON
   Kind kind = Kind::kText;
@@ -34,6 +35,13 @@ struct AdminField {
   }
 };
 
+// What an object shows beyond its fields: an expression of its row, `t`.
+struct AdminShown {
+  std::string_view name;            // in JSON
+  AdminField::Kind kind;
+  std::string_view sql;
+};
+
 struct AdminCollection {
   std::string_view path;
   std::string_view item_path;       // of one of them
@@ -41,22 +49,23 @@ struct AdminCollection {
   Schema create;
   Schema change;
   std::vector<AdminField> fields;
-  // Further columns of a new row (a uuid, a time).
-  void (*complete)(Call&, Fields&) = nullptr;
+  std::vector<AdminShown> shown = {};
+  // Columns that are written by themselves.
+  bool has_uuid = false;            // of a new row
+  bool has_mtime = false;           // of every change
+  // Further columns of a new row.
+  void (*complete)(Call&, Fields&, const std::string& uuid) = nullptr;
   // Before a row is written: `id` 0: a new one. It may refuse, or add columns.
   std::optional<Answer> (*check)(Call&, Transaction&, std::int64_t id,
                                  Fields&) = nullptr;
   // After it was written: what lies in other tables.
   std::optional<Answer> (*after)(Call&, Transaction&, std::int64_t id) = nullptr;
-  // What an object shows beyond its fields.
-  void (*show)(Transaction&, std::int64_t id, Json& object) = nullptr;
+  // Adds what lies in other tables to the objects of a page, in their order.
+  void (*attach)(Transaction&, std::vector<Json>& page) = nullptr;
   Prepare prepare = nullptr;
 };
 
 // GET and POST of the path, GET, POST and DELETE of /ID.
 void add_collection(Routes& routes, const AdminCollection& collection);
-
-// The schema of changes: nothing is needed.
-[[nodiscard]] Schema all_optional(Schema schema, std::string_view name);
 
 }  // namespace fealty::api

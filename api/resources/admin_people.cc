@@ -1,4 +1,4 @@
-#include "api/domain_check.h"
+#include "api/credentials.h"
 #include "api/identity.h"
 #include "api/resources/admin_collections.h"
 #include "api/resources/common.h"
@@ -23,10 +23,7 @@ Field username(std::string_view key) {
 bool is_username(std::string_view text) { return text.find(':') == text.npos; }
 
 std::optional<Answer> make_secrets(Call& call) {
-  if (call.body.contains("password")) {
-    call.password_hash =
-        call.tools.passwords.hash(call.body["password"].get<std::string>());
-  }
+  if (auto refused = hash_password(call)) return refused;
   if (!call.parts.empty()) return std::nullopt;
   auto pair = make_rsa_pair();
   if (!pair) return unavailable(pair.error().message);
@@ -35,12 +32,12 @@ std::optional<Answer> make_secrets(Call& call) {
   return std::nullopt;
 }
 
-void complete_customer(Call& call, Fields& fields) {
-  fields.emplace_back("uuid", make_uuid());
+void complete_customer(Call& call, Fields& fields, const std::string& uuid) {
   fields.emplace_back("rsa_public", call.rsa_public);
-  fields.emplace_back("rsa_private", call.tools.sealer.seal(
-                                         call.rsa_private,
-                                         "customers.rsa_private"));
+  fields.emplace_back(
+      "rsa_private",
+      call.tools.sealer.seal(call.rsa_private,
+                             purpose_of("customers", "rsa_private", uuid)));
 }
 
 std::optional<Answer> check_customer(Call& call, Transaction&, std::int64_t,
@@ -51,14 +48,9 @@ std::optional<Answer> check_customer(Call& call, Transaction&, std::int64_t,
   return std::nullopt;
 }
 
-void show_customer(Transaction& transaction, std::int64_t id, Json& object) {
-  object["uuid"] =
-      transaction.one("uuid", "FROM customers WHERE id = ?", {id})->text("uuid");
-}
-
 // ------------------------------------------------------------ containers
 
-void complete_container(Call& call, Fields& fields) {
+void complete_container(Call& call, Fields& fields, const std::string&) {
   for (auto& field : new_container_fields(call)) {
     fields.push_back(std::move(field));
   }
@@ -77,46 +69,32 @@ std::optional<Answer> check_container(Call& call, Transaction& transaction,
                                       std::int64_t id, Fields& fields) {
   std::optional<Row> row;
   if (id != 0) {
-    row = transaction.one("server_id, memory, storage",
+    row = transaction.one("customer_id, server_id, memory, storage",
                           "FROM containers WHERE id = ?", {id});
-    touch_container(call, transaction, id);
   }
   const auto now_or = [&](std::string_view column) {
     return field_or(fields, column, row ? row->integer(column) : 0);
   };
   if (now_or("server_id") == 0) return bad_request("server: it must have one");
+  if (row) {
+    const auto changes = [&](std::string_view column) {
+      return now_or(column) != row->integer(column);
+    };
+    if (changes("customer_id")) {
+      reset_for_customer(call, transaction, id);
+    } else if (changes("server_id")) {
+      reset_for_server(transaction, id);
+    }
+    touch_container(call, transaction, id);
+  }
   return check_capacity(transaction, now_or("server_id"), now_or("memory"),
                         now_or("storage"), id);
 }
 
-void show_container(Transaction& transaction, std::int64_t id, Json& object) {
-  const auto row =
-      transaction.one("uuid", "FROM containers WHERE id = ?", {id});
-  object["uid"] = uid_of(id);
-  object["uuid"] = row->text("uuid");
-  object["ip"] = container_ip(id);
-}
-
 // ---------------------------------------------------------------- others
 
-void complete_domain(Call&, Fields& fields) {
-  fields.emplace_back("uuid", make_uuid());
-}
-std::optional<Answer> set_mtime(Call& call, Transaction&, std::int64_t,
-                                Fields& fields) {
-  fields.emplace_back("mtime", call.now());
-  return std::nullopt;
-}
-void show_domain(Transaction& transaction, std::int64_t id, Json& object) {
-  object["uuid"] =
-      transaction.one("uuid", "FROM domains WHERE id = ?", {id})->text("uuid");
-}
-void date_news(Call& call, Fields& fields) {
+void date_news(Call& call, Fields& fields, const std::string&) {
   fields.emplace_back("date", call.now());
-}
-void show_news(Transaction& transaction, std::int64_t id, Json& object) {
-  object["date"] =
-      transaction.one("date", "FROM news WHERE id = ?", {id})->integer("date");
 }
 
 bool is_direction(std::string_view text) { return text == "in" || text == "out"; }
@@ -131,7 +109,8 @@ const AdminCollection& admin_customers() {
       "AdminNewCustomer",
       {{"username", Type::kLine, "a name without a colon", true, 1, 255,
         is_username, "^[^:]+$"},
-       {"password", Type::kText, "its password", true, 1, 1024},
+       {"password", Type::kText, "its password", true, 1,
+        kPasswordBytesMax},
        {"email", Type::kLine, "mail address"},
        {"company", Type::kLine, "company"},
        {"vat", Type::kLine, "VAT number"}}};
@@ -139,7 +118,8 @@ const AdminCollection& admin_customers() {
       "/admin/customers", "/admin/customers/{id}", "customers", create,
       all_optional(create, "AdminCustomer"),
       {{"username"}, {"email"}, {"company"}, {"vat"}},
-      complete_customer, check_customer, nullptr, show_customer, make_secrets};
+      {}, true, false, complete_customer, check_customer, nullptr, nullptr,
+      make_secrets};
   return collection;
 }
 
@@ -159,7 +139,9 @@ const AdminCollection& admin_containers() {
       {kCustomer, kServer, {"name"}, {"memory", Kind::kInteger},
        {"storage", Kind::kInteger},
        {"distro", Kind::kId, "distro_id", "distros"}},
-      complete_container, check_container, nullptr, show_container};
+      {{"uid", Kind::kUid, "t.id"}, {"uuid", Kind::kText, "t.uuid"},
+       {"ip", Kind::kContainerIp, "t.id"}},
+      false, false, complete_container, check_container};
   return collection;
 }
 
@@ -167,16 +149,12 @@ const AdminCollection& admin_domains() {
   static const Schema create = {
       "AdminNewDomain",
       {username("customer"),
-       {"name", Type::kLine, "a domain in lower case, with a dot in front for "
-                             "all below it",
-        true, 1, 254, is_domain,
-        "^\\.?([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z0-9-]+$"},
+       domain_name_field(),
        {"note", Type::kText, "free text", false, 0, 16'384}}};
   static const AdminCollection collection = {
       "/admin/domains", "/admin/domains/{id}", "domains", create,
       all_optional(create, "AdminDomain"),
-      {kCustomer, {"name"}, {"note"}},
-      complete_domain, set_mtime, nullptr, show_domain};
+      {kCustomer, {"name"}, {"note"}}, {}, true, true};
   return collection;
 }
 
@@ -190,8 +168,7 @@ const AdminCollection& admin_custom_services() {
   static const AdminCollection collection = {
       "/admin/custom_services", "/admin/custom_services/{id}",
       "custom_services", create, all_optional(create, "AdminCustomService"),
-      {{"name"}, kCustomer, kServer, {"config"}},
-      nullptr, set_mtime};
+      {{"name"}, kCustomer, kServer, {"config"}}, {}, false, true};
   return collection;
 }
 
@@ -204,7 +181,7 @@ const AdminCollection& admin_news() {
       "/admin/news", "/admin/news/{id}", "news", create,
       all_optional(create, "AdminNews"),
       {{"content"}, {"public", Kind::kFlag}},
-      date_news, nullptr, nullptr, show_news};
+      {{"date", Kind::kInteger, "t.date"}}, false, false, date_news};
   return collection;
 }
 

@@ -18,14 +18,9 @@ Field named(std::string_view about) {
 
 // --------------------------------------------------------------- servers
 
-void complete_server(Call&, Fields& fields) {
-  fields.emplace_back("uuid", make_uuid());
-}
-
 // What its containers have cannot be taken away again.
 std::optional<Answer> check_server(Call& call, Transaction& transaction,
-                                   std::int64_t id, Fields& fields) {
-  fields.emplace_back("mtime", call.now());
+                                   std::int64_t id, Fields&) {
   const auto used = transaction.one(
       "COALESCE(sum(memory), 0) AS memory, COALESCE(sum(storage), 0) AS storage",
       "FROM containers WHERE server_id = ?", {id});
@@ -38,24 +33,9 @@ std::optional<Answer> check_server(Call& call, Transaction& transaction,
   return std::nullopt;
 }
 
-void show_server(Transaction& transaction, std::int64_t id, Json& object) {
-  const auto row = transaction.one("uuid, memory, storage",
-                                   "FROM servers WHERE id = ?", {id});
-  const auto used = transaction.one(
-      "COALESCE(sum(memory), 0) AS memory, COALESCE(sum(storage), 0) AS storage",
-      "FROM containers WHERE server_id = ?", {id});
-  object["uuid"] = row->text("uuid");
-  object["free_memory"] = row->integer("memory") - used->integer("memory");
-  object["free_storage"] = row->integer("storage") - used->integer("storage");
-}
-
 // --------------------------------------------------------------- legions
 
 constexpr std::int64_t kWeight = 9'999;
-
-void complete_uuid(Call&, Fields& fields) {
-  fields.emplace_back("uuid", make_uuid());
-}
 
 std::optional<Answer> set_nodes(Call& call, Transaction& transaction,
                                 std::int64_t id) {
@@ -83,23 +63,21 @@ std::optional<Answer> set_nodes(Call& call, Transaction& transaction,
   return std::nullopt;
 }
 
-void show_legion(Transaction& transaction, std::int64_t id, Json& object) {
-  object["uuid"] =
-      transaction.one("uuid", "FROM legions WHERE id = ?", {id})->text("uuid");
-  Json nodes = Json::array();
+void attach_nodes(Transaction& transaction, std::vector<Json>& page) {
+  for (Json& legion : page) legion["nodes"] = Json::array();
+  auto at = page.begin();
   for (const Row& row : transaction.select(
-           "s.name, n.weight",
+           "n.legion_id, s.name, n.weight",
            "FROM legion_nodes n JOIN servers s ON s.id = n.server_id "
-           "WHERE n.legion_id = ? ORDER BY s.id", {id})) {
-    nodes.push_back({{"server", row.text("name")},
-                     {"weight", row.integer("weight")}});
+           "WHERE n.legion_id BETWEEN ? AND ? ORDER BY n.legion_id, s.id",
+           {page.front()["id"].get<std::int64_t>(),
+            page.back()["id"].get<std::int64_t>()})) {
+    while (at != page.end() && (*at)["id"] < row.integer("legion_id")) ++at;
+    if (at == page.end()) break;
+    if ((*at)["id"] != row.integer("legion_id")) continue;
+    (*at)["nodes"].push_back({{"server", row.text("name")},
+                              {"weight", row.integer("weight")}});
   }
-  object["nodes"] = std::move(nodes);
-}
-
-void show_distro(Transaction& transaction, std::int64_t id, Json& object) {
-  object["uuid"] =
-      transaction.one("uuid", "FROM distros WHERE id = ?", {id})->text("uuid");
 }
 
 }  // namespace
@@ -125,7 +103,8 @@ const AdminCollection& admin_servers() {
        {"etc_hosts", Type::kText, "for its containers", false, 0, 16'384},
        {"ssd", Type::kFlag, "its disk is one"},
        {"subject", Type::kText,
-        "the subject of its client certificate; empty: any that the router took",
+        "the subject of its client certificate, to be set: empty is any that the "
+        "router took",
         false, 0, 1024},
        kNote}};
   static const AdminCollection collection = {
@@ -138,7 +117,13 @@ const AdminCollection& admin_servers() {
        {"datacenter", Kind::kReference, "datacenter_id", "datacenters", "name"},
        {"etc_resolv_conf"}, {"etc_hosts"}, {"ssd", Kind::kFlag}, {"subject"},
        {"note"}},
-      complete_server, check_server, nullptr, show_server};
+      {{"free_memory", Kind::kInteger,
+        "t.memory - (SELECT COALESCE(sum(c.memory), 0) FROM containers c "
+        "WHERE c.server_id = t.id)"},
+       {"free_storage", Kind::kInteger,
+        "t.storage - (SELECT COALESCE(sum(c.storage), 0) FROM containers c "
+        "WHERE c.server_id = t.id)"}},
+      true, true, nullptr, check_server};
   return collection;
 }
 
@@ -162,8 +147,7 @@ const AdminCollection& admin_distros() {
   static const AdminCollection collection = {
       "/admin/distros", "/admin/distros/{id}", "distros", create,
       all_optional(create, "AdminDistro"),
-      {{"name"}, {"path"}, {"note"}},
-      complete_uuid, nullptr, nullptr, show_distro};
+      {{"name"}, {"path"}, {"note"}}, {}, true};
   return collection;
 }
 
@@ -181,7 +165,7 @@ const AdminCollection& admin_legions() {
       {{"name"}, {"address"}, {"key", Kind::kSecret, "secret"},
        {"customer", Kind::kReference, "customer_id", "customers", "username"},
        {"quorum", Kind::kInteger}, {"note"}},
-      complete_uuid, nullptr, set_nodes, show_legion};
+      {}, true, false, nullptr, nullptr, set_nodes, attach_nodes};
   return collection;
 }
 

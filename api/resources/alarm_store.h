@@ -27,4 +27,7 @@ inline constexpr std::int64_t kUnixMax = 253'402'300'799;   // the year 9999
 std::int64_t store_alarm(const Call& call, Transaction& transaction,
                          const NewAlarm& alarm);
 
+// "#rrggbb" of it with or without its #; "" where it is none.
+[[nodiscard]] std::string color_of(std::string text);
+
 }  // namespace fealty::api

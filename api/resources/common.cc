@@ -1,8 +1,8 @@
 #include "api/resources/common.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "api/domain_check.h"
 #include "api/identity.h"
 
 namespace fealty::api {
@@ -12,87 +12,6 @@ std::optional<Row> own_container(const Call& call, Transaction& transaction,
   return transaction.one(columns,
                          "FROM containers WHERE id = ? AND customer_id = ?",
                          {id_of(uid), call.caller.id});
-}
-
-void audit(const Call& call, Transaction& transaction, std::string_view object,
-           std::int64_t id, const Json& before, const Json& after) {
-  const auto shown = [](const Json& value) -> Value {
-    if (value.is_null()) return nullptr;
-    return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  };
-  transaction.run(
-      "INSERT INTO audit (unix, actor, address, request, object, object_id, "
-      "before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-      {call.now(), call.caller.name, call.request.address,
-       call.request.method + " " + call.request.path, std::string(object), id,
-       shown(before), shown(after)});
-}
-
-std::vector<std::string> split_commas(const std::string& text) {
-  std::vector<std::string> parts(1);
-  for (const char c : text) {
-    if (c == ',') {
-      parts.emplace_back();
-    } else {
-      parts.back() += c;
-    }
-  }
-  return parts;
-}
-
-void Filter::add(std::string_view condition, const Values& values) {
-  conditions_ += (conditions_.empty() ? " WHERE " : " AND ");
-  conditions_ += condition;
-  values_.insert(values_.end(), values.begin(), values.end());
-}
-
-void Filter::add_tags(const Call& call, std::string_view table,
-                      std::string_view object) {
-  const auto asked = call.request.asked("tags");
-  if (!asked) return;
-  std::string marks;
-  Values values{call.caller.id};
-  for (std::string& name : split_commas(*asked)) {
-    marks += marks.empty() ? "?" : ", ?";
-    values.emplace_back(std::move(name));
-    if (values.size() > 64) break;
-  }
-  add(std::string(object) + " IN (SELECT m.object_id FROM " +
-          std::string(table) + " m JOIN tags t ON t.id = m.tag_id "
-          "WHERE t.customer_id = ? AND t.name IN (" + marks + "))",
-      values);
-}
-
-std::optional<std::int64_t> asked_number(const Call& call,
-                                         std::string_view key, bool& valid) {
-  const auto text = call.request.asked(key);
-  if (!text) return std::nullopt;
-  std::int64_t value = 0;
-  const char* const end = text->data() + text->size();
-  const auto [at, error] = std::from_chars(text->data(), end, value);
-  if (error == std::errc() && at == end && !text->empty() && value >= 0) {
-    return value;
-  }
-  valid = false;
-  return std::nullopt;
-}
-
-bool Filter::add_page(const Call& call, std::string_view column) {
-  bool valid = true;
-  const auto after = asked_number(call, "after", valid);
-  const auto limit = asked_number(call, "limit", valid);
-  if (!valid || (limit && (*limit < 1 || *limit > kPageMax))) return false;
-  if (after) add(std::string(column) + " > ?", {*after});
-  order_ = " ORDER BY " + std::string(column);
-  if (limit) order_ += " LIMIT " + std::to_string(*limit);
-  return true;
-}
-
-std::string Filter::text() const { return conditions_ + order_; }
-
-Answer bad_page() {
-  return bad_request("limit: 1 to " + std::to_string(kPageMax) +
-                     ", after: the last id of the page before");
 }
 
 Json tags_of(Transaction& transaction, std::string_view table,
@@ -196,32 +115,72 @@ std::int64_t insert_container(const Call& call, Transaction& transaction,
   return transaction.insert("containers", fields);
 }
 
-void write_container(const Row& row, const Json& tags, ListWriter& out) {
-  const std::int64_t id = row.integer("id");
-  const auto number_or_null = [&](std::string_view key, std::string_view column) {
-    if (row.is_null(column)) return out.add(key, Json(nullptr));
-    out.add(key, row.integer(column));
+void write_container(const RowView& row, const Json& tags, ListWriter& out) {
+  // The places of kContainerColumns.
+  enum : std::size_t {
+    kId, kName, kMemory, kStorage, kUuid, kDistro, kDistroName, kCustom,
+    kCustomName, kServer, kServerAddress,
   };
-  const auto text_or_null = [&](std::string_view column) {
-    if (row.is_null(column)) return out.add(column, Json(nullptr));
-    out.add(column, row.text(column));
-  };
+  const std::int64_t id = row.integer(kId);
   out.begin_object();
   out.add("uid", uid_of(id));
-  out.add("name", row.text("name"));
-  out.add("hostname", hostname_of(row.text("name")));
+  out.add("name", row.text(kName));
+  out.add("hostname", hostname_of(row.text(kName)));
   out.add("ip", container_ip(id));
-  out.add("memory", row.integer("memory"));
-  out.add("storage", row.integer("storage"));
-  out.add("uuid", row.text("uuid"));
-  number_or_null("distro", "distro_id");
-  text_or_null("distro_name");
-  number_or_null("custom_distro", "custom_distro_id");
-  text_or_null("custom_distro_name");
-  out.add("server", row.text("server"));
-  out.add("server_address", row.text("server_address"));
+  out.add("memory", row.integer(kMemory));
+  out.add("storage", row.integer(kStorage));
+  out.add("uuid", row.text(kUuid));
+  out.add_integer("distro", row, kDistro);
+  out.add_text("distro_name", row, kDistroName);
+  out.add_integer("custom_distro", row, kCustom);
+  out.add_text("custom_distro_name", row, kCustomName);
+  out.add("server", row.text(kServer));
+  out.add("server_address", row.text(kServerAddress));
   out.add("tags", tags);
   out.end_object();
+}
+
+void reset_for_server(Transaction& transaction, std::int64_t id) {
+  transaction.run("UPDATE containers SET custom_distro_id = NULL WHERE id = ? OR "
+                  "custom_distro_id IN (SELECT x.id FROM custom_distros x "
+                  "WHERE x.container_id = ?)", {id, id});
+  transaction.run("DELETE FROM portmappings WHERE container_id = ?", {id});
+}
+
+void reset_for_customer(const Call& call, Transaction& transaction,
+                        std::int64_t id) {
+  reset_for_server(transaction, id);
+  for (const char* table :
+       {"alarms", "container_metrics", "custom_distros", "domain_metrics",
+        "loopboxes", "rules"}) {
+    transaction.run("DELETE FROM " + std::string(table) +
+                    " WHERE container_id = ?", {id});
+  }
+  transaction.run("DELETE FROM container_tags WHERE object_id = ?", {id});
+  transaction.run(
+      "DELETE FROM container_links WHERE container_id = ? OR linked_id = ?",
+      {id, id});
+  // As it would be made.
+  Fields fields = new_container_fields(call);
+  std::erase_if(fields, [](const auto& field) { return field.first == "uuid"; });
+  transaction.update("containers", id, fields);
+}
+
+std::optional<Answer> hash_password(Call& call) {
+  const auto given = call.body.find("password");
+  if (given == call.body.end()) return std::nullopt;
+  auto hash = call.tools.passwords.hash(given->get<std::string>());
+  if (!hash) return busy();
+  call.password_hash = *std::move(hash);
+  return std::nullopt;
+}
+
+Field domain_name_field() {
+  return {"name", Type::kLine,
+          "a domain in lower case (xn--… for others), with a dot in front for "
+          "all below it",
+          true, 1, 254, is_domain,
+          "^\\.?([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z0-9-]+$"};
 }
 
 void touch_container(const Call& call, Transaction& transaction,

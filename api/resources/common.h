@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "api/resources/audit.h"
+#include "api/resources/filter.h"
 #include "api/route.h"
 
 namespace fealty::api {
@@ -21,40 +23,6 @@ namespace fealty::api {
                                                Transaction& transaction,
                                                std::int64_t uid,
                                                std::string_view columns = "id");
-
-// A line of the audit log: who changed what, from what, to what. `before` and
-// `after` are what the API shows of it; null: it was or is not there.
-void audit(const Call& call, Transaction& transaction, std::string_view object,
-           std::int64_t id, const Json& before, const Json& after);
-
-// The conditions and values that a list's WHERE is made of.
-class Filter {
- public:
-  // `condition` with its question marks.
-  void add(std::string_view condition, const Values& values);
-  // Those with any of the tags of ?tags=a,b. `object` is the id's column.
-  void add_tags(const Call& call, std::string_view table,
-                std::string_view object);
-  // ?after= and ?limit= by this column; false where they are no numbers.
-  [[nodiscard]] bool add_page(const Call& call, std::string_view column);
-
-  // " WHERE … ORDER BY … LIMIT …"
-  [[nodiscard]] std::string text() const;
-  [[nodiscard]] const Values& values() const { return values_; }
-
- private:
-  std::string conditions_;
-  std::string order_;
-  Values values_;
-};
-
-inline constexpr std::int64_t kPageMax = 10'000;
-[[nodiscard]] Answer bad_page();
-
-// A query's number; `valid` false where it is none.
-[[nodiscard]] std::optional<std::int64_t> asked_number(const Call& call,
-                                                       std::string_view key,
-                                                       bool& valid);
 
 // Tags of objects, in tables such as container_tags.
 [[nodiscard]] Json tags_of(Transaction& transaction, std::string_view table,
@@ -91,7 +59,7 @@ inline constexpr std::string_view kContainerTables =
     "FROM containers c JOIN servers s ON s.id = c.server_id "
     "LEFT JOIN distros d ON d.id = c.distro_id "
     "LEFT JOIN custom_distros x ON x.id = c.custom_distro_id";
-void write_container(const Row& row, const Json& tags, ListWriter& out);
+void write_container(const RowView& row, const Json& tags, ListWriter& out);
 // All of it; it must be there.
 [[nodiscard]] Json container_object(Transaction& transaction, std::int64_t id);
 
@@ -99,6 +67,16 @@ void write_container(const Row& row, const Json& tags, ListWriter& out);
 void touch_container(const Call& call, Transaction& transaction,
                      std::int64_t id);
 
-[[nodiscard]] std::vector<std::string> split_commas(const std::string& text);
+// A container that gets another customer, or another server, keeps nothing that the
+// first one put there, or that ties it to what is no longer beside it.
+void reset_for_customer(const Call& call, Transaction& transaction,
+                        std::int64_t id);
+void reset_for_server(Transaction& transaction, std::int64_t id);
+
+// Prepares `password_hash` where a password is given.
+[[nodiscard]] std::optional<Answer> hash_password(Call& call);
+
+// The key of a domain's name, as every schema has it.
+[[nodiscard]] Field domain_name_field();
 
 }  // namespace fealty::api

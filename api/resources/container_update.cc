@@ -8,6 +8,7 @@ namespace fealty::api {
 namespace {
 
 constexpr std::string_view kHttps = "https://";
+constexpr std::int64_t kLinksMax = 256;
 
 // Where alarms go: a name of the internet over TLS, no address, user or port.
 bool is_webhook(std::string_view url) {
@@ -83,8 +84,10 @@ class Update {
       const auto found = body_.find(key);
       if (found == body_.end()) continue;
       fields_.emplace_back(
-          key, call_.tools.sealer.seal(found->get<std::string>(),
-                                       "containers." + std::string(key)));
+          key, call_.tools.sealer.seal(
+                   found->get<std::string>(),
+                   purpose_of("containers", key, row_.text("uuid"))));
+      audit_secret(call_, transaction_, "container", id_, key);
       reboots_ = true;
     }
     return std::nullopt;
@@ -173,15 +176,19 @@ class Update {
     return set_tags(call_, transaction_, "container_tags", id_, *found);
   }
 
-  // A link is a container's own word: it takes both to agree.
+  // A link is a container's own word on a number: it takes both to agree, and
+  // whether there is such a container is not told.
   Refusal take_link() {
     if (!body_.contains("link")) return std::nullopt;
     const std::int64_t other = id_of(integer_of(body_, "link"));
     if (other == id_) return conflict("link: it is the container itself");
-    if (!transaction_.exists("FROM containers WHERE id = ?", {other})) {
-      return conflict("link: there is no such container");
-    }
     if (is_linked(other)) return conflict("link: it is linked already");
+    const auto links =
+        transaction_.one("count(*) AS n",
+                         "FROM container_links WHERE container_id = ?", {id_});
+    if (links->integer("n") >= kLinksMax) {
+      return conflict("link: it has " + std::to_string(kLinksMax) + " already");
+    }
     transaction_.run(
         "INSERT INTO container_links (container_id, linked_id) VALUES (?, ?)",
         {id_, other});
@@ -240,7 +247,8 @@ const Schema& container_schema() {
        {"tags", Type::kLines, "names of tags", false, 0, 64},
        {"memory", Type::kInteger, "MB; for the server's owner", false, 1, kIntegerMax},
        {"storage", Type::kInteger, "MB; for the server's owner", false, 1, kIntegerMax},
-       {"link", Type::kInteger, "uid of the container to link to", false, 1, kIntegerMax},
+       {"link", Type::kInteger, "uid of the container to link to", false,
+        kUidBase + 1, kIntegerMax},
        {"unlink", Type::kInteger, "uid of the container to unlink from", false, 1,
         kIntegerMax},
        {"reboot", Type::kFlag, "1: reboot without a change"}}};
@@ -250,7 +258,7 @@ const Schema& container_schema() {
 Answer update_container(Call& call, Transaction& transaction) {
   auto row = own_container(
       call, transaction, call.number(),
-      "id, name, server_id, memory, storage, distro_id, custom_distro_id, "
+      "id, uuid, name, server_id, memory, storage, distro_id, custom_distro_id, "
       "custom_distros_storage, note, quota_threshold, jid, jid_destinations, "
       "nofollow, pushover_user, pushover_sound, alarm_freq, ssh_keys, "
       "ssh_keys_mtime");

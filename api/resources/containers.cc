@@ -23,17 +23,18 @@ Answer list(Call& call, Transaction& transaction) {
   Filter filter;
   filter.add("c.customer_id = ?", {call.caller.id});
   filter.add_tags(call, "container_tags", "c.id");
-  if (!filter.add_page(call, "c.id")) return bad_page();
+  if (auto refused = filter.add_page(call, "c.id")) return *std::move(refused);
   const auto tags = tags_by_object(call, transaction, "container_tags");
   const Json none = Json::array();
   ListWriter out;
-  for (const Row& row :
-       transaction.select(kContainerColumns,
-                          std::string(kContainerTables) + filter.text(),
-                          filter.values())) {
-    const auto found = tags.find(row.integer("id"));
-    write_container(row, found == tags.end() ? none : found->second, out);
-  }
+  transaction.each(kContainerColumns,
+                   std::string(kContainerTables) + filter.text(),
+                   filter.values(), [&](const RowView& row) {
+                     const auto found = tags.find(row.integer(0));
+                     write_container(
+                         row, found == tags.end() ? none : found->second, out);
+                     return !out.is_full();
+                   });
   return ok_list(out);
 }
 
@@ -59,11 +60,11 @@ Answer show(Call& call, Transaction& transaction) {
   if (!row) return forbidden();
   Json object = container_object(transaction, row->integer("id"));
   const auto sealed = transaction.one(
-      "pushover_token, pushbullet_token, slack_webhook",
+      "uuid, pushover_token, pushbullet_token, slack_webhook",
       "FROM containers WHERE id = ?", {row->integer("id")});
   for (const std::string_view key : kSealed) {
     const auto opened = call.tools.sealer.open(
-        sealed->text(key), "containers." + std::string(key));
+        sealed->text(key), purpose_of("containers", key, sealed->text("uuid")));
     if (!opened) return unavailable(opened.error().message);
     object[std::string(key)] = *opened;
   }
@@ -82,8 +83,7 @@ Answer regenerate_secret(Call& call, Transaction& transaction) {
   const std::string secret = make_uuid();
   transaction.update("containers", id, {{"secret_uuid", secret}});
   touch_container(call, transaction, id);
-  audit(call, transaction, "container", id, nullptr,
-        {{"secret_uuid", "regenerated"}});
+  audit_secret(call, transaction, "container", id, "secret_uuid");
   return ok({{"message", "Ok"}, {"secret_uuid", secret}});
 }
 
@@ -96,16 +96,19 @@ Json numbers(const Rows& rows) {
 }  // namespace
 
 Json container_object(Transaction& transaction, std::int64_t id) {
-  const auto summary = transaction.one(
-      kContainerColumns, std::string(kContainerTables) + " WHERE c.id = ?",
-      {id});
+  const Json tags = tags_of(transaction, "container_tags", id);
+  ListWriter list;
+  transaction.each(kContainerColumns,
+                   std::string(kContainerTables) + " WHERE c.id = ?", {id},
+                   [&](const RowView& summary) {
+                     write_container(summary, tags, list);
+                     return true;
+                   });
   const auto row = transaction.one(
       "server_id, jid, jid_destinations, pushover_user, pushover_sound, note, "
       "alarm_freq, quota_threshold, nofollow, custom_distros_storage, "
       "secret_uuid, ssh_keys",
       "FROM containers WHERE id = ?", {id});
-  ListWriter list;
-  write_container(*summary, tags_of(transaction, "container_tags", id), list);
   Json object = std::move(Json::parse(list.take()).front());
   for (const std::string_view key : kTexts) {
     object[std::string(key)] = row->text(key);
@@ -132,13 +135,14 @@ Json container_object(Transaction& transaction, std::int64_t id) {
 
 void add_containers(Routes& routes) {
   for (const std::string_view path : {"/containers", "/me/containers"}) {
-    routes.push_back({"GET", path, Access::kCustomer, Mode::kRead, list,
-                      "The customer's containers", nullptr, nullptr, 400,
-                      "tags,after,limit"});
+    routes.push_back(with_query(
+      {"GET", path, Access::kCustomer, Mode::kRead, list,
+       "The customer's containers"},
+      "tags,after,limit"));
   }
   routes.push_back({"POST", "/containers", Access::kCustomer, Mode::kWrite,
                     create, "A new container on a server of one's own",
-                    &kCreate, nullptr, 403});
+                    &kCreate, nullptr, nullptr, 403});
   routes.push_back({"GET", "/containers/{uid}", Access::kCustomer, Mode::kRead,
                     show, "All of a container"});
   routes.push_back({"POST", "/containers/{uid}", Access::kCustomer,

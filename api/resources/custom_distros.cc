@@ -23,13 +23,8 @@ const Field kPath = {"path", Type::kLine,
                      255, is_path, "^[A-Za-z0-9._-]+$"};
 const Field kNote = {"note", Type::kText, "free text", false, 0, 16'384};
 
-Field optional(Field field) {
-  field.required = false;
-  return field;
-}
-
 const Schema kCreate = {"NewCustomDistro", {kName, kPath, kNote}};
-const Schema kChange = {"CustomDistro", {optional(kName), optional(kPath), kNote}};
+const Schema kChange = all_optional(kCreate, "CustomDistro");
 
 Json object_of(const Row& row) {
   return {{"id", row.integer("id")},
@@ -62,7 +57,7 @@ Answer listed(Transaction& transaction, const Filter& filter) {
 Answer list(Call& call, Transaction& transaction) {
   Filter filter;
   filter.add("o.customer_id = ?", {call.caller.id});
-  if (!filter.add_page(call, "x.id")) return bad_page();
+  if (auto refused = filter.add_page(call, "x.id")) return *std::move(refused);
   return listed(transaction, filter);
 }
 
@@ -75,7 +70,7 @@ Answer list_usable(Call& call, Transaction& transaction) {
              "o.custom_distros_storage = 1",
              {call.caller.id, container->integer("server_id"),
               container->integer("id")});
-  if (!filter.add_page(call, "x.id")) return bad_page();
+  if (auto refused = filter.add_page(call, "x.id")) return *std::move(refused);
   return listed(transaction, filter);
 }
 
@@ -161,13 +156,15 @@ Answer remove(Call& call, Transaction& transaction) {
 }  // namespace
 
 void add_custom_distros(Routes& routes) {
-  routes.push_back({"GET", "/custom_distros", Access::kCustomer, Mode::kRead,
-                    list, "The customer's custom distros", nullptr, nullptr,
-                    400, "after,limit"});
-  routes.push_back({"GET", "/custom_distros/{uid}", Access::kCustomer,
-                    Mode::kRead, list_usable,
-                    "Those that this container may use", nullptr, nullptr, 400,
-                    "after,limit"});
+  routes.push_back(with_query(
+      {"GET", "/custom_distros", Access::kCustomer, Mode::kRead,
+       list, "The customer's custom distros"},
+      "after,limit"));
+  routes.push_back(with_query(
+      {"GET", "/custom_distros/{uid}", Access::kCustomer,
+       Mode::kRead, list_usable,
+       "Those that this container may use"},
+      "after,limit"));
   routes.push_back({"POST", "/custom_distros/{uid}", Access::kCustomer,
                     Mode::kWrite, create,
                     "A new one, of this storage container", &kCreate});

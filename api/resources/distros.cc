@@ -6,7 +6,7 @@ namespace {
 
 Answer list(Call& call, Transaction& transaction) {
   Filter filter;
-  if (!filter.add_page(call, "id")) return bad_page();
+  if (auto refused = filter.add_page(call, "id")) return *std::move(refused);
   Json out = Json::array();
   for (const Row& row : transaction.select(
            "id, name", "FROM distros" + filter.text(), filter.values())) {
@@ -18,9 +18,10 @@ Answer list(Call& call, Transaction& transaction) {
 }  // namespace
 
 void add_distros(Routes& routes) {
-  routes.push_back({"GET", "/distros", Access::kCustomer, Mode::kRead, list,
-                    "What containers can run", nullptr, nullptr, 400,
-                    "after,limit"});
+  routes.push_back(with_query(
+      {"GET", "/distros", Access::kCustomer, Mode::kRead, list,
+       "What containers can run"},
+      "after,limit"));
 }
 
 }  // namespace fealty::api

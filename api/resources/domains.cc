@@ -7,12 +7,7 @@
 namespace fealty::api {
 namespace {
 
-const Schema kName = {"DomainName",
-                      {{"name", Type::kLine,
-                        "a domain in lower case (xn--… for others), with a dot "
-                        "in front for all below it",
-                        true, 1, 254, is_domain,
-                        "^\\.?([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z0-9-]+$"}}};
+const Schema kName = {"DomainName", {domain_name_field()}};
 const Schema kChange = {"Domain",
                         {{"note", Type::kText, "free text", false, 0, 16'384},
                          {"tags", Type::kLines, "names of tags", false, 0, 64}}};
@@ -43,33 +38,45 @@ Answer list(Call& call, Transaction& transaction) {
   Filter filter;
   filter.add("customer_id = ?", {call.caller.id});
   filter.add_tags(call, "domain_tags", "id");
-  if (!filter.add_page(call, "id")) return bad_page();
-  auto tags = tags_by_object(call, transaction, "domain_tags");
-  Json out = Json::array();
-  for (const Row& row :
-       transaction.select("id, name, uuid", "FROM domains" + filter.text(),
-                          filter.values())) {
-    const auto found = tags.find(row.integer("id"));
-    out.push_back(object_of(
-        row, found == tags.end() ? Json::array() : std::move(found->second)));
-  }
-  return ok(std::move(out));
+  if (auto refused = filter.add_page(call, "id")) return *std::move(refused);
+  const auto tags = tags_by_object(call, transaction, "domain_tags");
+  const Json none = Json::array();
+  ListWriter out;
+  transaction.each("id, name, uuid", "FROM domains" + filter.text(),
+                   filter.values(), [&](const RowView& row) {
+                     const auto found = tags.find(row.integer(0));
+                     out.begin_object();
+                     out.add("id", row.integer(0));
+                     out.add("name", row.text(1));
+                     out.add("uuid", row.text(2));
+                     out.add("tags", found == tags.end() ? none : found->second);
+                     out.end_object();
+                     return !out.is_full();
+                   });
+  return ok_list(out);
 }
 
 // The DNS is asked before anything is written; a name that is taken by then is
 // told by the transaction.
 std::optional<Answer> check_ownership(Call& call) {
-  const Status owned =
+  const auto owned =
       call.tools.domains.check(text_of(call.body, "name"), call.caller.uuid);
   if (owned) return std::nullopt;
-  return forbidden(owned.error().message);
+  return owned.error().busy ? busy() : forbidden(owned.error().reason);
+}
+
+// Anybody may see that a domain is served here, by asking for it.
+Answer check_free(Call& call, Transaction& transaction) {
+  return transaction.exists("FROM domains WHERE name = ?",
+                            {text_of(call.body, "name")})
+             ? conflict("name: it is mapped already")
+             : ok_message();
 }
 
 Answer create(Call& call, Transaction& transaction) {
+  Answer taken = check_free(call, transaction);
+  if (taken.refuses()) return taken;
   const std::string name = text_of(call.body, "name");
-  if (transaction.exists("FROM domains WHERE name = ?", {name})) {
-    return conflict("name: it is mapped already");
-  }
   const std::int64_t id = transaction.insert("domains",
                                              {{"name", name},
                                               {"customer_id", call.caller.id},
@@ -137,6 +144,7 @@ Answer list_containers(Call& call, Transaction& transaction) {
 Answer list_of_container(Call& call, Transaction& transaction) {
   const auto container = own_container(call, transaction, call.number());
   if (!container) return forbidden();
+  auto tags = tags_by_object(call, transaction, "domain_tags");
   Json out = Json::array();
   for (const Row& row : transaction.select(
            "id, name, uuid",
@@ -145,8 +153,9 @@ Answer list_of_container(Call& call, Transaction& transaction) {
            "ORDER BY id",
            {call.caller.id, container->integer("id"),
             start_of_day(call.now())})) {
+    const auto found = tags.find(row.integer("id"));
     out.push_back(object_of(
-        row, tags_of(transaction, "domain_tags", row.integer("id"))));
+        row, found == tags.end() ? Json::array() : std::move(found->second)));
   }
   return ok(std::move(out));
 }
@@ -154,12 +163,13 @@ Answer list_of_container(Call& call, Transaction& transaction) {
 }  // namespace
 
 void add_domains(Routes& routes) {
-  routes.push_back({"GET", "/domains", Access::kCustomer, Mode::kRead, list,
-                    "The customer's domains", nullptr, nullptr, 400,
-                    "tags,after,limit"});
+  routes.push_back(with_query(
+      {"GET", "/domains", Access::kCustomer, Mode::kRead, list,
+       "The customer's domains"},
+      "tags,after,limit"));
   routes.push_back({"POST", "/domains", Access::kCustomer, Mode::kWrite, create,
                     "Maps one whose TXT record says uwsgi:UUID of the customer",
-                    &kName, check_ownership});
+                    &kName, check_ownership, check_free});
   routes.push_back({"DELETE", "/domains", Access::kCustomer, Mode::kWrite,
                     remove_by_name, "Takes it away", &kName});
   routes.push_back({"GET", "/domains/{id}", Access::kCustomer, Mode::kRead,

@@ -80,7 +80,7 @@ Answer list(Call& call, Transaction& transaction) {
   }
   if (!valid) return bad_request("container: a uid is expected");
   filter.add_tags(call, "loopbox_tags", "l.id");
-  if (!filter.add_page(call, "l.id")) return bad_page();
+  if (auto refused = filter.add_page(call, "l.id")) return *std::move(refused);
   auto tags = tags_by_object(call, transaction, "loopbox_tags");
   Json out = Json::array();
   for (const Row& row :
@@ -149,9 +149,10 @@ Answer remove(Call& call, Transaction& transaction) {
 }  // namespace
 
 void add_loopboxes(Routes& routes) {
-  routes.push_back({"GET", "/loopboxes", Access::kCustomer, Mode::kRead, list,
-                    "The customer's loopboxes", nullptr, nullptr, 400,
-                    "container,tags,after,limit"});
+  routes.push_back(with_query(
+      {"GET", "/loopboxes", Access::kCustomer, Mode::kRead, list,
+       "The customer's loopboxes"},
+      "container,tags,after,limit"));
   routes.push_back({"POST", "/loopboxes", Access::kCustomer, Mode::kWrite,
                     create, "Mounts an image file", &kCreate});
   routes.push_back({"GET", "/loopboxes/{id}", Access::kCustomer, Mode::kRead,

@@ -1,3 +1,4 @@
+#include "api/credentials.h"
 #include "api/resources/common.h"
 #include "api/resources/resources.h"
 
@@ -9,7 +10,8 @@ const Schema kSchema = {
     {{"vat", Type::kLine, "VAT number"},
      {"company", Type::kLine, "company"},
      {"email", Type::kLine, "mail address"},
-     {"password", Type::kText, "the new password", false, 1, 1024}}};
+     {"password", Type::kText, "the new password", false, 1,
+      kPasswordBytesMax}}};
 
 Json me_object(const Call& call, Transaction& transaction) {
   const auto row = transaction.one("email, vat, company, uuid",
@@ -39,14 +41,6 @@ Answer show(Call& call, Transaction& transaction) {
   return ok(me_object(call, transaction));
 }
 
-std::optional<Answer> hash_password(Call& call) {
-  if (call.body.contains("password")) {
-    call.password_hash =
-        call.tools.passwords.hash(call.body["password"].get<std::string>());
-  }
-  return std::nullopt;
-}
-
 Json auditable(Transaction& transaction, std::int64_t id) {
   const auto row = transaction.one("email, vat, company",
                                    "FROM customers WHERE id = ?", {id});
@@ -62,9 +56,11 @@ Answer change(Call& call, Transaction& transaction) {
     fields.emplace_back("password", call.password_hash);
   }
   transaction.update("customers", call.caller.id, fields);
-  Json after = auditable(transaction, call.caller.id);
-  if (!call.password_hash.empty()) after["password"] = "changed";
-  audit(call, transaction, "customer", call.caller.id, before, after);
+  audit(call, transaction, "customer", call.caller.id, before,
+        auditable(transaction, call.caller.id));
+  if (!call.password_hash.empty()) {
+    audit_secret(call, transaction, "customer", call.caller.id, "password");
+  }
   return ok(me_object(call, transaction));
 }
 

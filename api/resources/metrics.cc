@@ -98,10 +98,11 @@ Answer show(Call& call, Transaction& transaction) {
 }  // namespace
 
 void add_metrics(Routes& routes) {
-  routes.push_back({"GET", "/metrics/{name}/{id}", Access::kCustomer,
-                    Mode::kRead, show,
-                    "One day of container.* (of a uid) or domain.* (of an id)",
-                    nullptr, nullptr, 400, "year,month,day"});
+  routes.push_back(with_query(
+      {"GET", "/metrics/{name}/{id}", Access::kCustomer,
+       Mode::kRead, show,
+       "One day of container.* (of a uid) or domain.* (of an id)"},
+      "year,month,day"));
 }
 
 }  // namespace fealty::api

@@ -60,7 +60,7 @@ Answer list(Call& call, Transaction& transaction) {
   if (!server) return forbidden();
   Filter filter;
   filter.add("server_id = ?", {*server});
-  if (!filter.add_page(call, "id")) return bad_page();
+  if (auto refused = filter.add_page(call, "id")) return *std::move(refused);
   Json out = Json::array();
   for (const Row& row : transaction.select(
            kColumns, "FROM portmappings" + filter.text(), filter.values())) {
@@ -111,9 +111,10 @@ Answer remove(Call& call, Transaction& transaction) {
 
 void add_portmappings(Routes& routes) {
   constexpr std::string_view kPath = "/portmappings/{address}";
-  routes.push_back({"GET", kPath, Access::kCustomer, Mode::kRead, list,
-                    "Ports of a server of one's own", nullptr, nullptr, 400,
-                    "after,limit"});
+  routes.push_back(with_query(
+      {"GET", kPath, Access::kCustomer, Mode::kRead, list,
+       "Ports of a server of one's own"},
+      "after,limit"));
   routes.push_back({"POST", kPath, Access::kCustomer, Mode::kWrite, create,
                     "Maps a port to one of a container", &kCreate});
   routes.push_back({"DELETE", kPath, Access::kCustomer, Mode::kWrite, remove,

@@ -48,7 +48,7 @@ void keep(const Call& call, Transaction& transaction, const std::string& table,
                       "DO UPDATE SET value = excluded.value",
                   values);
   const auto days =
-      static_cast<std::int64_t>(call.tools.options.limits.metrics_days);
+      static_cast<std::int64_t>(call.options.limits.metrics_days);
   owner.emplace_back(metric.number);
   owner.emplace_back(call.now() - days * kDaySeconds);
   transaction.run("DELETE FROM " + table + " WHERE " + conditions +
@@ -111,12 +111,20 @@ Answer list_metadata(Call& call, Transaction& transaction) {
 }
 
 Answer take_metadata(Call& call, Transaction& transaction) {
+  const std::string filename = text_of(call.body, "filename");
+  const auto before = transaction.one(
+      "metadata",
+      "FROM server_file_metadata WHERE server_id = ? AND filename = ?",
+      {call.caller.id, filename});
   transaction.run(
       "INSERT INTO server_file_metadata (server_id, filename, metadata, mtime) "
       "VALUES (?, ?, ?, ?) ON CONFLICT (server_id, filename) DO UPDATE SET "
       "metadata = excluded.metadata, mtime = excluded.mtime",
-      {call.caller.id, text_of(call.body, "filename"),
-       text_of(call.body, "metadata"), call.now()});
+      {call.caller.id, filename, text_of(call.body, "metadata"), call.now()});
+  audit(call, transaction, "server_file_metadata", call.caller.id,
+        before ? Json{{"filename", filename}, {"metadata", before->text("metadata")}}
+               : Json(nullptr),
+        {{"filename", filename}, {"metadata", text_of(call.body, "metadata")}});
   return created({{"message", "Created"}});
 }
 
@@ -126,10 +134,10 @@ void add_private_reports(Routes& routes) {
   routes.push_back({"POST", "/private/metrics/{name}/{uid}", Access::kServer,
                     Mode::kWrite, take_metric, "A sample of a metric",
                     &kSample});
-  routes.push_back({"POST", "/private/alarms/{uid}", Access::kServer,
-                    Mode::kWrite, take_alarm,
-                    "A system alarm; the raw body is its message", nullptr,
-                    nullptr, 400, "unix"});
+  routes.push_back(with_query({"POST", "/private/alarms/{uid}", Access::kServer,
+                               Mode::kWrite, take_alarm,
+                               "A system alarm; the raw body is its message"},
+                              "unix"));
   routes.push_back({"GET", "/private/serverfilemetadata", Access::kServer,
                     Mode::kRead, list_metadata, "What is known of its files"});
   routes.push_back({"POST", "/private/serverfilemetadata", Access::kServer,

@@ -15,10 +15,13 @@ void add_domains(Routes& routes);
 void add_tags(Routes& routes);
 void add_loopboxes(Routes& routes);
 void add_alarms(Routes& routes);
+void add_alarm_raising(Routes& routes);
 void add_portmappings(Routes& routes);
 void add_metrics(Routes& routes);
 void add_news(Routes& routes);
+void add_events(Routes& routes);
 void add_private_state(Routes& routes);
+void add_private_containers(Routes& routes);
 void add_private_reports(Routes& routes);
 void add_admin(Routes& routes);
 

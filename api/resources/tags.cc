@@ -10,12 +10,7 @@ const Schema kCreate = {"NewTag",
                             return text.find(',') == text.npos;
                           }, "^[^,]+$"},
                          {"note", Type::kText, "free text", false, 0, 16'384}}};
-const Schema kChange = {"Tag",
-                        {{"name", Type::kLine, "its name, without commas",
-                          false, 1, 255, [](std::string_view text) {
-                            return text.find(',') == text.npos;
-                          }, "^[^,]+$"},
-                         {"note", Type::kText, "free text", false, 0, 16'384}}};
+const Schema kChange = all_optional(kCreate, "Tag");
 
 Json object_of(const Row& row) {
   return {{"id", row.integer("id")},
@@ -33,7 +28,7 @@ std::optional<Row> own(const Call& call, Transaction& transaction,
 Answer list(Call& call, Transaction& transaction) {
   Filter filter;
   filter.add("customer_id = ?", {call.caller.id});
-  if (!filter.add_page(call, "id")) return bad_page();
+  if (auto refused = filter.add_page(call, "id")) return *std::move(refused);
   Json out = Json::array();
   for (const Row& row :
        transaction.select("id, name, note", "FROM tags" + filter.text(),
@@ -92,9 +87,10 @@ Answer remove(Call& call, Transaction& transaction) {
 }  // namespace
 
 void add_tags(Routes& routes) {
-  routes.push_back({"GET", "/tags", Access::kCustomer, Mode::kRead, list,
-                    "The customer's tags", nullptr, nullptr, 400,
-                    "after,limit"});
+  routes.push_back(with_query(
+      {"GET", "/tags", Access::kCustomer, Mode::kRead, list,
+       "The customer's tags"},
+      "after,limit"));
   routes.push_back({"POST", "/tags", Access::kCustomer, Mode::kWrite, create,
                     "A new tag", &kCreate});
   routes.push_back({"GET", "/tags/{id}", Access::kCustomer, Mode::kRead, show,

@@ -24,6 +24,8 @@ import harness
 FEALTY_API = harness.BIN_DIR / "fealty-api"
 SOAK = os.environ.get("FEALTY_SOAK") == "1"
 DATABASES = ["sqlite", "postgresql"]
+# What servers reach it by.
+DOMAIN = "api.test"
 _numbers = itertools.count(1)
 
 
@@ -112,11 +114,11 @@ class Customer:
 class Api:
     """A fealty-api, ready once the constructor returns."""
 
-    def __init__(self, scene, database="sqlite", postgresql=None, **changes):
+    def __init__(self, scene, database="sqlite", postgresql=None, admin=None, **changes):
         self.scene = scene
         self.directory = scene.subdirectory(unique("api"))
         self.port = harness.free_port()
-        self.admin_socket = self.directory / "admin.sock"
+        self.admin_socket = admin or self.directory / "admin.sock"
         url = (f"sqlite://{self.directory}/api.db" if database == "sqlite"
                else postgresql.new_database())
         self.config = {
@@ -125,6 +127,7 @@ class Api:
             "admin_listen": f"unix:{self.admin_socket}",
             "database": url,
             "secrets_key_file": str(self.directory / "api.key"),
+            "domain": DOMAIN,
             "limits": {"threads": 16},
             "dns": {"servers": ["127.0.0.1:1"], "timeout": "500ms"}, **changes}
         self.config_path = self.directory / "api.yaml"
@@ -181,6 +184,7 @@ class Api:
             path += "?" + urllib.parse.urlencode(query)
         return self.request(method, "/private" + path, body,
                             {"X-Client-DN": "/CN=" + server["name"],
+                             "X-Forwarded-Host": DOMAIN + ":8443",
                              "X-Forwarded-For": server["address"]})
 
 

@@ -74,10 +74,12 @@ def test_paths_methods_sizes(api, kratos, container):
     assert refused(kratos.get("/admin/customers"), 404, "Not found")
     assert refused(api_stage.request(api.port, "GET", "/"), 404, "Not found")
     for method, path in [("DELETE", "/me"), ("PUT", "/me"), ("PATCH", "/tags"),
-                         ("POST", "/distros"), ("DELETE", "/containers")]:
+                         ("POST", "/distros"), ("DELETE", "/containers"), ("POST", "/"),
+                         ("LINK", "/me"), ("TRACE", "/me"), ("DELETE", "/openapi.json")]:
         reply = kratos(method, path)
         assert refused(reply, 405, "Method not allowed")
         assert "OPTIONS" in reply.headers["allow"]
+    assert refused(kratos("BREW", "/me"), 405, "Method not allowed")
     large = json.dumps({"note": "x" * 65_536})
     assert refused(kratos.post(f"/containers/{container}", large), 413,
                    "Request entity too large")
@@ -249,7 +251,10 @@ def test_links_are_each_sides_own_word(kratos, container, anothers):
     assert kratos.post(path, {"link": anothers}).json["linked_to"] == [anothers]
     assert refused(kratos.post(path, {"link": anothers}), 409, "Conflict", "link")
     assert refused(kratos.post(path, {"link": container}), 409, "Conflict")
-    assert refused(kratos.post(path, {"link": 29_999}), 409, "Conflict")
+    # Whether another customer has it, or nobody, is not told.
+    assert refused(kratos.post(path, {"link": 30_000}), 400, "Bad request", "link:")
+    assert kratos.post(path, {"link": 12_345_678}).json["linked_to"] == [anothers, 12_345_678]
+    assert kratos.post(path, {"unlink": 12_345_678}).json["linked_to"] == [anothers]
     assert kratos.post(path, {"unlink": anothers}).json["linked_to"] == []
     assert refused(kratos.post(path, {"unlink": anothers}), 409, "Conflict", "unlink")
 
@@ -459,6 +464,15 @@ def test_alarms_are_filtered_ranged_and_bounded(api, kratos):
     assert messages(func="none") == []
     total = kratos.get("/alarms", container=uid, with_total=1, range="2").json
     assert total["total"] == 100 and len(total["alarms"]) == 2
+    # Page by page, and to the end.
+    pages, after = [], {}
+    while page := kratos.get("/alarms", container=uid, limit=30, **after).json:
+        assert len(page) <= 30
+        pages += [int(each["msg"]) for each in page]
+        after = {"after": page[-1]["id"]}
+    assert pages == list(range(102, 2, -1))
+    for bad in [{"limit": 0}, {"limit": 10_001}, {"after": "x"}, {"after": 10**9}]:
+        assert refused(kratos.get("/alarms", **bad), 400, "Bad request")
     for bad in ["x", "1-x", "-1", "", "1-2-3", "99999999999"]:
         assert kratos.get("/alarms", range=bad).status == 416
     assert refused(kratos.get("/alarms", level="x"), 400, "Bad request")
@@ -584,6 +598,26 @@ def test_lists_come_in_pages(kratos):
         assert refused(kratos.get("/tags", **bad), 400, "Bad request", "limit")
 
 
+def test_answers_are_whole_whatever_is_asked_of_their_form(kratos):
+    plain = kratos.get("/me")
+    for headers in [{"Range": "bytes=0-3"}, {"Accept-Encoding": "br, gzip, deflate"}]:
+        reply = kratos("GET", "/me", headers=headers)
+        assert reply.status == 200 and reply.data == plain.data
+        assert "content-encoding" not in reply.headers
+
+
+def test_passwords_can_be_as_long_as_one_can_log_in_with(api):
+    customer = api_stage.Customer(api, unique("n").ljust(255, "x"))
+    for length, status in [(768, 200), (769, 400), (1024, 400)]:
+        reply = customer.post("/me", {"password": "p" * length})
+        assert reply.status == status
+        if status == 400:
+            assert refused(reply, 400, "Bad request", "password:")
+        else:
+            customer.password = "p" * length
+        assert customer.get("/me").status == 200
+
+
 def test_an_etag_saves_the_answer(kratos):
     etag = kratos.get("/me").headers["etag"]
     reply = kratos("GET", "/me", headers={"If-None-Match": etag})
@@ -601,6 +635,26 @@ def test_a_post_with_a_key_happens_once(kratos):
     assert again.headers["idempotency-replayed"] == "true"
     assert refused(kratos("POST", "/tags", {"name": unique("tag")}, headers), 409, "Conflict",
                    "Idempotency-Key")
+    assert refused(kratos("POST", "/tags", new, headers, other="query"), 409, "Conflict",
+                   "Idempotency-Key")
+
+
+def test_answers_that_are_kept_are_sealed(api, kratos, container):
+    if "sqlite" not in api.config["database"]:
+        pytest.skip("the file of SQLite is looked at")
+    headers = {"Idempotency-Key": unique("key")}
+    first = kratos("POST", f"/containers/{container}", {"pushover_token": "plain-to-see"}, headers)
+    again = kratos("POST", f"/containers/{container}", {"pushover_token": "plain-to-see"}, headers)
+    assert first.data == again.data and first.json["pushover_token"] == "plain-to-see"
+    for file in api.directory.glob("api.db*"):
+        assert b"plain-to-see" not in file.read_bytes()
+
+
+def test_too_many_names_of_tags_are_told(kratos):
+    names = ",".join(f"t{number}" for number in range(65))
+    for path in ["/containers", "/domains", "/loopboxes"]:
+        assert refused(kratos.get(path, tags=names), 400, "Bad request", "tags:")
+        assert kratos.get(path, tags=names[4:]).status == 200
 
 
 def test_the_openapi_document_and_the_page(api):
@@ -609,6 +663,11 @@ def test_the_openapi_document_and_the_page(api):
     container = document["components"]["schemas"]["Container"]["properties"]
     assert container["alarm_freq"]["minimum"] == 60
     assert not any("admin" in path for path in document["paths"])
+    for path in ["/", "", "/openapi.json", "/openapi.json/"]:
+        head = api.request("HEAD", path)
+        assert head.status == 200 and head.data == b"" and int(head.headers["content-length"])
+        assert api.request("OPTIONS", path).status == 204
+        assert api.request("GET", path).status == 200
     page = api.request("GET", "/")
     assert page.status == 200 and "text/html" in page.headers["content-type"]
     assert "/api/containers/{uid}" in page.text

@@ -1,4 +1,5 @@
 """Who holds a domain: asked of real name servers."""
+import signal
 import socket
 import threading
 import time
@@ -37,6 +38,7 @@ class Zones:
             "fresh.example", "private.example"]}
         # The resolver remembers what is no longer so.
         served["cached.example"] = [*own, f'@ TXT "{token}"']
+        served["short.example"] = ["@ NS ns", "ns A 127.0.0.55"]
         served["lost.example"] = ["@ NS ns", "ns A 127.0.0.53"]
         served["silent.example"] = ["@ NS ns", "ns A 127.0.0.54"]
         name_servers.NameServer(scene, "127.0.0.51", self.port, served)
@@ -55,9 +57,24 @@ def test_a_txt_record_shows_whose_a_domain_is(zones):
     assert reply.status == 201
     assert {"name": "held.example", "tags": [], "note": ""}.items() <= reply.json.items()
     assert refused(zones.add("held.example"), 409, "Conflict")
-    assert refused(zones.add("held.example", zones.zeus), 403, "Forbidden", "TXT")
+    # Taken is taken, whoever asks, and before anybody asks the DNS.
+    assert refused(zones.add("held.example", zones.zeus), 409, "Conflict")
+    assert refused(zones.add("a.held.example", zones.zeus), 403, "Forbidden", "TXT")
     assert zones.kratos.delete("/domains", {"name": "held.example"}).status == 200
     assert zones.add("held.example").status == 201
+
+
+def test_a_repeat_by_its_key_asks_nobody(scene, zones):
+    authority = name_servers.NameServer(scene, "127.0.0.55", zones.port, {"short.example": [
+        "@ NS ns", "ns A 127.0.0.55", f'@ TXT "uwsgi:{zones.kratos.uuid}"']})
+    headers = {"Idempotency-Key": "again"}
+    first = zones.kratos("POST", "/domains", {"name": "short.example"}, headers)
+    assert first.status == 201
+    authority.process.signal(signal.SIGTERM)
+    authority.process.wait()
+    assert zones.add("a.short.example").status == 403
+    again = zones.kratos("POST", "/domains", {"name": "short.example"}, headers)
+    assert again.status == 201 and again.data == first.data
 
 
 @pytest.mark.parametrize("name", ["www.held.example", "a.b.c.held.example", ".held.example",

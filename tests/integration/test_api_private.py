@@ -2,6 +2,7 @@
 import pytest
 
 import api_stage
+import harness
 from api_stage import request, unique
 from test_api import refused
 
@@ -22,14 +23,32 @@ def runnable(api, kratos):
 
 def test_only_verified_servers_get_in(api, kratos):
     address = kratos.server["address"]
-    subject = {"X-Client-DN": "/CN=x"}
-    for headers in [{}, {"X-Forwarded-For": address}, subject,
+    domain = {"X-Forwarded-Host": api_stage.DOMAIN}
+    subject = {"X-Client-DN": "/CN=x", **domain}
+    for headers in [{}, {"X-Forwarded-For": address, **domain}, subject,
                     {**subject, "X-Forwarded-For": "192.0.99.1"},
                     {**subject, "X-Forwarded-For": "x"},
                     {**kratos.basic, "X-Forwarded-For": address}]:
         reply = api.request("GET", "/private/nodes/", headers=headers)
         assert refused(reply, 403, "Forbidden")
     assert api.as_server(kratos.server, "GET", "/nodes/").status == 200
+
+
+@pytest.mark.parametrize("host", [None, "", "customer.example", "x.api.test", "api.test.x",
+                                  "api.test@x", "127.0.0.1"])
+def test_a_certificate_counts_for_the_apis_own_domain_alone(api, kratos, host):
+    headers = {"X-Client-DN": "/CN=x", "X-Forwarded-For": kratos.server["address"]}
+    if host is not None:
+        headers["X-Forwarded-Host"] = host
+    assert refused(api.request("GET", "/private/nodes/", headers=headers), 403, "Forbidden")
+    headers["X-Forwarded-Host"] = "API.test."
+    assert api.request("GET", "/private/nodes/", headers=headers).status == 200
+
+
+def test_without_a_domain_there_are_no_servers(api_scene):
+    api = api_stage.Api(api_scene, "sqlite", domain="")
+    assert api.as_server(api.server(), "GET", "/nodes/").status == 403
+    assert "`domain`" in api.process.log()
 
 
 def test_a_servers_subject_counts_where_it_is_given(api):
@@ -51,7 +70,8 @@ def test_a_unix_sockets_peers_are_trusted(api_scene):
     api = api_stage.Api(api_scene, "sqlite", listen=f"unix:{socket}", trusted_proxies=[])
     server = api.server()
     reply = request(socket, "GET", "/api/private/nodes/",
-                    headers={"X-Client-DN": "/CN=x", "X-Forwarded-For": server["address"]})
+                    headers={"X-Client-DN": "/CN=x", "X-Forwarded-For": server["address"],
+                             "X-Forwarded-Host": api_stage.DOMAIN})
     assert reply.status == 200
     assert socket.stat().st_mode & 0o777 == 0o660
     assert api.admin_socket.stat().st_mode & 0o777 == 0o600
@@ -237,11 +257,69 @@ def test_every_change_is_in_the_audit_log(api, kratos):
     kratos.delete(f"/tags/{made['id']}")
     lines = api.admin("GET", f"/admin/audit?object=tag&object_id={made['id']}").json
     assert [(line["before"], line["after"]) for line in lines] == [
-        (None, made), (made, {**made, "note": "n"}), ({**made, "note": "n"}, None)]
+        (None, made), ({"note": ""}, {"note": "n"}), ({**made, "note": "n"}, None)]
     assert lines[0]["actor"] == kratos.username and lines[0]["request"] == "POST /api/tags"
     kratos.post("/me", {"password": kratos.password})
+    uid = api.container(kratos, kratos.server)
+    kratos.post(f"/containers/{uid}", {"jid_secret": "plain-to-see"})
+    secrets = [kratos.post(f"/alarm_key/{uid}").json["alarm_key"],
+               kratos.post(f"/regenerate_secret_uuid/{uid}").json["secret_uuid"]]
+    legion = api.made("legions", name=unique("legion"), address="10.0.0.1", key="plain-to-see")
+    api.admin("POST", f"/admin/legions/{legion['id']}", {"key": "plain-to-see-too"})
     whole = api.admin("GET", "/admin/audit").text
-    assert kratos.password not in whole and "PRIVATE KEY" not in whole
+    assert '{"password":"***"}' in whole and '{"key":"***"}' in whole
+    for secret in [kratos.password, "PRIVATE KEY", "plain-to-see", *secrets]:
+        assert secret not in whole
+    # What changes nothing leaves no line.
+    lines = len(api.admin("GET", "/admin/audit").json)
+    kratos.post(f"/containers/{uid}", {})
+    assert len(api.admin("GET", "/admin/audit").json) == lines
+
+
+def test_a_container_comes_to_another_customer_bare(api, kratos, zeus):
+    uid = api.container(kratos, kratos.server)
+    store, friend = [api.container(kratos, kratos.server) for _ in range(2)]
+    kratos.post(f"/containers/{store}", {"custom_distros_storage": True})
+    custom = kratos.post(f"/custom_distros/{store}", {"name": "n", "path": "p"}).json
+    tag = kratos.post("/tags", {"name": unique("tag")}).json["name"]
+    path = f"/containers/{uid}"
+    bare = {key: value for key, value in kratos.get(path).json.items()}
+    given = {"tags": [tag], "link": friend, "custom_distro": custom["id"], "note": "mine",
+             "jid_secret": "s", "pushover_token": "t", "slack_webhook": "https://a.example/x",
+             "ssh_keys": ["ssh-rsa mine"]}
+    assert kratos.post(path, given).status == 200
+    kratos.post(f"/containers/{friend}", {"link": uid})
+    kratos.post("/portmappings/" + kratos.server["address"],
+                {"proto": "tcp", "public_port": 7777, "private_port": 7777, "container": uid})
+    kratos.post("/loopboxes", {"container": uid, "filename": "f", "mountpoint": "m"})
+    kratos.post(f"/alarms/raise/{uid}", "mine")
+    key = kratos.get(f"/alarm_key/{uid}").json["alarm_key"]
+    moved = api.admin("POST", f"/admin/containers/{uid - 30_000}", {"customer": zeus.username})
+    assert moved.status == 200
+    assert kratos.get(path).status == 403
+    found = zeus.get(path).json
+    assert found["secret_uuid"] != bare["secret_uuid"]
+    assert {**found, "secret_uuid": ""} == {**bare, "secret_uuid": ""}
+    assert zeus.get("/alarms", container=uid).json == []
+    assert zeus.get("/loopboxes", container=uid).json == []
+    assert zeus.get(f"/alarm_key/{uid}").json["alarm_key"] != key
+    assert kratos.get(f"/containers/{friend}").json["linked_to"] == []
+    assert uid not in [each["container"] for each in
+                       kratos.get("/portmappings/" + kratos.server["address"]).json]
+
+
+def test_keys_of_an_unknown_server_are_not_none(api, kratos):
+    assert refused(api.admin("GET", "/admin/keys?server=none"), 404, "Not found")
+    assert api.admin("GET", f"/admin/keys?server={kratos.server['name']}").status == 200
+
+
+def test_the_administration_answers_to_names_of_this_host_alone(api_scene):
+    port = harness.free_port()
+    api = api_stage.Api(api_scene, "sqlite", admin_listen=f"127.0.0.1:{port}", admin=port)
+    for host, status in [("127.0.0.1", 200), (f"localhost:{port}", 200), ("[::1]:80", 200),
+                         ("rebound.example", 403), ("127.0.0.1.rebound.example", 403)]:
+        reply = request(port, "GET", "/admin/distros", headers={"Host": host})
+        assert reply.status == status, host
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",

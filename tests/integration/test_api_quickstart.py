@@ -59,13 +59,13 @@ class Platform:
         assert text.endswith("\n")
         return json.loads(text)
 
-    def sync_keys(self):
+    def sync_keys(self, *options, fails=False):
         done = subprocess.run([str(harness.FEALTY), "api", "sync-keys", str(self.keys),
-                               "--admin", f"unix:{self.api.admin_socket}"],
+                               "--admin", f"unix:{self.api.admin_socket}", *options],
                               capture_output=True, text=True, timeout=30 * harness.SLOW,
                               check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert (done.returncode != 0) == fails, done.stderr
+        return done.stderr if fails else done.stdout
 
 
 @pytest.fixture
@@ -168,6 +168,11 @@ def test_servers_come_through_the_router_with_their_certificates(platform):
     certificate = p.files.client("server", p.ca, "/CN=server")
     p.api.made("servers", name="here", address="127.0.0.1", hd="x", memory=10, storage=10)
     assert p.json("/private/nodes/", certificate=certificate, login=False)["nodes"] == []
+    # The certificate counts for the API's own domain, and not for another's that leads to it.
+    asked = {"X-Client-DN": "/CN=server", "X-Forwarded-For": "127.0.0.1"}
+    for host, status in [(HOST, 200), ("customer.example", 403), ("", 403)]:
+        reply = p.api.request("GET", "/private/nodes/", headers={**asked, "X-Forwarded-Host": host})
+        assert reply.status == status
     for forged in [[], ["-H", "X-Client-DN: /CN=server"], ["-H", "X-Forwarded-For: 127.0.0.1"]]:
         assert p.curl("/private/nodes/", *forged, login=False) == (
             403, '{"error":"Forbidden"}\n')
@@ -196,7 +201,10 @@ def test_a_domains_way_from_its_key_to_a_request(scene, platform):
     p.router.wait_answering(domain["name"], ["vassal"])
     # Without the domain its key says nothing any more.
     assert p.kratos.delete("/domains", {"name": domain["name"]}).status == 200
-    assert "1 removed" in p.sync_keys()
+    assert "no server 'none'" in p.sync_keys("--server", "none", fails=True)
+    # It was the only key.
+    assert "--force" in p.sync_keys(fails=True)
+    assert "1 removed" in p.sync_keys("--force")
     p.router.reload(subscription={"tolerance": "3s"})
     p.router.wait_status(domain["name"], 404)
     # The API's own key is the operator's, and stays.

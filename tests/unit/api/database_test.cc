@@ -117,6 +117,41 @@ TEST_F(DatabaseTest, WritersOfTwoProcessesTakeTurns) {
   EXPECT_EQ(count(), 150);
 }
 
+TEST_F(DatabaseTest, DaysAndAgesAreLookedUpByAnIndex) {
+  const std::pair<const char*, const char*> wanted[] = {
+      {"domain_metrics WHERE domain_id = 1 AND unix >= 5", "domain_metrics_day"},
+      {"audit WHERE unix <= 5", "audit_unix"},
+      {"answered WHERE unix <= 5", "answered_unix"},
+      {"events WHERE customer_id = 1 AND id > 5", "events_customer"}};
+  static_cast<void>(database_->read([&](Transaction& transaction) {
+    for (const auto& [rest, index] : wanted) {
+      // Only such an index can be asked for by its name.
+      std::string from = "FROM " + std::string(rest);
+      from.insert(from.find(" WHERE"), " INDEXED BY " + std::string(index));
+      EXPECT_EQ(transaction.one("count(*) AS n", from)->integer("n"), 0) << index;
+    }
+    return ok_message();
+  }));
+}
+
+TEST_F(DatabaseTest, RowsAreVisitedUntilThatIsEnough) {
+  for (const std::int64_t enough : {1, 128, 129, 300}) {
+    std::int64_t seen = 0;
+    static_cast<void>(database_->read([&](Transaction& transaction) {
+      transaction.each("i, NULL AS missing",
+                       "FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
+                       "i + 1 FROM n WHERE i < 300) SELECT i FROM n) AS numbers",
+                       {}, [&](const RowView& row) {
+                         EXPECT_EQ(row.integer(0), ++seen);
+                         EXPECT_TRUE(row.is_null(1));
+                         return seen < enough;
+                       });
+      return ok_message();
+    }));
+    EXPECT_EQ(seen, enough);
+  }
+}
+
 TEST_F(DatabaseTest, MigratingAgainChangesNothing) {
   EXPECT_TRUE(migrate(*database_));
   EXPECT_TRUE(migrate(*database_));

@@ -43,7 +43,9 @@ class DomainCheckTest : public testing::Test {
   Status check(const std::string& domain, bool allow_private = false) {
     DnsOptions options;
     options.allow_private = allow_private;
-    return DomainCheck(resolver_, options).check(domain, kUuid);
+    const auto checked = DomainCheck(resolver_, options).check(domain, kUuid);
+    if (checked) return Ok{};
+    return Error{checked.error().reason};
   }
   FakeResolver resolver_;
 };

@@ -34,6 +34,22 @@ TEST_F(SealerTest, OpensWhatItSealed) {
   EXPECT_EQ(*sealer.open("", "a.b"), "");
 }
 
+TEST_F(SealerTest, OpensInItsOwnRowAlone) {
+  const Sealer sealer = made();
+  const std::string sealed = sealer.seal("secret", purpose_of("a", "b", "1"));
+  EXPECT_TRUE(sealer.open(sealed, purpose_of("a", "b", "1")));
+  EXPECT_FALSE(sealer.open(sealed, purpose_of("a", "b", "2")));
+  EXPECT_FALSE(sealer.open(sealed, purpose_of("a", "c", "1")));
+}
+
+TEST_F(SealerTest, MarksTellTextsApartToWhoHasTheKey) {
+  const Sealer sealer = made();
+  EXPECT_EQ(sealer.mark("x", "a"), sealer.mark("x", "a"));
+  EXPECT_NE(sealer.mark("x", "a"), sealer.mark("y", "a"));
+  EXPECT_NE(sealer.mark("x", "a"), sealer.mark("x", "b"));
+  EXPECT_NE(sealer.mark("x", "a"), Sealer(Sealer::Key{}).mark("x", "a"));
+}
+
 TEST_F(SealerTest, OpensNothingThatWasMovedChangedOrAnothers) {
   const Sealer sealer = made();
   std::string sealed = sealer.seal("secret", "a.b");

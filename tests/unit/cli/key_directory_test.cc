@@ -31,8 +31,8 @@ class KeyDirectory : public testing::Test {
     out << file.rdbuf();
     return out.str();
   }
-  Result<SyncedKeys> sync(const std::string& list) {
-    return sync_key_directory(path_.string(), list);
+  Result<SyncedKeys> sync(const std::string& list, bool force = false) {
+    return sync_key_directory(path_.string(), list, force);
   }
 
   std::filesystem::path path_;
@@ -53,6 +53,7 @@ TEST_F(KeyDirectory, LetsGoOfItsOwnFilesAndOfNoOthers) {
   std::ofstream(path_ / "operator.example.pem") << "mine";
   ASSERT_TRUE(sync(listed(R"({"name": "a.example"})")));
   const auto synced = sync(listed(R"({"name": "b.example"})", "BBBB"));
+  ASSERT_TRUE(synced);
   EXPECT_EQ(synced->removed, 1U);
   EXPECT_FALSE(std::filesystem::exists(path_ / "a.example.pem"));
   EXPECT_NE(text("b.example.pem").find("BBBB"), std::string::npos);
@@ -69,6 +70,26 @@ TEST_F(KeyDirectory, ListThatMakesNoSenseChangesNothing) {
   }
   EXPECT_EQ(text("a.example.pem"), kKey);
   EXPECT_FALSE(sync_key_directory("/nowhere/at/all", listed("")));
+}
+
+TEST_F(KeyDirectory, MostKeysGoByForceOnly) {
+  std::string many = R"({"name": "a.example"})";
+  for (int i = 0; i < 11; ++i) many += R"(, {"name": "a)" + std::to_string(i) + R"(.example"})";
+  ASSERT_TRUE(sync(listed(many)));
+  const auto refused = sync("[]");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("--force"), std::string::npos);
+  EXPECT_FALSE(sync(listed(R"({"name": "a.example"}, {"name": "a1.example"})")));
+  EXPECT_EQ(text("a5.example.pem"), kKey);
+  const auto forced = sync("[]", true);
+  ASSERT_TRUE(forced);
+  EXPECT_EQ(forced->removed, 12U);
+}
+
+TEST_F(KeyDirectory, NoDomainHasTheNameOfWhatIsUnfinished) {
+  ASSERT_TRUE(sync(listed(R"({"name": ".new-a.example"}, {"name": "a.example"})")));
+  EXPECT_EQ(text(".new-a.example.pem"), kKey);
+  EXPECT_EQ(text("a.example.pem"), kKey);
 }
 
 TEST_F(KeyDirectory, FollowsNoLink) {

@@ -42,6 +42,17 @@ TEST(ApiConfig, TakesTheAnnouncementOfTheApi) {
   EXPECT_EQ(loaded->options.dns.servers.at(0).to_string(), "9.9.9.9:53");
 }
 
+TEST(ApiConfig, DomainIsThatOfTheAnnouncementUnlessItIsGiven) {
+  const std::string announced = std::string(kLeast) +
+                                "subscribe: {server: a, key: api.example.com}\n";
+  const auto domain = [](const std::string& text) {
+    return parse_api_config(text, "/a").value().options.domain;
+  };
+  EXPECT_EQ(domain(kLeast), "");
+  EXPECT_EQ(domain(announced), "api.example.com");
+  EXPECT_EQ(domain(announced + "domain: other.example\n"), "other.example");
+}
+
 TEST(ApiConfig, SaysWhatIsWrong) {
   const std::string least = kLeast;
   EXPECT_NE(problem("").find("map"), std::string::npos);
@@ -75,7 +86,11 @@ TEST(ApiConfig, DatabaseIsOneOfTwoAndWithoutAPassword) {
                    "secrets_key_file: k\ndatabase: \"" + std::string(url) + "\"\n");
   };
   EXPECT_EQ(with("postgresql://fealty@db.example/fealty"), "");
-  for (const char* url : {"mysql://x", "sqlite://x", "postgresql://u:p@h/n"}) {
+  EXPECT_EQ(with("postgresql://fealty@/fealty?passfile=/etc/fealty/pgpass"), "");
+  for (const char* url : {"mysql://x", "sqlite://x", "postgresql://u:p@h/n",
+                          "postgresql://u@h/n?password=p",
+                          "postgresql://h/n?a=b&sslpassword=p",
+                          "postgresql://h/n?p%61ssword=p"}) {
     EXPECT_NE(with(url), "") << url;
   }
 }

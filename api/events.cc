@@ -1,0 +1,146 @@
+#include "api/events.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "api/route.h"
+
+namespace fealty::api {
+namespace {
+
+constexpr std::string_view kColumns =
+    "id, unix, customer_id, server_id, object, object_id, change";
+
+// Those that customers and servers have to do with; the administration's tables
+// have the plural.
+constexpr std::array<std::string_view, 10> kObjects = {
+    "alarm",   "container", "custom_distro", "custom_service", "customer",
+    "domain",  "loopbox",   "portmapping",   "rule",           "tag"};
+
+std::optional<std::string> object_of(std::string_view name) {
+  if (name.ends_with('s')) name.remove_suffix(1);
+  const bool is_known =
+      std::find(kObjects.begin(), kObjects.end(), name) != kObjects.end();
+  return is_known ? std::optional(std::string(name)) : std::nullopt;
+}
+
+std::int64_t id_by(Transaction& transaction, std::string_view from,
+                   const Json& shown, std::string_view key) {
+  const auto name = shown.find(key);
+  if (!shown.is_object() || name == shown.end() || !name->is_string()) return 0;
+  const auto row = transaction.one("id", from, {name->get<std::string>()});
+  return row ? row->integer("id") : 0;
+}
+
+// Whom an object concerns; 0: nobody of that kind.
+struct Concerned {
+  std::int64_t customer = 0;
+  std::int64_t server = 0;
+};
+
+Concerned concerned_by(const Call& call, Transaction& transaction,
+                       std::string_view object, std::int64_t id,
+                       const Json& shown) {
+  Concerned out;
+  if (call.caller.kind == Caller::Kind::kCustomer) out.customer = call.caller.id;
+  if (object == "customer") out.customer = id;
+  std::int64_t container = object == "container" ? id : 0;
+  if (shown.is_object() && shown.contains("container")) {
+    container = shown["container"].get<std::int64_t>() - kUidBase;
+  }
+  if (container != 0) {
+    if (const auto row = transaction.one("customer_id, server_id",
+                                         "FROM containers WHERE id = ?",
+                                         {container})) {
+      return {row->integer("customer_id"), row->integer("server_id")};
+    }
+  }
+  if (out.customer == 0) {
+    out.customer = id_by(transaction, "FROM customers WHERE username = ?", shown,
+                         "customer");
+  }
+  out.server = id_by(transaction, "FROM servers WHERE name = ?", shown, "server");
+  return out;
+}
+
+void insert(Transaction& transaction, const Value& customer, const Value& server,
+            const Values& what) {
+  Values values{customer, server};
+  values.insert(values.end(), what.begin(), what.end());
+  transaction.run(
+      "INSERT INTO events (customer_id, server_id, unix, object, object_id, "
+      "change) VALUES (?, ?, ?, ?, ?, ?)", values);
+}
+
+Event event_of(const RowView& row) {
+  enum : std::size_t {
+    kId, kUnix, kCustomer, kServer, kObject, kObjectId, kChange,
+  };
+  Event event;
+  event.id = row.integer(kId);
+  event.audience = row.is_null(kServer)
+                       ? Audience{Audience::Kind::kCustomer, row.integer(kCustomer)}
+                       : Audience{Audience::Kind::kServer, row.integer(kServer)};
+  const bool is_container = row.text(kObject) == "container";
+  const Json data = {
+      {"object", row.text(kObject)},
+      {"id", row.integer(kObjectId) + (is_container ? kUidBase : 0)},
+      {"change", row.text(kChange)},
+      {"unix", row.integer(kUnix)}};
+  event.text = "id: " + std::to_string(event.id) + "\nevent: " +
+               std::string(row.text(kObject)) + "\ndata: " + data.dump() + "\n\n";
+  return event;
+}
+
+std::vector<Event> select(Transaction& transaction, std::string_view where,
+                          const Values& values) {
+  std::vector<Event> events;
+  transaction.each(kColumns,
+                   "FROM events WHERE " + std::string(where) +
+                       " ORDER BY id LIMIT " + std::to_string(kEventsAtOnce),
+                   values, [&](const RowView& row) {
+                     events.push_back(event_of(row));
+                     return true;
+                   });
+  return events;
+}
+
+}  // namespace
+
+void note_event(const Call& call, Transaction& transaction,
+                std::string_view object, std::int64_t id, const Json& shown,
+                std::string_view change) {
+  const auto name = object_of(object);
+  if (!name) return;
+  const Concerned whom = concerned_by(call, transaction, *name, id, shown);
+  const Values what{call.now(), *name, id, std::string(change)};
+  if (whom.customer != 0) insert(transaction, whom.customer, nullptr, what);
+  if (whom.server != 0) insert(transaction, nullptr, whom.server, what);
+  if (*name != "domain" || whom.customer == 0) return;
+  // Their routers have the domains of those who have a container there.
+  for (const Row& row : transaction.select(
+           "DISTINCT server_id", "FROM containers WHERE customer_id = ?",
+           {whom.customer})) {
+    insert(transaction, nullptr, row.integer("server_id"), what);
+  }
+}
+
+std::vector<Event> events_after(Transaction& transaction, std::int64_t id) {
+  return select(transaction, "id > ?", {id});
+}
+
+std::vector<Event> events_for(Transaction& transaction, const Follow& follow) {
+  const bool is_customer = follow.audience.kind == Audience::Kind::kCustomer;
+  return select(transaction,
+                is_customer ? "customer_id = ? AND id > ?"
+                            : "server_id = ? AND id > ?",
+                {follow.audience.id, follow.last_id});
+}
+
+std::int64_t last_event(Transaction& transaction) {
+  return transaction.one("COALESCE(max(id), 0) AS last", "FROM events")
+      ->integer("last");
+}
+
+}  // namespace fealty::api

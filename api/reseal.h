@@ -1,0 +1,13 @@
+#pragma once
+
+#include "api/database.h"
+#include "api/sealer.h"
+
+namespace fealty::api {
+
+// Proves that the database was written with this key, once and for all; and seals
+// anew, once, what was sealed for its column alone and not for its row. One
+// transaction; several processes may do it at a time.
+[[nodiscard]] Status check_seals(Database& database, const Sealer& sealer);
+
+}  // namespace fealty::api

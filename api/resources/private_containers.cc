@@ -1,0 +1,185 @@
+#include <algorithm>
+
+#include "api/identity.h"
+#include "api/resources/common.h"
+#include "api/resources/resources.h"
+
+namespace fealty::api {
+namespace {
+
+// A container that can run: it has a distro and somebody's key.
+constexpr std::string_view kRunnable =
+    "distro_id IS NOT NULL AND ssh_keys <> '[]'";
+
+Answer list_containers(Call& call, Transaction& transaction) {
+  Json out = Json::array();
+  for (const Row& row : transaction.select(
+           "id, mtime, ssh_keys_mtime",
+           "FROM containers WHERE server_id = ? AND " + std::string(kRunnable) +
+               " ORDER BY id", {call.caller.id})) {
+    out.push_back({{"uid", uid_of(row.integer("id"))},
+                   {"mtime", row.integer("mtime")},
+                   {"ssh_keys_mtime", row.integer("ssh_keys_mtime")}});
+  }
+  return ok(std::move(out));
+}
+
+std::optional<Row> runnable(const Call& call, Transaction& transaction,
+                            std::string_view columns) {
+  return transaction.one(
+      columns, "FROM containers WHERE id = ? AND server_id = ? AND " +
+                   std::string(kRunnable),
+      {id_of(call.number()), call.caller.id});
+}
+
+Answer show_ssh_keys(Call& call, Transaction& transaction) {
+  const auto row = runnable(call, transaction, "ssh_keys");
+  if (!row) return forbidden();
+  Answer answer;
+  answer.type = "text/plain";
+  for (const std::string key : Json::parse(row->text("ssh_keys"))) {
+    answer.text += key + "\n";
+  }
+  return answer;
+}
+
+// What a container may speak with: those that it linked. Ones on other servers
+// are reached through these.
+Json links_of(Transaction& transaction, std::int64_t id, std::int64_t server) {
+  Json out = Json::array();
+  for (const Row& row : transaction.select(
+           "l.linked_id, c.server_id, s.address",
+           "FROM container_links l JOIN containers c ON c.id = l.linked_id "
+           "JOIN servers s ON s.id = c.server_id WHERE l.container_id = ? "
+           "ORDER BY l.linked_id", {id})) {
+    const std::int64_t other = row.integer("linked_id");
+    const bool is_here = row.integer("server_id") == server;
+    out.push_back({{"uid", uid_of(other)},
+                   {"ip", container_ip(other)},
+                   {"gateway", is_here ? Json(nullptr)
+                                       : Json(row.text("address"))}});
+  }
+  return out;
+}
+
+Json rules_of(Transaction& transaction, std::int64_t id) {
+  Json out = Json::array();
+  for (const Row& row : transaction.select(
+           "direction, action, target, src, src_mask, dst, dst_mask",
+           "FROM rules WHERE container_id = ? ORDER BY id", {id})) {
+    out.push_back({{"direction", row.text("direction")},
+                   {"action", row.text("action")},
+                   {"target", row.text("target")},
+                   {"src", row.text("src")},
+                   {"src_mask", row.integer("src_mask")},
+                   {"dst", row.text("dst")},
+                   {"dst_mask", row.integer("dst_mask")}});
+  }
+  return out;
+}
+
+// Opens what is sealed into `out`; false where that cannot be.
+bool open_secrets(const Call& call, const Row& row, Json& out) {
+  for (const std::string_view key : {"jid_secret", "pushover_token",
+                                     "pushbullet_token", "slack_webhook"}) {
+    const auto opened = call.tools.sealer.open(
+        row.text(key), purpose_of("containers", key, row.text("uuid")));
+    if (!opened) return false;
+    out[std::string(key)] = *opened;
+  }
+  const auto key = call.tools.sealer.open(
+      row.text("rsa_private"),
+      purpose_of("customers", "rsa_private", row.text("customer")));
+  if (!key) return false;
+  out["rsa_private"] = *key;
+  out["rsa_public"] = row.text("rsa_public");
+  return true;
+}
+
+// All that a server must know to run a container; its customer's private key
+// goes nowhere else.
+Result<Json, Answer> configuration(const Call& call, Transaction& transaction) {
+  const auto found = runnable(call, transaction, "id");
+  if (!found) return forbidden();
+  const std::int64_t id = found->integer("id");
+  const auto row = transaction.one(
+      "c.uuid, c.jid_secret, c.pushover_token, c.pushbullet_token, c.slack_webhook, "
+      "c.alarm_key, c.mtime, c.ssh_keys_mtime, u.uuid AS customer, "
+      "u.rsa_private, u.rsa_public, s.etc_hosts, s.etc_resolv_conf, "
+      "d.path AS distro_path, x.path AS custom_path, x.container_id AS store",
+      std::string(kContainerTables) +
+          " JOIN customers u ON u.id = c.customer_id WHERE c.id = ?", {id});
+  Json out = container_object(transaction, id);
+  out["customer"] = row->text("customer");
+  out["distro_path"] = row->text("distro_path");
+  out["custom_distro_path"] = row->text_or_null("custom_path");
+  out["custom_distro_store"] =
+      row->is_null("store") ? Json(nullptr) : Json(uid_of(row->integer("store")));
+  out["alarm_key"] = row->text("alarm_key");
+  if (!open_secrets(call, *row, out)) {
+    return unavailable("a secret cannot be opened");
+  }
+  out["etc_hosts"] = row->text("etc_hosts");
+  out["etc_resolv_conf"] = row->text("etc_resolv_conf");
+  out["links"] = links_of(transaction, id, call.caller.id);
+  out["rules"] = rules_of(transaction, id);
+  out["mtime"] = row->integer("mtime");
+  out["ssh_keys_mtime"] = row->integer("ssh_keys_mtime");
+  return out;
+}
+
+Answer show_json(Call& call, Transaction& transaction) {
+  auto object = configuration(call, transaction);
+  return object ? ok(*std::move(object)) : object.error();
+}
+
+// "key = value" lines: what has several values, or several lines, has a line for
+// each; null and empty ones are left out.
+void add_line(std::string& text, const std::string& key, const Json& value) {
+  if (value.is_null()) return;
+  if (value.is_array()) {
+    for (const Json& item : value) add_line(text, key, item);
+    return;
+  }
+  const std::string plain = value.is_string() ? value.get<std::string>()
+                            : value.is_boolean()
+                                ? std::string(value.get<bool>() ? "1" : "0")
+                                : value.dump();
+  for (std::size_t at = 0; at < plain.size();) {
+    const std::size_t end = std::min(plain.find_first_of("\r\n", at),
+                                     plain.size());
+    if (end > at) {
+      text.append(key).append(" = ").append(plain, at, end - at).append("\n");
+    }
+    at = end + 1;
+  }
+}
+
+Answer show_ini(Call& call, Transaction& transaction) {
+  auto object = configuration(call, transaction);
+  if (!object) return object.error();
+  Answer answer;
+  answer.type = "text/plain";
+  answer.text = "[container]\n";
+  for (const auto& [key, value] : object->items()) {
+    add_line(answer.text, key, value);
+  }
+  return answer;
+}
+
+}  // namespace
+
+void add_private_containers(Routes& routes) {
+  const auto add = [&](std::string_view path, Handler handler,
+                       std::string_view summary) {
+    routes.push_back({"GET", path, Access::kServer, Mode::kRead, handler,
+                      summary});
+  };
+  add("/private/containers", list_containers,
+      "The containers that this server is to run");
+  add("/private/containers/{uid}.ini", show_ini, "One of them, as lines");
+  add("/private/containers/{uid}.json", show_json, "One of them");
+  add("/private/ssh_keys/{uid}", show_ssh_keys, "Who may log in");
+}
+
+}  // namespace fealty::api
