@@ -2,7 +2,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 #include <memory>
+#include <numeric>
 #include <string_view>
 
 #include "base/version.h"
@@ -244,6 +246,41 @@ void define_completion(CLI::App& app, CompletionArguments& out,
       ->excludes(shell);
 }
 
+// How many letters are to be added, taken away or changed.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({changed, diagonal + 1, row[j] + 1});
+    }
+  }
+  return row.back();
+}
+
+// The command that the first word which nothing was made of is close to.
+std::string meant_command(const CLI::App& app) {
+  constexpr std::size_t kTypos = 2;
+  const CLI::App* last = &app;
+  while (!last->get_subcommands().empty()) last = last->get_subcommands()[0];
+  const auto words = app.remaining(true);
+  std::string meant;
+  std::size_t typos = kTypos + 1;
+  for (const CLI::App* const each :
+       last->get_subcommands([](const CLI::App*) { return true; })) {
+    const std::size_t away =
+        words.empty() ? typos : distance(words.front(), each->get_name());
+    if (away < typos) {
+      typos = away;
+      meant = each->get_name();
+    }
+  }
+  return meant;
+}
+
 }  // namespace
 
 std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
@@ -297,7 +334,12 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
                                            "a COMMAND that runs");
     }
   } catch (const CLI::ParseError& error) {
-    return EarlyEnd{app.exit(error) == 0 ? kExitFine : kExitUsage};
+    const int code = app.exit(error) == 0 ? kExitFine : kExitUsage;
+    const std::string meant = code == kExitFine ? "" : meant_command(app);
+    if (!meant.empty()) {
+      std::fprintf(stderr, "Did you mean %s?\n", meant.c_str());
+    }
+    return EarlyEnd{code};
   }
   if (auto call = client.typed()) {
     arguments.what = *std::move(call);

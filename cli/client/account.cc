@@ -23,6 +23,7 @@ Result<Profile, Problem> new_profile(Session& session) {
   if (profile->user.empty() || profile->user.find(':') != std::string::npos) {
     return wrong_usage("a user's name is expected, without a colon");
   }
+  if (!is_utf8(profile->user)) return wrong_usage("--user: this is no UTF-8");
   return profile;
 }
 
@@ -38,8 +39,9 @@ Result<std::string, Problem> new_password(Session& session) {
 }  // namespace
 
 Done log_in(Session& session) {
-  const auto name = session.profile_name();
+  auto name = session.profile_name();
   if (!name) return name.error();
+  if (name->empty()) *name = Profiles().current;
   auto profile = new_profile(session);
   if (!profile) return profile.error();
   // Before the password is typed: whether it may go there at all.
@@ -53,6 +55,9 @@ Done log_in(Session& session) {
   session.use(ApiClient(*std::move(settings)));
   const auto me = session.get("/me");
   if (!me) return me.error();
+  if (!me->contains("uuid")) {
+    return Problem(profile->url + " answers no account; is this the API?");
+  }
   const Status kept =
       change_profiles(profiles_path(), [&](Profiles& profiles) {
         profiles.by_name[*name] = *profile;
@@ -66,23 +71,26 @@ Done log_in(Session& session) {
 
 Done log_out(Session& session) {
   const auto name = session.profile_name();
-  if (!name) return name.error();
-  bool was_there = false;
+  const auto stored = session.profiles();
+  if (!name || !stored) return name ? stored.error() : name.error();
+  if (name->empty()) return Problem("nobody is logged in", kExitLogin);
+  if (!stored->by_name.contains(*name)) {
+    return Problem("there is no profile " + visible(*name));
+  }
   const Status kept =
       change_profiles(profiles_path(), [&](Profiles& profiles) {
-        was_there = profiles.by_name.erase(*name) > 0;
-        if (profiles.current != *name || profiles.by_name.empty()) return;
-        profiles.current = profiles.by_name.begin()->first;
+        profiles.by_name.erase(*name);
+        // Nobody becomes another than they took themselves for.
+        if (profiles.current == *name) profiles.current.clear();
       });
   if (!kept) return Problem(kept.error());
-  if (!was_there) return Problem("there is no profile " + visible(*name));
   return session.report({{"profile", *name}}, "",
                         "profile " + *name + " is forgotten");
 }
 
 Done list_profiles(Session& session) {
-  const auto profiles = read_profiles(profiles_path());
-  if (!profiles) return Problem(profiles.error());
+  const auto profiles = session.profiles();
+  if (!profiles) return profiles.error();
   Json list = Json::array();
   for (const auto& [name, profile] : profiles->by_name) {
     list.push_back({{"name", name},
@@ -108,7 +116,9 @@ Done change_password(Session& session) {
   if (const auto me = session.get("/me"); !me) return me.error();
   const auto name = session.profile_name();
   const auto profile = session.profile();
+  const auto stored = session.profiles();
   if (!name || !profile) return name ? profile.error() : name.error();
+  if (!stored) return stored.error();
   auto password = new_password(session);
   if (!password) return password.error();
   if (password->empty()) return Problem("an empty password is none");
@@ -118,16 +128,21 @@ Done change_password(Session& session) {
                        " (which password counts now, fealty login tells)",
                    answer.error().exit_code);
   }
-  const Status kept =
-      change_profiles(profiles_path(), [&](Profiles& profiles) {
-        const auto at = profiles.by_name.find(*name);
-        if (at == profiles.by_name.end() || at->second.url != profile->url ||
-            at->second.user != profile->user) {
-          return;
-        }
-        at->second.password = *password;
-      });
-  if (!kept) return Problem(kept.error());
+  const auto is_it = [&](const Profiles& all) {
+    const auto at = all.by_name.find(*name);
+    return at != all.by_name.end() && at->second.url == profile->url &&
+           at->second.user == profile->user;
+  };
+  if (is_it(*stored)) {
+    const Status kept =
+        change_profiles(profiles_path(), [&](Profiles& profiles) {
+          if (is_it(profiles)) profiles.by_name[*name].password = *password;
+        });
+    if (!kept) {
+      return Problem("the password is changed, but not stored here: " +
+                     kept.error().message + "; log in again");
+    }
+  }
   return session.report(*answer, "", "the password is changed");
 }
 

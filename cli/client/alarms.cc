@@ -1,13 +1,11 @@
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <thread>
 
 #include "cli/admin_client.h"
 #include "cli/advice.h"
+#include "cli/client/prompt.h"
 #include "cli/client/runs.h"
 #include "cli/client/visible.h"
 
@@ -66,9 +64,9 @@ class Follower {
         return answer.error();
       }
       if (answer->status == 304) return Ok{};
-      const Json list = Json::parse(answer->body, nullptr, false);
-      if (!list.is_array()) return Problem("the API answers no list");
-      const auto fresh = new_ones(list);
+      const auto list = parse_json(answer->body);
+      if (!list || !list->is_array()) return Problem("the API answers no list");
+      const auto fresh = new_ones(*list);
       if (!first && fresh.size() >= range && range < kAskedMost) continue;
       if (range == kAskedAtOnce) etag_ = answer->etag;
       return show(fresh, first);
@@ -86,7 +84,10 @@ class Follower {
     return out;
   }
   static std::int64_t id_of(const Json& alarm) {
-    const auto at = alarm.find("id");
+    return number_in(alarm, "id");
+  }
+  static std::int64_t number_in(const Json& alarm, const char* key) {
+    const auto at = alarm.find(key);
     const bool fits = at != alarm.end() && at->is_number_integer();
     return fits ? at->get<std::int64_t>() : 0;
   }
@@ -115,7 +116,7 @@ class Follower {
     const auto text = [&](const char* key) {
       return visible(cell_text(alarm.value(key, Json(nullptr))));
     };
-    return time_text(alarm.value("unix", std::int64_t{0})) + "  " +
+    return time_text(number_in(alarm, "unix")) + "  " +
            text("container") + "  " + text("class") +
            (text("vassal").empty() ? "" : " " + text("vassal")) + "  " +
            text("msg") + "\n";
@@ -131,24 +132,18 @@ class Follower {
 
 Result<std::string, Problem> message_of(const Session& session) {
   if (session.call().has("MESSAGE")) return session.call().one("MESSAGE");
-  std::string text;
-  char piece[4096];
-  for (;;) {
-    const ssize_t got = ::read(STDIN_FILENO, piece, sizeof piece);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return text;
-    text.append(piece, static_cast<std::size_t>(got));
-    if (text.size() > kMessageBytesMax) {
-      return Problem("the message is longer than 64 KiB");
-    }
-  }
+  return read_stdin(kMessageBytesMax);
 }
 
 }  // namespace
 
 Done list_alarms(Session& session) {
-  if (!session.call().has("--follow")) return list(session);
-  const auto every = read_duration_ms(session.call().one("--every"));
+  const bool is_timed = session.call().has("--every");
+  if (!session.call().has("--follow")) {
+    return is_timed ? wrong_usage("--every is for --follow") : list(session);
+  }
+  const auto every =
+      read_duration_ms(is_timed ? session.call().one("--every") : "5s");
   if (!every || *every < kEveryLeast_ms) {
     return wrong_usage("--every: a time from 100ms on is expected");
   }
@@ -167,14 +162,12 @@ Done raise_alarm(Session& session) {
   if (!query) return query.error();
   const auto message = message_of(session);
   if (!message) return message.error();
-  const auto answer =
-      session.send({"POST", "/alarms/raise/" + std::to_string(*number) + *query,
-                    *message, "text/plain; charset=utf-8"});
+  const auto answer = session.answer_to(
+      {"POST", "/alarms/raise/" + std::to_string(*number) + *query, *message,
+       "text/plain; charset=utf-8"});
   if (!answer) return answer.error();
-  const Json body = Json::parse(answer->body, nullptr, false);
-  const std::string id =
-      body.is_object() ? cell_text(body.value("id", Json(nullptr))) : "";
-  return session.report(body, id, "alarm " + id + ": raised");
+  const std::string id = cell_text(answer->value("id", Json(nullptr)));
+  return session.report(*answer, id, "alarm " + id + ": raised");
 }
 
 Done show_alarm_key(Session& session) {
@@ -185,9 +178,7 @@ Done show_alarm_key(Session& session) {
                           ? session.post(path, Json::object())
                           : session.get(path);
   if (!answer) return answer.error();
-  const std::string key =
-      answer->is_object() ? cell_text(answer->value("alarm_key", Json(nullptr)))
-                          : "";
+  const std::string key = cell_text(answer->value("alarm_key", Json(nullptr)));
   return session.report(*answer, key, key);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "cli/client/watchdog.h"
 
 namespace fealty::cli {
 namespace {
@@ -20,6 +21,10 @@ using Trouble = httplib::Error;
 
 constexpr std::int64_t kFirstPause_ms = 200;
 constexpr std::int64_t kPauseMax_ms = 5'000;
+// Who does not answer at all is told from who does not come to an end.
+constexpr std::int64_t kLate_ms = 100;
+// What an answer may have beside its body: its head, and what TLS and chunks add.
+constexpr std::uint64_t kAroundBody_bytes = std::uint64_t{1} << 20;
 
 std::string new_idempotency_key() {
   std::array<unsigned char, 16> bytes{};
@@ -93,7 +98,7 @@ const char* advice_on(Trouble trouble) {
     case Trouble::SSLServerVerification:
       return "its certificate is not for this name, or of a CA that is not "
              "trusted; --ca FILE names another CA";
-    case Trouble::Canceled: return "the answer is longer than 64 MiB";
+    case Trouble::Canceled: return "the answer is longer than 16 MiB";
     default: return "the answer breaks off, or does not come in time";
   }
 }
@@ -142,7 +147,12 @@ Result<ApiAnswer> ApiClient::send(const ApiRequest& wanted) const {
   };
   for (int attempt = 1;; ++attempt) {
     body.clear();
-    const auto result = new_client(settings_)->send(request);
+    const auto client = new_client(settings_);
+    Watchdog watchdog(settings_.timeout_ms + kLate_ms,
+                      kAnswerBytesMax + kAroundBody_bytes);
+    client->set_socket_options(
+        [&watchdog](int socket) { watchdog.watch(socket); });
+    const auto result = client->send(request);
     const bool last = attempt >= settings_.attempts;
     if (result && (last || !may_repeat(request, result->status))) {
       return answer_of(result, std::move(body));

@@ -37,7 +37,7 @@ struct ApiAnswer {
 // is not, and nothing is where `attempts` is 1.
 class ApiClient {
  public:
-  static constexpr std::size_t kAnswerBytesMax = std::size_t{64} << 20;
+  static constexpr std::size_t kAnswerBytesMax = std::size_t{16} << 20;
 
   struct Settings {
     // A customer's way in, or the administration's listener.
@@ -45,7 +45,7 @@ class ApiClient {
     std::string user = {};       // "": no login
     std::string password = {};
     std::string ca_file = {};
-    std::int64_t timeout_ms = 30'000;   // to connect; between two pieces
+    std::int64_t timeout_ms = 30'000;   // of an attempt, to its last byte
     int attempts = 3;
   };
 

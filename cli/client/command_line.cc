@@ -30,8 +30,8 @@ std::string keys_of(const ClientCommand& command) {
     out += " " + name;
   }
   return out +
-         "\nVALUE may be @FILE. Lists are written a,b; what is to be taken away "
-         "is none.\nSecrets come from @FILE, or are asked for: KEY=?\n\n";
+         "\nVALUE may be @FILE. Lists are written a,b; none is an empty list, or "
+         "no distribution.\nSecrets come from @FILE, or are asked for: KEY=?\n\n";
 }
 
 bool is_option(const Parameter& parameter) {

@@ -1,8 +1,10 @@
 #include "cli/client/command_table.h"
 
 #include <cstdio>
+#include <exception>
 
 #include "cli/client/runs.h"
+#include "cli/client/visible.h"
 
 namespace fealty::cli {
 namespace {
@@ -15,6 +17,14 @@ const Parameter kChanges = {std::string(kSettings),
 const Parameter kTagsFilter = {"--tags", "Only those with one of these: a,b",
                                Take::kOptional, "tags"};
 const Parameter kNote = {"--note", "Free text", Take::kOptional, "note"};
+
+std::string joined(std::span<const std::string_view> words) {
+  std::string out;
+  for (const std::string_view word : words) {
+    out += (out.empty() ? "" : ", ") + std::string(word);
+  }
+  return out;
+}
 
 std::vector<ClientCommand> account_commands() {
   return {
@@ -37,6 +47,11 @@ std::vector<ClientCommand> account_commands() {
 }
 
 std::vector<ClientCommand> container_commands() {
+  static const Resource renewed = [] {
+    Resource out = containers();
+    out.item = "/regenerate_secret_uuid/";
+    return out;
+  }();
   const Resource* const of = &containers();
   const auto pair = [](const char* key) {
     return std::vector<Parameter>{
@@ -51,6 +66,9 @@ std::vector<ClientCommand> container_commands() {
        {{"UID", kUid.about, Take::kOptional}, kChanges}, of},
       {"container show", "All of it", runs::show,
        {{"UID", kUid.about, Take::kOptional}}, of},
+      {"container domains", "The domains that it served today", runs::list,
+       {{"UID", kUid.about, Take::kOptional}}, &domains(), "", "",
+       "/containers/{}/domains"},
       {"container create", "A new one on a server of yours", runs::add,
        {{"--server", "The server's address", Take::kOne, "server"},
         {"--name", "Its name", Take::kOne, "name"},
@@ -58,6 +76,8 @@ std::vector<ClientCommand> container_commands() {
         {"--storage", "MB", Take::kOne, "storage"}}, of},
       {"reboot", "Reboot a container", runs::set, {kUid}, of,
        R"({"reboot": 1})", "reboots"},
+      {"secret-uuid", "Another secret uuid for a container", runs::set, {kUid},
+       &renewed, "", "has another secret uuid"},
       {"link", "Let a container talk to another, which must link back",
        runs::set, pair("link"), of, "",
        "linked; it counts once the other one links back"},
@@ -66,6 +86,11 @@ std::vector<ClientCommand> container_commands() {
 }
 
 std::vector<ClientCommand> domain_commands() {
+  static const Resource serving = [] {
+    Resource out = containers();
+    out.columns = {{"uid", "UID"}};
+    return out;
+  }();
   const Resource* const of = &domains();
   return {
       {"domains", "Your domains", runs::list, {kTagsFilter}, of},
@@ -77,6 +102,9 @@ std::vector<ClientCommand> domain_commands() {
        {{"DOMAIN", kDomain.about, Take::kOptional}}, of},
       {"domain show", "All of it", runs::show,
        {{"DOMAIN", kDomain.about, Take::kOptional}}, of},
+      {"domain containers", "The containers that served it today", runs::list,
+       {{"DOMAIN", kDomain.about, Take::kOptional}}, &serving, "", "",
+       "/domains/{}/containers"},
       {"domain set", "Change it: fealty domain DOMAIN set KEY=VALUE...",
        runs::set,
        {{"DOMAIN", kDomain.about, Take::kOptional}, kChanges}, of}};
@@ -87,6 +115,7 @@ std::vector<ClientCommand> tag_commands() {
   const Parameter tag = {"TAG", "The tag: its name or its id"};
   return {{"tags", "Your tags", runs::list, {}, of},
           {"tags list", "Your tags", runs::list, {}, of},
+          {"tags show", "All of one", runs::show, {tag}, of},
           {"tags add", "A new one", runs::add,
            {{"NAME", "Its name", Take::kOne, "name"}, kNote}, of},
           {"tags rename", "Another name", runs::set,
@@ -104,6 +133,7 @@ std::vector<ClientCommand> loopbox_commands() {
       kTagsFilter};
   return {{"loopboxes", "Your loopboxes", runs::list, filters, of},
           {"loopboxes list", "Your loopboxes", runs::list, filters, of},
+          {"loopboxes show", "All of one", runs::show, {id}, of},
           {"loopboxes add", "Mount an image file in a container", runs::add,
            {{"UID", kUid.about, Take::kOne, "container"},
             {"FILE", "The image, below the home", Take::kOne, "filename"},
@@ -113,6 +143,23 @@ std::vector<ClientCommand> loopbox_commands() {
            {id, kChanges}, of},
           {"loopboxes remove", "Unmount it; the file stays", runs::remove, {id},
            of}};
+}
+
+std::vector<ClientCommand> portmapping_commands() {
+  const Resource* const of = &portmappings();
+  const std::string at = "/portmappings/{}";
+  const Parameter server = {"SERVER", "The address of a server of yours"};
+  const Parameter proto = {"PROTOCOL", "tcp or udp", Take::kOne, "proto"};
+  const Parameter port = {"PORT", "The server's", Take::kOne, "public_port"};
+  return {{"portmappings", "Ports of your servers", nullptr},
+          {"portmappings list", "Those of a server", runs::list, {server}, of,
+           "", "", at},
+          {"portmappings add", "Map a port to one of a container", runs::add,
+           {server, proto, port, {"UID", kUid.about, Take::kOne, "container"},
+            {"ITS_PORT", "The container's", Take::kOne, "private_port"}},
+           of, "", "", at},
+          {"portmappings remove", "Take a mapping away", runs::remove_mapping,
+           {server, proto, port}, of, "", "", at}};
 }
 
 std::vector<ClientCommand> alarm_commands() {
@@ -135,8 +182,8 @@ std::vector<ClientCommand> alarm_commands() {
   listed.push_back(filter("container", "Only this container's"));
   listed.push_back(filter("range", "N, or FROM-TO; TO-FROM turns it around"));
   listed.push_back({"--follow", "Show new ones as they come", Take::kFlag});
-  listed.push_back({"--every", "How often to look, with --follow",
-                    Take::kOptional, "", "5s"});
+  listed.push_back({"--every", "How often to look, with --follow [5s]",
+                    Take::kOptional});
   std::vector<Parameter> raising = {
       kUid, {"MESSAGE", "What it says; without one, stdin", Take::kOptional}};
   raising.insert(raising.end(), about_it.begin(), about_it.end());
@@ -165,19 +212,19 @@ std::vector<ClientCommand> other_commands() {
           {"custom-distros list", "Your own", runs::list_custom_distros, usable,
            custom},
           {"custom-distros add", "A new one, of a storage container",
-           runs::add_custom_distro,
+           runs::add,
            {{"STORAGE", "The container that stores it"},
             {"NAME", "Its name", Take::kOne, "name"},
             {"PATH", "Its folder below distros/", Take::kOne, "path"}, kNote},
-           custom},
+           custom, "", "", "/custom_distros/{}"},
           {"custom-distros show", "All of it", runs::show, {id}, custom},
           {"custom-distros set", "Change it", runs::set,
            {id, kChanges}, custom},
           {"custom-distros remove", "Take it away", runs::remove, {id}, custom},
           {"metrics", "A day's samples", runs::show_metrics,
            {{"TARGET", "A container, or a domain"},
-            {"METRIC", "io.read, io.write, net.rx, net.tx, cpu, mem, mem.rss, "
-                       "mem.cache, quota; of a domain net.rx, net.tx, hits"},
+            {"METRIC", joined(kContainerMetrics) + "; of a domain " +
+                           joined(kDomainMetrics)},
             {"--day", "YYYY-MM-DD, UTC's [today]", Take::kOptional},
             {"--plot", "As a chart", Take::kFlag}},
            &containers()},
@@ -210,8 +257,8 @@ const std::vector<ClientCommand>& client_commands() {
     std::vector<ClientCommand> out;
     for (auto commands :
          {account_commands(), container_commands(), domain_commands(),
-          tag_commands(), loopbox_commands(), alarm_commands(),
-          other_commands(), admin_commands()}) {
+          tag_commands(), loopbox_commands(), portmapping_commands(),
+          alarm_commands(), other_commands(), admin_commands()}) {
       out.insert(out.end(), commands.begin(), commands.end());
     }
     return out;
@@ -222,7 +269,8 @@ const std::vector<ClientCommand>& client_commands() {
 const std::vector<Parameter>& connection_options(const ClientCommand& command) {
   static const Parameter json = {"--json", "What the API said, for programs",
                                  Take::kFlag};
-  static const Parameter timeout = {"--timeout", "How long to wait for an answer",
+  static const Parameter timeout = {"--timeout",
+                                    "How long to wait for a whole answer",
                                     Take::kOptional, "", "30s"};
   static const std::vector<Parameter> of_admin = {
       {"--admin", "The API's admin listener: ip:port or unix:/path",
@@ -244,8 +292,15 @@ const std::vector<Parameter>& connection_options(const ClientCommand& command) {
 }
 
 int run_client_call(const ClientCall& call) {
-  Session session(call);
-  const Done done = call.command->run(session);
+  const auto run = [&call]() -> Done {
+    try {
+      Session session(call);
+      return call.command->run(session);
+    } catch (const std::exception& unforeseen) {
+      return Problem(visible(unforeseen.what()));
+    }
+  };
+  const Done done = run();
   if (done) return kExitFine;
   std::fprintf(stderr, "fealty %s: %s\n", call.command->path.c_str(),
                done.error().message.c_str());

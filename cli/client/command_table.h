@@ -33,6 +33,9 @@ struct ClientCommand {
   const Resource* resource = nullptr;
   std::string fixed = {};        // JSON: what is always sent
   std::string said = {};         // to a person, once it is done
+  // Where it is asked, if not at the resource's own path: {} is the first operand,
+  // a container's or a domain's number by its name.
+  std::string at = {};
 
   [[nodiscard]] bool is_admin() const { return path.starts_with("admin "); }
 };

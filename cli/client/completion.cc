@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdio>
 
 #include "cli/client/command_line.h"
@@ -144,7 +145,11 @@ Place follow(const CLI::App& root, const std::vector<std::string>& words) {
       const std::size_t equals = word.find('=');
       const auto* const option =
           find_option(place.app, word.substr(0, equals));
-      if (takes_value(option) && equals == word.npos) place.option = option;
+      if (takes_value(option) && equals == word.npos) {
+        place.option = option;
+      } else if (takes_value(option)) {
+        place.call.words[option->get_name()] = {word.substr(equals + 1)};
+      }
     } else if (const auto* const below = find_subcommand(*place.app, word)) {
       place.app = below;
       place.operands = 0;
@@ -230,11 +235,10 @@ class Suggester {
     if (name == "SHELL") {
       for (const char* const shell : {"bash", "zsh", "fish"}) add(shell);
     } else if (name == "METRIC") {
-      for (const char* const metric :
-           {"io.read", "io.write", "net.rx", "net.tx", "cpu", "mem", "mem.rss",
-            "mem.cache", "quota", "hits"}) {
-        add(metric);
+      for (const std::string_view each : kContainerMetrics) {
+        add(std::string(each));
       }
+      for (const std::string_view each : kDomainMetrics) add(std::string(each));
     } else if (name == "--profile") {
       out_.profiles = true;
       out_.before = before;
@@ -299,30 +303,53 @@ void print(const std::string& word, const std::string& about) {
               about.c_str());
 }
 
-// Containers by their uid, since names need not be their own; all else by name.
+// Whether a shell and the command would take it for one word, and for no option
+// and no file.
+bool is_plain(const std::string& name) {
+  constexpr std::string_view kOthers = "._-+:/@%";
+  return !name.empty() && name.front() != '-' && name.front() != '@' &&
+         visible(name) == name &&
+         std::all_of(name.begin(), name.end(), [&](char c) {
+           const auto byte = static_cast<unsigned char>(c);
+           return byte >= 0x80 || std::isalnum(byte) != 0 ||
+                  kOthers.find(c) != kOthers.npos;
+         });
+}
+
 void print_objects(const Suggestions& suggestions) {
   const Resource& resource = *suggestions.resource;
   Session session(suggestions.call, false);
-  const auto list = session.get(std::string(resource.path));
-  if (!list || !list->is_array()) return;
-  const bool by_id = resource.called.empty() || resource.id == "uid" ||
-                     resource.called.starts_with("uid");
-  std::size_t count = 0;
-  for (const Json& object : *list) {
-    if (!object.is_object() || ++count > kListedMost) continue;
-    const std::string id = cell_text(object.value(resource.id, Json(nullptr)));
-    const std::string name =
-        cell_text(object.value(by_id ? "name" : std::string(resource.called),
-                               Json(nullptr)));
-    // Names that a shell would take apart are left to the person.
-    const bool plain = name.find_first_of(" \t\n'\"\\$`&;|<>()*?[]#~!{}") ==
-                           name.npos && visible(name) == name;
-    const std::string& word = by_id || !plain ? id : name;
-    print(suggestions.before + word, by_id && plain ? name : "");
+  const auto list = session.get_list(std::string(resource.path));
+  if (!list) return;
+  for (const auto& [word, about] : object_words(resource, *list)) {
+    print(suggestions.before + word, about);
   }
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> object_words(
+    const Resource& resource, const Json& list) {
+  const bool by_id = resource.called.empty() || resource.id == "uid" ||
+                     resource.called.starts_with("uid");
+  const std::string called = by_id ? "name" : std::string(resource.called);
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const Json& object : list) {
+    const auto id = object.find(resource.id);
+    if (id == object.end() || !id->is_number_integer()) continue;
+    const std::string name = cell_text(object.value(called, Json(nullptr)));
+    if (out.size() == kListedMost) break;
+    if (by_id) {
+      out.emplace_back(cell_text(*id), is_plain(name) ? name : "");
+    } else if (is_plain(name)) {
+      out.emplace_back(name, "");
+    } else if (&resource != &tags()) {
+      // Tags are listed by their names alone.
+      out.emplace_back(cell_text(*id), "");
+    }
+  }
+  return out;
+}
 
 Suggestions suggest(const CLI::App& root, const ClientCommandLine& commands,
                     std::string_view line) {
@@ -347,7 +374,7 @@ int run_completion(const CompletionArguments& arguments) {
     const auto profiles = read_profiles(profiles_path());
     if (!profiles) return kExitFine;
     for (const auto& [name, profile] : profiles->by_name) {
-      print(suggestions.before + visible(name), visible(profile.url));
+      if (is_plain(name)) print(suggestions.before + name, visible(profile.url));
     }
   }
   if (suggestions.resource != nullptr && suggestions.call.command != nullptr) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/client/command_table.h"
+#include "cli/client/json.h"
 
 namespace CLI {
 class App;
@@ -33,6 +34,12 @@ struct Suggestions {
 [[nodiscard]] Suggestions suggest(const CLI::App& root,
                                   const ClientCommandLine& commands,
                                   std::string_view line);
+
+// Objects as words with what they mean: containers by their uid, since names need
+// not be their own; all else by name, where a shell takes that for one word. What
+// is none of the API's objects is left out. Pure.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> object_words(
+    const Resource& resource, const Json& list);
 
 // `fealty completion`.
 struct CompletionArguments {

@@ -1,14 +1,12 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 
+#include "cli/client/json.h"
 #include "cli/client/resource.h"
 
 namespace fealty::cli {
-
-using Json = nlohmann::ordered_json;
 
 // What the API answered, in one of three forms. Pure but for the local time zone.
 enum class Form : std::uint8_t {

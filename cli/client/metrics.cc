@@ -115,6 +115,10 @@ Json rows_of(const std::vector<Series>& all) {
 }  // namespace
 
 Done show_metrics(Session& session) {
+  const bool as_chart = session.call().has("--plot");
+  if (as_chart && session.form() == Form::kJson) {
+    return wrong_usage("--plot is for people, and --json is not");
+  }
   const auto day = read_day(session.call().one("--day"));
   if (!day) return day.error();
   const std::string target = session.call().one("TARGET");
@@ -129,13 +133,13 @@ Done show_metrics(Session& session) {
   const auto number =
       session.number_of(of_domain ? domains() : containers(), target);
   if (!number) return number.error();
-  const auto answer = session.get(fmt::format(
+  const auto answer = session.get_list(fmt::format(
       "/metrics/{}/{}?year={}&month={}&day={}",
       percent_encoded(metric), *number, day->year, day->month, day->day));
   if (!answer) return answer.error();
   if (session.form() == Form::kJson) return Session::print(json_text(*answer));
   const auto all = series_of(*answer, of_domain, std::to_string(*number));
-  if (session.call().has("--plot")) {
+  if (as_chart) {
     return Session::print(plotted(all, metric, *day));
   }
   static const std::vector<Column> columns = {

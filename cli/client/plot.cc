@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 namespace fealty::cli {
@@ -18,12 +19,14 @@ constexpr std::array<const char*, 9> kBlocks = {" ", "▁", "▂", "▃", "▄",
 
 // 1, 2 or 5 times a power of ten, not below `value`.
 double round_above(double value) {
-  if (!(value > 0)) return 1;
+  constexpr double kMost = std::numeric_limits<double>::max();
+  // Powers of ten below that are not exact, or 0.
+  if (!(value > 1e-300)) return 1;
   const double power = std::pow(10, std::floor(std::log10(value)));
   for (const double step : {1.0, 2.0, 2.5, 5.0}) {
-    if (step * power >= value) return step * power;
+    if (step * power >= value) return std::min(step * power, kMost);
   }
-  return 10 * power;
+  return std::min(10 * power, kMost);
 }
 
 // The greatest value of each column's time; below 0: there is none.
@@ -31,9 +34,10 @@ std::vector<double> columns_of(std::span<const Sample> samples,
                                std::int64_t day_s, std::size_t columns) {
   std::vector<double> out(columns, -1);
   for (const auto& [unix_s, value] : samples) {
-    const std::int64_t second = unix_s - day_s;
-    if (second < 0 || second >= kDay_s || !std::isfinite(value)) continue;
-    const auto at = static_cast<std::size_t>(second) * columns /
+    if (unix_s < day_s || unix_s >= day_s + kDay_s || !std::isfinite(value)) {
+      continue;
+    }
+    const auto at = static_cast<std::size_t>(unix_s - day_s) * columns /
                     static_cast<std::size_t>(kDay_s);
     out[at] = std::max({out[at], value, 0.0});
   }
@@ -77,8 +81,8 @@ std::string plot(std::span<const Sample> samples, std::int64_t day_s,
   std::string out;
   for (std::size_t row = rows; row-- > 0;) {
     const bool labelled = row + 1 == rows || row + 1 == rows / 2;
-    const double edge = top * static_cast<double>(row + 1) /
-                        static_cast<double>(rows);
+    const double edge = top * (static_cast<double>(row + 1) /
+                               static_cast<double>(rows));
     std::string line = fmt::format("{:>{}}", labelled ? short_number(edge) : "",
                                    kLabelColumns - 1) +
                        (labelled ? "┤" : "│");

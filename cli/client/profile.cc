@@ -8,15 +8,13 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "base/fd.h"
+#include "cli/client/json.h"
 #include "cli/files.h"
 
 namespace fealty::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string home() {
   const char* const home = std::getenv("HOME");
@@ -49,12 +47,16 @@ Json object_of(const Profile& profile) {
   return out;
 }
 
-std::string text_of(const Profiles& profiles) {
+Result<std::string> text_of(const Profiles& profiles) {
   Json out = {{"current", profiles.current}, {"profiles", Json::object()}};
   for (const auto& [name, profile] : profiles.by_name) {
     out["profiles"][name] = object_of(profile);
   }
-  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  try {
+    return out.dump(2) + "\n";
+  } catch (const Json::type_error&) {
+    return Error{"what is no UTF-8 cannot be stored"};
+  }
 }
 
 }  // namespace
@@ -70,16 +72,15 @@ Result<Profiles> read_profiles(const std::string& path) {
   if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return Profiles();
   const auto text = read_own_file(path);
   if (!text) return text.error();
-  const Json parsed = Json::parse(*text, nullptr, false);
-  if (!parsed.is_object()) {
+  const auto parsed = parse_json(*text);
+  if (!parsed || !parsed->is_object()) {
     return Error{path + ": this is no file of fealty login's; remove it, and log "
                         "in again"};
   }
   Profiles out;
-  const std::string current = text_in(parsed, "current");
-  if (!current.empty()) out.current = current;
-  const auto all = parsed.find("profiles");
-  if (all == parsed.end() || !all->is_object()) return out;
+  if (parsed->contains("current")) out.current = text_in(*parsed, "current");
+  const auto all = parsed->find("profiles");
+  if (all == parsed->end() || !all->is_object()) return out;
   for (const auto& [name, object] : all->items()) {
     if (object.is_object()) out.by_name[name] = profile_of(object);
   }
@@ -99,7 +100,8 @@ Status change_profiles(const std::string& path,
   auto profiles = read_profiles(path);
   if (!profiles) return profiles.error();
   change(*profiles, context);
-  return replace_own_file(path, text_of(*profiles));
+  const auto text = text_of(*profiles);
+  return text ? replace_own_file(path, *text) : Status(text.error());
 }
 
 }  // namespace fealty::cli

@@ -19,7 +19,7 @@ struct Profile {
 };
 
 struct Profiles {
-  std::string current = "default";
+  std::string current = "default";   // "": nobody's
   std::map<std::string, Profile> by_name;
 };
 

@@ -7,12 +7,13 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 #include <string_view>
 
 #include "base/fd.h"
+#include "cli/client/visible.h"
 #include "cli/files.h"
 
 namespace fealty::cli {
@@ -82,28 +83,34 @@ class QuietTerminal {
   bool changed_ = false;
 };
 
-std::string first_line(std::string text) {
+Result<std::string, Problem> first_line(std::string text) {
   text.resize(std::min(text.find('\n'), text.size()));
   if (text.ends_with('\r')) text.pop_back();
+  if (text.size() > kTypedBytesMax) return Problem("longer than 1024 bytes");
+  if (!is_utf8(text)) return Problem("this is no UTF-8");
   return text;
 }
 
-// A line of the terminal's, in canonical mode; nothing where a signal came.
-std::optional<std::string> read_line(int terminal, HeldSignals& signals) {
+// A line of the terminal's, in canonical mode.
+Result<std::string, Problem> read_line(int terminal, HeldSignals& signals) {
   std::string line;
-  while (line.size() < kTypedBytesMax && line.find('\n') == line.npos) {
+  while (line.size() <= kTypedBytesMax && line.find('\n') == line.npos) {
+    const Problem nothing("nothing was entered");
     pollfd both[] = {{terminal, POLLIN, 0}, {signals.fd(), POLLIN, 0}};
-    if (::poll(both, 2, -1) < 0 && errno != EINTR) return std::nullopt;
+    if (::poll(both, 2, -1) < 0 && errno != EINTR) return nothing;
     if (both[1].revents != 0) {
       signals.take();
-      return std::nullopt;
+      return nothing;
     }
     if (both[0].revents == 0) continue;
     char piece[256];
     const ssize_t got = ::read(terminal, piece, sizeof piece);
-    if (got <= 0) break;
+    if (got < 0) return nothing;
+    if (got == 0) break;
     line.append(piece, static_cast<std::size_t>(got));
   }
+  // What is left of a line that is too long is for nobody else.
+  if (line.size() > kTypedBytesMax) ::tcflush(terminal, TCIFLUSH);
   return first_line(std::move(line));
 }
 
@@ -117,9 +124,7 @@ Result<std::string, Problem> ask(const std::string& question, Echo echo) {
   HeldSignals signals;
   const QuietTerminal quiet(terminal.get(), echo);
   QuietTerminal::say(terminal.get(), question + ": ");
-  auto line = read_line(terminal.get(), signals);
-  if (!line) return Problem("nothing was entered");
-  return *std::move(line);
+  return read_line(terminal.get(), signals);
 }
 
 Result<std::string, Problem> ask_new_secret(const std::string& what) {
@@ -134,22 +139,37 @@ Result<std::string, Problem> ask_new_secret(const std::string& what) {
   return first;
 }
 
-Result<std::string, Problem> read_secret_from_stdin() {
+Result<std::string, Problem> read_stdin(std::size_t bytes_max, Until until) {
   std::string text;
-  char piece[256];
-  while (text.size() < kTypedBytesMax && text.find('\n') == text.npos) {
+  char piece[4096];
+  while (until == Until::kEnd || text.find('\n') == text.npos) {
     const ssize_t got = ::read(STDIN_FILENO, piece, sizeof piece);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
+    if (got < 0) return Problem(std::string("stdin: ") + std::strerror(errno));
+    if (got == 0) break;
     text.append(piece, static_cast<std::size_t>(got));
+    const std::size_t wanted = until == Until::kEnd
+                                   ? text.size()
+                                   : std::min(text.find('\n'), text.size());
+    if (wanted > bytes_max) {
+      return Problem("stdin: longer than " + std::to_string(bytes_max) +
+                     " bytes");
+    }
   }
-  return first_line(std::move(text));
+  return text;
+}
+
+Result<std::string, Problem> read_secret_from_stdin() {
+  auto text = read_stdin(kTypedBytesMax, Until::kLine);
+  return text ? first_line(*std::move(text)) : text;
 }
 
 Result<std::string, Problem> read_secret_from(const std::string& path) {
   auto text = read_own_file(path);
   if (!text) return Problem(text.error());
-  return first_line(*std::move(text));
+  auto line = first_line(*std::move(text));
+  if (!line) return Problem(path + ": " + line.error().message);
+  return line;
 }
 
 }  // namespace fealty::cli

@@ -19,6 +19,10 @@ enum class Echo : bool { kNo, kYes };
 [[nodiscard]] Result<std::string, Problem> ask_new_secret(
     const std::string& what);
 
+// What stdin holds, or its first line: at most so many bytes.
+enum class Until : bool { kEnd, kLine };
+[[nodiscard]] Result<std::string, Problem> read_stdin(std::size_t bytes_max,
+                                                      Until until = Until::kEnd);
 // The first line of what stdin holds, for programs.
 [[nodiscard]] Result<std::string, Problem> read_secret_from_stdin();
 // The first line of a file that nobody else may read.

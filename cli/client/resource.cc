@@ -94,6 +94,18 @@ const Resource& me() {
   return resource;
 }
 
+const Resource& portmappings() {
+  static const Resource resource = {
+      "port mapping", {}, {}, {}, "id",
+      {{"id", "ID"}, {"proto", "PROTOCOL"}, {"public_port", "PORT"},
+       {"container", "CONTAINER"}, {"container_ip", "ADDRESS"},
+       {"private_port", "ITS PORT"}},
+      {{"container", Kind::kContainer, {}, true},
+       {"public-port", Kind::kNumber, "public_port", true},
+       {"private-port", Kind::kNumber, "private_port", true}}};
+  return resource;
+}
+
 std::span<const AdminResource> admin_resources() {
   static const std::vector<AdminResource> all = {
       {"customers", "Who has an account",

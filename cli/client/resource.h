@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -64,6 +65,14 @@ struct Resource {
 [[nodiscard]] const Resource& custom_distros();
 [[nodiscard]] const Resource& news();
 [[nodiscard]] const Resource& me();
+[[nodiscard]] const Resource& portmappings();
+
+// What is measured, of containers and of domains.
+inline constexpr std::array<std::string_view, 9> kContainerMetrics = {
+    "io.read", "io.write", "net.rx",    "net.tx", "cpu",
+    "mem",     "mem.rss",  "mem.cache", "quota"};
+inline constexpr std::array<std::string_view, 3> kDomainMetrics = {
+    "net.rx", "net.tx", "hits"};
 
 // What the operator has, by the name on the command line.
 struct AdminResource {

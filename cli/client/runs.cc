@@ -10,6 +10,21 @@ std::string item_path(const Session& session, std::int64_t number) {
   return std::string(session.resource().item) + std::to_string(number);
 }
 
+// Some lists have an object's number in place of the object.
+void name_number(const Resource& resource, Json& object) {
+  if (!object.is_number_integer()) return;
+  Json named = Json::object();
+  named[std::string(resource.id)] = std::move(object);
+  object = std::move(named);
+}
+
+Result<std::string, Problem> first_operand(const Session& session) {
+  const std::string& operand = session.command().parameters.front().name;
+  const std::string text = session.call().one(operand);
+  if (text.empty()) return wrong_usage(operand + " is missing; see --help");
+  return text;
+}
+
 std::string named(const Session& session, std::int64_t number,
                   const char* what) {
   const std::string& said = session.command().said;
@@ -67,7 +82,7 @@ Result<Json, Problem> body_of(Session& session) {
     if (parameter.key.empty() || !session.call().has(parameter.name)) continue;
     const Setting* const key = find_key(command.resource->keys, parameter.key);
     const bool is_flag = parameter.take == Take::kFlag;
-    const Done put = put_setting(
+    const Done put = put_text(
         *body, key == nullptr ? Setting{parameter.key} : *key,
         is_flag ? "yes" : session.call().one(parameter.name), session.help());
     if (!put) return put.error();
@@ -76,17 +91,37 @@ Result<Json, Problem> body_of(Session& session) {
 }
 
 Result<std::int64_t, Problem> target_of(Session& session) {
+  const auto text = first_operand(session);
+  if (!text) return text.error();
+  return session.number_of(session.resource(), *text);
+}
+
+Result<std::string, Problem> path_of(Session& session) {
+  std::string path = session.command().at;
+  if (path.empty()) return std::string(session.resource().path);
+  const auto text = first_operand(session);
+  if (!text) return text;
   const std::string& operand = session.command().parameters.front().name;
-  const std::string text = session.call().one(operand);
-  if (text.empty()) return wrong_usage(operand + " is missing; see --help");
-  return session.number_of(session.resource(), text);
+  std::string place = percent_encoded(*text);
+  if (operand != "SERVER") {
+    const auto number = session.number_of(
+        operand == "DOMAIN" ? domains() : containers(), *text);
+    if (!number) return number.error();
+    place = std::to_string(*number);
+  }
+  return path.replace(path.find("{}"), 2, place);
 }
 
 Done list(Session& session) {
+  const auto path = path_of(session);
+  if (!path) return path.error();
   const auto query = query_of(session);
   if (!query) return query.error();
-  const auto found = session.get(std::string(session.resource().path) + *query);
+  auto found = session.get_list(*path + *query);
   if (!found) return found.error();
+  if (session.form() != Form::kJson) {
+    for (Json& each : *found) name_number(session.resource(), each);
+  }
   return session.print_list(session.resource(), *found);
 }
 
@@ -102,19 +137,17 @@ Done show(Session& session) {
   return session.print(object_text(*object, session.form()));
 }
 
-Done add_at(Session& session, const std::string& path) {
+Done add(Session& session) {
+  const auto path = path_of(session);
+  if (!path) return path.error();
   auto body = body_of(session);
   if (!body) return body.error();
   if (Done asked = ask_secrets(session, *body); !asked) return asked;
-  const auto answer = session.post(path, *body);
+  const auto answer = session.post(*path, *body);
   if (!answer) return answer.error();
   const std::string id = created_id(session, *answer);
   return session.report(
       *answer, id, std::string(session.resource().name) + " " + id + ": created");
-}
-
-Done add(Session& session) {
-  return add_at(session, std::string(session.resource().path));
 }
 
 Done set(Session& session) {
@@ -130,15 +163,26 @@ Done set(Session& session) {
 Done remove(Session& session) {
   const auto number = target_of(session);
   if (!number) return number.error();
-  const auto answer = session.send({"DELETE", item_path(session, *number)});
+  const auto answer =
+      session.answer_to({"DELETE", item_path(session, *number)});
   if (!answer) return answer.error();
-  return session.report(Json::parse(answer->body, nullptr, false), "",
-                        named(session, *number, "removed"));
+  return session.report(*answer, "", named(session, *number, "removed"));
+}
+
+Done remove_mapping(Session& session) {
+  const auto path = path_of(session);
+  if (!path) return path.error();
+  const auto body = body_of(session);
+  if (!body) return body.error();
+  const auto answer = session.answer_to({"DELETE", *path, body->dump()});
+  if (!answer) return answer.error();
+  return session.report(*answer, "", "removed");
 }
 
 Done add_domain(Session& session) {
   Done done = add(session);
-  if (done || done.error().message.find("TXT") == std::string::npos) return done;
+  constexpr int kForbidden = 403;
+  if (done || done.error().status != kForbidden) return done;
   const auto me = session.get("/me");
   if (!me || !me->contains("uuid")) return done;
   return Problem(done.error().message +
@@ -156,16 +200,9 @@ Done list_custom_distros(Session& session) {
     if (!number) return number.error();
     path += "/" + std::to_string(*number);
   }
-  const auto found = session.get(path);
+  const auto found = session.get_list(path);
   if (!found) return found.error();
   return session.print_list(session.resource(), *found);
-}
-
-Done add_custom_distro(Session& session) {
-  const auto storage =
-      session.number_of(containers(), session.call().one("STORAGE"));
-  if (!storage) return storage.error();
-  return add_at(session, "/custom_distros/" + std::to_string(*storage));
 }
 
 }  // namespace fealty::cli::runs

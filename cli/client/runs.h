@@ -10,6 +10,7 @@ namespace fealty::cli::runs {
 [[nodiscard]] Done add(Session& session);
 [[nodiscard]] Done set(Session& session);
 [[nodiscard]] Done remove(Session& session);
+[[nodiscard]] Done remove_mapping(Session& session);
 
 // And those that are different (account.cc, alarms.cc, metrics.cc, runs.cc).
 [[nodiscard]] Done log_in(Session& session);
@@ -19,18 +20,16 @@ namespace fealty::cli::runs {
 [[nodiscard]] Done change_password(Session& session);
 [[nodiscard]] Done add_domain(Session& session);
 [[nodiscard]] Done list_custom_distros(Session& session);
-[[nodiscard]] Done add_custom_distro(Session& session);
 [[nodiscard]] Done list_alarms(Session& session);
 [[nodiscard]] Done raise_alarm(Session& session);
 [[nodiscard]] Done show_alarm_key(Session& session);
 [[nodiscard]] Done show_metrics(Session& session);
 
 // For those: the query of the options that were given; the object to send; the
-// number of the first operand.
+// number of the first operand, and the command's own path with it.
 [[nodiscard]] Result<std::string, Problem> query_of(Session& session);
 [[nodiscard]] Result<Json, Problem> body_of(Session& session);
 [[nodiscard]] Result<std::int64_t, Problem> target_of(Session& session);
-// Sends the object to `path` and says what came of it.
-[[nodiscard]] Done add_at(Session& session, const std::string& path);
+[[nodiscard]] Result<std::string, Problem> path_of(Session& session);
 
 }  // namespace fealty::cli::runs

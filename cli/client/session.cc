@@ -31,8 +31,10 @@ std::string advice_on(const ApiAnswer& answer, bool has_reason) {
     case 403: return has_reason ? "" : "; it is not yours, or not there";
     case 404: return has_reason ? "" : "; is the name or number right?";
     case 429:
-      return "; too many wrong passwords, try again in " +
-             visible(answer.retry_after) + " s";
+      return "; too many wrong passwords, try again " +
+             (answer.retry_after.empty()
+                  ? "later"
+                  : "in " + visible(answer.retry_after) + " s");
     default: return answer.status >= 500 ? "; try again later" : "";
   }
 }
@@ -66,7 +68,8 @@ Problem refusal(const ApiAnswer& answer, const std::string& where) {
     return Problem(where + " sends elsewhere (" + std::to_string(answer.status) +
                    "); is the API at " + visible(answer.location) + "?");
   }
-  const Json body = Json::parse(answer.body, nullptr, false);
+  const Json body = parse_json(answer.body).value_or(Json());
+  const int exit_code = answer.status == 401 ? kExitLogin : kExitRun;
   const std::string error = field_of(body, "error");
   const std::string reason = field_of(body, "reason");
   if (error.empty()) {
@@ -74,12 +77,12 @@ Problem refusal(const ApiAnswer& answer, const std::string& where) {
         visible(std::string_view(answer.body).substr(0, kShownBytesMax));
     return Problem(where + " answers " + std::to_string(answer.status) +
                        ", and not as the API does; is this its address? " + said,
-                   answer.status == 401 ? kExitLogin : kExitRun);
+                   exit_code, answer.status);
   }
   return Problem("the API says " + std::to_string(answer.status) + " " + error +
                      (reason.empty() ? "" : ": " + reason) +
                      advice_on(answer, !reason.empty()),
-                 answer.status == 401 ? kExitLogin : kExitRun);
+                 exit_code, answer.status);
 }
 
 Session::Session(ClientCall call, bool patient)
@@ -121,21 +124,30 @@ Result<std::string, Problem> Session::password() {
   return typed;
 }
 
+Result<Profiles, Problem> Session::profiles() {
+  if (!profiles_) {
+    auto read = read_profiles(profiles_path());
+    if (!read) return Problem(read.error());
+    profiles_ = *std::move(read);
+  }
+  return *profiles_;
+}
+
 Result<std::string, Problem> Session::profile_name() {
   std::string name = option_or("--profile", "FEALTY_PROFILE");
   if (!name.empty()) return name;
-  const auto profiles = read_profiles(profiles_path());
-  if (!profiles) return Problem(profiles.error());
-  return profiles->current;
+  const auto stored = profiles();
+  if (!stored) return stored.error();
+  return stored->current;
 }
 
 Result<Profile, Problem> Session::profile() {
   const auto name = profile_name();
   if (!name) return name.error();
-  const auto profiles = read_profiles(profiles_path());
-  if (!profiles) return Problem(profiles.error());
-  const auto known = profiles->by_name.find(*name);
-  Profile out = known == profiles->by_name.end() ? Profile() : known->second;
+  const auto stored = profiles();
+  if (!stored) return stored.error();
+  const auto known = stored->by_name.find(*name);
+  Profile out = known == stored->by_name.end() ? Profile() : known->second;
   const std::string text = call_.has("URL") ? call_.one("URL")
                                             : option_or("--url", "FEALTY_URL");
   if (!text.empty()) {
@@ -179,6 +191,12 @@ Result<ApiClient::Settings, Problem> Session::find_settings() {
   if (command().is_admin()) {
     const auto address = read_address(call_.one("--admin"));
     if (!address) return wrong_usage("--admin: " + address.error().message);
+    if (!address->is_unix() && !is_loopback(*address)) {
+      return wrong_usage("--admin " + address->to_string() +
+                         ": over plain HTTP secrets could be read on their way; "
+                         "a Unix socket, or an address of this host (by ssh -L) "
+                         "is expected");
+    }
     const auto timeout = timeout_ms();
     if (!timeout) return timeout.error();
     return ApiClient::Settings{*address, {}, {}, {}, *timeout, patient_ ? 3 : 1};
@@ -188,15 +206,20 @@ Result<ApiClient::Settings, Problem> Session::find_settings() {
   const bool needs_login = command().resource != &news();
   if (found->url.empty() || (found->user.empty() && needs_login)) {
     const auto name = profile_name();
-    return Problem("nobody is logged in (profile " +
-                       (name ? visible(*name) : "") +
-                       "): fealty login https://HOST/api --user NAME",
-                   kExitLogin);
+    const bool is_named = name && !name->empty();
+    return Problem(
+        "nobody is logged in" +
+            (is_named ? " (profile " + visible(*name) + ")" : "") +
+            ": fealty login https://HOST/api --user NAME" +
+            (is_named ? "" : ", or --profile NAME for one of fealty profiles"),
+        kExitLogin);
   }
   const bool given = call_.has("--password-file");
   if (!found->user.empty() && (given || found->password.empty())) {
     auto typed = password();
-    if (!typed) return Problem(typed.error().message, kExitLogin);
+    if (!typed) {
+      return given ? typed.error() : Problem(typed.error().message, kExitLogin);
+    }
     found->password = *std::move(typed);
   }
   return settings_for(*found);
@@ -223,26 +246,29 @@ Result<ApiAnswer, Problem> Session::send(const ApiRequest& request) {
   return refusal(*answer, client_->where());
 }
 
-Result<Json, Problem> Session::get(const std::string& path) {
-  const auto answer = send({"GET", path});
+Result<Json, Problem> Session::answer_to(const ApiRequest& request,
+                                         Json::value_t type) {
+  const auto answer = send(request);
   if (!answer) return answer.error();
-  Json body = Json::parse(answer->body, nullptr, false);
-  if (body.is_discarded()) {
-    return Problem(client_->where() + " answers no JSON; is this the API?");
+  auto body = parse_json(answer->body);
+  if (!body || body->type() != type) {
+    return Problem(client_->where() + " answers " +
+                   (body ? "something else than was asked for" : "no JSON") +
+                   "; is this the API?");
   }
-  return body;
+  return *std::move(body);
+}
+
+Result<Json, Problem> Session::get(const std::string& path) {
+  return answer_to({"GET", path});
+}
+
+Result<Json, Problem> Session::get_list(const std::string& path) {
+  return answer_to({"GET", path}, Json::value_t::array);
 }
 
 Result<Json, Problem> Session::post(const std::string& path, const Json& body) {
-  const auto answer =
-      send({"POST", path,
-            body.dump(-1, ' ', false, Json::error_handler_t::replace)});
-  if (!answer) return answer.error();
-  Json parsed = Json::parse(answer->body, nullptr, false);
-  if (parsed.is_discarded()) {
-    return Problem(client_->where() + " answers no JSON; is this the API?");
-  }
-  return parsed;
+  return answer_to({"POST", path, body.dump()});
 }
 
 Result<std::int64_t, Problem> Session::number_of(const Resource& resource,
@@ -258,7 +284,7 @@ Result<std::int64_t, Problem> Session::number_of(const Resource& resource,
     return wrong_usage(visible(text) + ": the number of a " +
                        std::string(resource.name) + " is expected");
   }
-  const auto list = get(std::string(resource.path));
+  const auto list = get_list(std::string(resource.path));
   if (!list) return list.error();
   std::optional<std::int64_t> found;
   for (const Json& object : *list) {

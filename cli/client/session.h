@@ -1,6 +1,5 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -27,7 +26,11 @@ class Session {
 
   // Answers that are neither 2xx nor 304 are problems, and say what to do next.
   [[nodiscard]] Result<ApiAnswer, Problem> send(const ApiRequest& request);
+  // What is no JSON, or not of this type, is no answer of the API's.
+  [[nodiscard]] Result<Json, Problem> answer_to(
+      const ApiRequest& request, Json::value_t type = Json::value_t::object);
   [[nodiscard]] Result<Json, Problem> get(const std::string& path);
+  [[nodiscard]] Result<Json, Problem> get_list(const std::string& path);
   [[nodiscard]] Result<Json, Problem> post(const std::string& path,
                                            const Json& body);
 
@@ -47,8 +50,10 @@ class Session {
 
   // Where the password comes from: a file, stdin or the terminal.
   [[nodiscard]] Result<std::string, Problem> password();
-  // The profile's name, and the profile as the options change it; it may have no
-  // URL and no user.
+  // Those that are stored, read once.
+  [[nodiscard]] Result<Profiles, Problem> profiles();
+  // The profile's name ("": nobody's), and the profile as the options change it;
+  // it may have no URL and no user.
   [[nodiscard]] Result<std::string, Problem> profile_name();
   [[nodiscard]] Result<Profile, Problem> profile();
   // As `profile` says; refused where the password would be seen on its way.
@@ -66,6 +71,7 @@ class Session {
   bool patient_;
   bool is_terminal_;
   Form form_;
+  std::optional<Profiles> profiles_;
   std::optional<ApiClient> client_;
 };
 

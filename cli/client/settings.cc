@@ -41,11 +41,13 @@ std::vector<std::string> split(const std::string& text, char separator) {
 }
 
 // A file's lines, or the value itself, without what is empty or a comment.
-void add_lines(Json& list, const std::string& text) {
+Json lines_of(const std::string& text) {
+  Json list = Json::array();
   for (std::string line : split(text, '\n')) {
     if (line.ends_with('\r')) line.pop_back();
     if (!line.empty() && line.front() != '#') list.push_back(std::move(line));
   }
+  return list;
 }
 
 Result<Json, Problem> read_flag(const Setting& key, const std::string& text) {
@@ -81,7 +83,8 @@ Result<Json, Problem> read_value(const Setting& key, const std::string& text,
   if (may_be_none && text == "none") return Json(nullptr);
   switch (key.kind) {
     case KeyKind::kFlag: return read_flag(key, text);
-    case KeyKind::kWords: return Json(split(text, ','));
+    case KeyKind::kWords:
+      return text == "none" ? Json::array() : Json(split(text, ','));
     case KeyKind::kNodes: return read_nodes(key, text);
     case KeyKind::kNumber:
     case KeyKind::kNumberOrNone: {
@@ -92,6 +95,10 @@ Result<Json, Problem> read_value(const Setting& key, const std::string& text,
     case KeyKind::kContainer:
     case KeyKind::kDistro:
     case KeyKind::kCustomDistro: {
+      if (text.empty()) {
+        return wrong(key, text, may_be_none ? "a number, a name or none"
+                                            : "a number or a name");
+      }
       if (const auto number = number_in(text)) return Json(*number);
       const auto found = help.number_of(key.kind, text);
       if (!found) return found.error();
@@ -145,14 +152,32 @@ std::vector<std::string> setting_names(std::span<const Setting> keys) {
 Done put_setting(Json& object, const Setting& key, const std::string& value,
                  const SettingHelp& help) {
   const auto text = contents_of(key, value, help);
-  if (!text) return text.error();
+  return text ? put_text(object, key, *text, help) : Done(text.error());
+}
+
+Done put_text(Json& object, const Setting& key, const std::string& text,
+              const SettingHelp& help) {
+  if (!is_utf8(text)) {
+    return wrong_usage(std::string(key.name) + ": this is no UTF-8");
+  }
+  if (key.kind != KeyKind::kSecret &&
+      text.find("PRIVATE KEY-----") != text.npos) {
+    return wrong_usage(std::string(key.name) +
+                       ": this is a private key, which nobody else is to have; "
+                       "the public one (FILE.pub) is wanted");
+  }
   Json& place = object[std::string(key.where())];
   if (key.kind == KeyKind::kLines) {
     if (place.is_null()) place = Json::array();
-    add_lines(place, *text);
+    if (text == "none") return Ok{};
+    const Json lines = lines_of(text);
+    if (lines.empty()) {
+      return wrong(key, "", "a line, a file that holds some, or none");
+    }
+    place.insert(place.end(), lines.begin(), lines.end());
     return Ok{};
   }
-  auto read = read_value(key, *text, help);
+  auto read = read_value(key, text, help);
   if (!read) return read.error();
   place = *std::move(read);
   return Ok{};

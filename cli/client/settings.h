@@ -1,17 +1,15 @@
 #pragma once
 
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "cli/client/json.h"
 #include "cli/client/problem.h"
 #include "cli/client/resource.h"
 
 namespace fealty::cli {
-
-using Json = nlohmann::ordered_json;
 
 // What reading a value may need of others.
 struct SettingHelp {
@@ -24,16 +22,20 @@ struct SettingHelp {
 
 // KEY=VALUE words as a request's object. A VALUE of @FILE is what the file holds
 // (@@ stands for an @ at the front); "-" and "_" in a KEY are the same; KEYs that
-// hold a list may be given several times. The error names the word, and what
-// would be right.
+// hold a list may be given several times, and be none. The error names the word,
+// and what would be right.
 [[nodiscard]] Result<Json, Problem> read_settings(
     std::span<const Setting> keys, std::span<const std::string> words,
     const SettingHelp& help);
 
-// One value into the object.
+// One VALUE into the object.
 [[nodiscard]] Done put_setting(Json& object, const Setting& key,
                                const std::string& value,
                                const SettingHelp& help);
+
+// A value as it stands, whatever it begins with.
+[[nodiscard]] Done put_text(Json& object, const Setting& key,
+                            const std::string& text, const SettingHelp& help);
 
 [[nodiscard]] const Setting* find_key(std::span<const Setting> keys,
                                       std::string_view name);

@@ -97,6 +97,15 @@ std::string visible(std::string_view text) {
   return out;
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const Character character = first_of(text);
+    if (!character.valid) return false;
+    text.remove_prefix(character.bytes);
+  }
+  return true;
+}
+
 std::size_t width_of(std::string_view text) {
   const locale_t before = utf8() ? ::uselocale(utf8()) : nullptr;
   std::size_t width = 0;

@@ -13,6 +13,8 @@ namespace fealty::cli {
 // are no UTF-8 as \xNN. From the outcome the text can be had back.
 [[nodiscard]] std::string visible(std::string_view text);
 
+[[nodiscard]] bool is_utf8(std::string_view text);
+
 // How many columns of a terminal visible text takes: wide characters two,
 // combining ones none.
 [[nodiscard]] std::size_t width_of(std::string_view text);

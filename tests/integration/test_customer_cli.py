@@ -1,11 +1,13 @@
 """fealty for customers and for the operator, against the real API: what is typed, what comes
 out on pipes and on a terminal, and what it ends with."""
+import http.server
 import json
 import os
 import signal
 import socket
 import stat
 import subprocess
+import threading
 import time
 
 import pytest
@@ -110,8 +112,11 @@ def test_profiles_are_chosen_by_option_and_environment(fealty, api, url, kratos)
     assert fields(fealty("me", "--profile", "default"))["uuid"] == kratos.uuid
     assert fields(fealty("me", env={"FEALTY_PROFILE": "default"}))["uuid"] == kratos.uuid
     assert [row[0] for row in rows(fealty("profiles"))] == ["default", "zeus"]
+    # Whoever logs out is nobody, and not another.
     fealty("logout")
-    assert fields(fealty("me"))["uuid"] == kratos.uuid
+    assert "--profile NAME" in fealty("me", code=LOGIN).err
+    assert fields(fealty("me", "--profile", "default"))["uuid"] == kratos.uuid
+    fealty("logout", code=LOGIN)
     assert "there is no profile" in fealty("logout", "--profile", "zeus", code=1).err
 
 
@@ -148,8 +153,29 @@ def test_a_password_file_logs_in_without_a_profile(nobody, url, kratos):
     who = ["--url", url, "--user", kratos.username, "--password-file", secret]
     assert fields(nobody("me", *who))["uuid"] == kratos.uuid
     secret.chmod(0o644)
-    assert "chmod 600" in nobody("me", *who, code=LOGIN).err
+    assert "chmod 600" in nobody("me", *who, code=1).err
+    assert "No such file" in nobody("me", *who[:-1], "/nope", code=1).err
     assert not nobody.profiles.exists()
+
+
+def test_a_password_that_is_changed_is_stored_with_its_own_login_only(nobody, api, url):
+    customer = api_stage.Customer(api)
+    secret = nobody.file("secret", customer.password + "\n")
+    nobody("me", "password", "--url", url, "--user", customer.username, "--password-file",
+           secret, "--new-password-stdin", text="deimos17\n")
+    assert not nobody.profiles.exists()
+    customer.password = "deimos17"
+    nobody.log_in(url, customer)
+    with nobody.terminal("fealty", "me", "password") as terminal:
+        terminal.wait_for("New password: ")
+        nobody.profiles.chmod(0o644)
+        for _ in range(2):
+            terminal.type("deimos18\n")
+            terminal.wait_for("\n")
+        terminal.wait_for("the password is changed, but not stored here: ")
+        assert terminal.end() == 1
+    customer.password = "deimos18"
+    assert customer.get("/me").status == 200
 
 
 def test_the_password_is_asked_for_without_echo(nobody, url, kratos):
@@ -298,9 +324,14 @@ def test_domains_are_called_by_name_or_id(fealty, api, kratos):
 def test_tags(fealty):
     number = fealty("tags", "add", "red", "--note", "a\tb").out.strip()
     assert [number, "red", "a\\tb"] in rows(fealty("tags"))
+    assert fields(fealty("tags", "show", "red"))["note"] == "a\\tb"
     assert "409" in fealty("tags", "add", "red", code=1).err
     fealty("tags", "rename", "red", "crimson")
     assert rows(fealty("tags", "list"))[-1][1] == "crimson"
+    # Only a VALUE may be a file.
+    fealty("tags", "add", "file", "--note", "@/etc/passwd")
+    assert fields(fealty("tags", "show", "file"))["note"] == "@/etc/passwd"
+    fealty("tags", "remove", "file")
     fealty("tags", "remove", "crimson")
     assert "there is no tag" in fealty("tags", "remove", "crimson", code=1).err
 
@@ -309,12 +340,40 @@ def test_loopboxes(fealty, container):
     number = fealty("loopboxes", "add", container, "zeus001", "zeus", "--ro").out.strip()
     fealty("tags", "add", "box")
     fealty("loopboxes", "set", number, "tags=box")
+    assert fields(fealty("loopboxes", "show", number))["mountpoint"] == "zeus"
     assert rows(fealty("loopboxes", "--container", container)) == [
         [number, str(container), "zeus001", "zeus", "yes", "box"]]
     assert "400" in fealty("loopboxes", "add", container, "../x", "y", code=1).err
     fealty("loopboxes", "remove", number)
     assert fealty("loopboxes", "--container", container).out == ""
     fealty("tags", "remove", "box")
+
+
+def test_portmappings(fealty, kratos, container):
+    address = kratos.server["address"]
+    number = fealty("portmappings", "add", address, "tcp", 2022, container, 2222).out.strip()
+    listed = rows(fealty("portmappings", "list", address))
+    assert [number, "tcp", "2022", str(container)] in [row[:4] for row in listed]
+    assert "409" in fealty("portmappings", "add", address, "tcp", 2022, container, 2223,
+                           code=1).err
+    fealty("portmappings", "remove", address, "tcp", 2022)
+    assert fealty("portmappings", "list", address).out == ""
+    assert "403" in fealty("portmappings", "list", "192.0.2.9", code=1).err
+
+
+def test_what_a_container_served_and_who_served_a_domain(fealty, api, kratos, container):
+    domain = api.domain(kratos)
+    answer = api.as_server(kratos.server, "POST", f"/metrics/domain.hits/{container}",
+                           {"unix": int(time.time()), "value": 1, "domain": domain["name"]})
+    assert answer.status == 201, answer
+    assert rows(fealty("domain", domain["name"], "containers")) == [[str(container)]]
+    assert [row[1] for row in rows(fealty("container", container, "domains"))] == [domain["name"]]
+
+
+def test_another_secret_uuid(fealty, container):
+    first, second = (json.loads(fealty("secret-uuid", container, "--json").out)["secret_uuid"]
+                     for _ in range(2))
+    assert first != second
 
 
 def test_distros_and_custom_distros(fealty, api, kratos, container):
@@ -552,7 +611,68 @@ def test_nobody_there_is_told(nobody, kratos):
     assert "nobody answers" in done.err
 
 
+class Pretender:
+    """Says the same to everybody."""
+
+    def __init__(self, body):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+            do_POST = do_DELETE = do_GET
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+
+    def __enter__(self):
+        self.thread.start()
+        return ["--url", f"http://127.0.0.1:{self.server.server_port}/api", "--user", "x",
+                "--password-file"]
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.mark.parametrize("said, words", [
+    ("[" * 100_000, ["containers"]), ("[" * 50 + "]" * 50, ["containers", "--json"]),
+    ("{}", ["containers"]), ("{}", ["reboot", "www"]), ("null", ["me"]), ("[]", ["me"]),
+    ("{}", ["metrics", "30001", "cpu"]), ("", ["tags", "remove", "1", "--json"]),
+    ("", ["alarm", "raise", "30001", "x", "--json"])])
+def test_what_is_no_answer_of_the_apis_is_no_success(nobody, said, words):
+    secret = nobody.file("secret", "x\n")
+    with Pretender(said) as who:
+        done = nobody(*words, *who, secret, code=1)
+    assert "is this the API?" in done.err and done.out == ""
+
+
+@pytest.mark.parametrize("said", ["[]", "{}", "null"])
+def test_only_an_account_is_a_login(nobody, said):
+    with Pretender(said) as who:
+        nobody("login", *who[:-1], "--password-stdin", text="x\n", code=1)
+    assert not nobody.profiles.exists()
+
+
+def test_an_alarm_of_another_kind_breaks_nothing(nobody):
+    secret = nobody.file("secret", "x\n")
+    with Pretender('[{"id": 1, "unix": "x", "msg": null}, {"id": 2, "msg": "end"}, 3]') as who:
+        with nobody.terminal("fealty", "alarms", "--follow", *who, secret) as terminal:
+            terminal.wait_for("end")
+            assert terminal.process.poll() is None
+
+
+def test_a_command_that_is_misspelt_is_guessed(fealty):
+    assert "mean set?" in fealty("container", 5, "sett", "name=x", code=USAGE).err
+    assert "mean tags?" in fealty("tgas", code=USAGE).err
+
+
 @pytest.mark.parametrize("words", [
+    ["alarms", "--every", "5s"], ["metrics", "30001", "cpu", "--plot", "--json"],
     ["tags", "nonsense"], ["container"], ["containers", "--nothing"], ["admin"],
     ["link", "30001"], ["metrics", "30001"], ["alarms", "--follow", "--every", "x"]])
 def test_a_wrong_usage_ends_with_2(fealty, words):

@@ -111,6 +111,20 @@ TEST(Arguments, WhatMakesNoSenseIsUsage) {
   EXPECT_EQ(exit_code({"router", "stats", "--", "true"}), 2);
 }
 
+TEST(Arguments, AMisspeltCommandIsGuessed) {
+  const auto said = [](std::vector<const char*> words) {
+    testing::internal::CaptureStderr();
+    const auto parsed = parse_arguments(static_cast<int>(words.size()),
+                                        words.data());
+    EXPECT_TRUE(std::holds_alternative<EarlyEnd>(parsed));
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(said({"fealty", "container", "5", "sett", "name=x"}),
+              testing::HasSubstr("Did you mean set?"));
+  EXPECT_THAT(said({"fealty", "frobnicate"}),
+              testing::Not(testing::HasSubstr("Did you mean")));
+}
+
 TEST(Arguments, RoutersActionsAreRead) {
   EXPECT_EQ(router({"stats"}).admin, "127.0.0.1:5003");
   EXPECT_TRUE(router({"stats", "--json"}).json);

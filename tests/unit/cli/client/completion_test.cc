@@ -47,6 +47,8 @@ TEST(Completion, WhatAnOptionTakesIsNoCommand) {
   EXPECT_THAT(words("fealty --log-level info ta"), ElementsAre("tags"));
   EXPECT_THAT(words("fealty --log-level ta"), IsEmpty());
   EXPECT_THAT(words("fealty --log-level=info ta"), ElementsAre("tags"));
+  const auto asked = suggested("fealty reboot --profile=zeus ");
+  EXPECT_EQ(asked.call.one("--profile"), "zeus");
 }
 
 TEST(Completion, ObjectsAreAskedForWhereTheyStand) {
@@ -59,6 +61,23 @@ TEST(Completion, ObjectsAreAskedForWhereTheyStand) {
   EXPECT_EQ(list.resource, &tags());
   EXPECT_EQ(list.before, "a,");
   EXPECT_TRUE(suggested("fealty me --profile ").profiles);
+}
+
+TEST(Completion, OfWhatTheApiSaysOnlyPlainWordsAreOffered) {
+  using Words = std::vector<std::pair<std::string, std::string>>;
+  const Json list = Json::parse(R"json([
+      {"id": 1, "uid": 30001, "name": "www"}, {"id": 2, "uid": 30002, "name": "-x"},
+      {"id": 3, "uid": 30003, "name": "@/etc/x"},
+      {"id": 4, "uid": 30004, "name": "$(x)"},
+      {"id": 5, "uid": 30005, "name": "a\nb"}, {"id": 6, "uid": 30006},
+      {"id": "$(x)", "uid": "\u001b[2J", "name": "evil"}, 7, null])json");
+  EXPECT_EQ(object_words(tags(), list), (Words{{"www", ""}}));
+  EXPECT_EQ(object_words(distros(), list),
+            (Words{{"www", ""}, {"2", ""}, {"3", ""}, {"4", ""}, {"5", ""},
+                   {"6", ""}}));
+  EXPECT_EQ(object_words(containers(), list).front(),
+            (Words::value_type{"30001", "www"}));
+  EXPECT_EQ(object_words(containers(), list).size(), 6U);
 }
 
 TEST(Completion, SettingsAreTheResourcesKeys) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -56,6 +57,20 @@ TEST(Plot, OtherDaysAndWhatIsNoNumberAreLeftOut) {
   const auto shown = lines(samples, {24, 2});
   EXPECT_EQ(shown[0], "     1┤");
   EXPECT_EQ(shown[1], "   0.5┤▁");
+}
+
+TEST(Plot, NoSampleIsTooSmallOrTooGreatOrTooFar) {
+  using Limits = std::numeric_limits<double>;
+  using Times = std::numeric_limits<std::int64_t>;
+  for (const double value : {Limits::denorm_min(), Limits::min(), Limits::max()}) {
+    const std::vector<Sample> samples = {
+        {kDay, value}, {Times::min(), 1}, {Times::max(), 1}};
+    const auto shown = lines(samples, {24, 2});
+    ASSERT_EQ(shown.size(), 4U);
+    EXPECT_NE(shown[1].find("┤"), std::string::npos);
+    EXPECT_EQ(shown[0].find("nan"), std::string::npos);
+    EXPECT_EQ(shown[0].find("inf"), std::string::npos);
+  }
 }
 
 TEST(ShortNumber, HasAUnit) {

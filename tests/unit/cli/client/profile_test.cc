@@ -85,6 +85,24 @@ TEST(Profiles, AFileOfOthersIsNotOverwritten) {
   EXPECT_EQ(read->by_name.at("b"), Profile());
 }
 
+TEST(Profiles, NobodyMayBeCurrent) {
+  const TempDir dir;
+  const std::string path = dir / "profiles.json";
+  ASSERT_TRUE(put(path, "one", kKratos));
+  ASSERT_TRUE(change_profiles(
+      path, [](Profiles& profiles) { profiles.current.clear(); }));
+  EXPECT_EQ(read_profiles(path)->current, "");
+}
+
+TEST(Profiles, WhatIsNoUtf8IsNotStored) {
+  const TempDir dir;
+  const std::string path = dir / "profiles.json";
+  const Status kept = put(path, "one", Profile{"http://[::1]/", "caf\xe9", "x"});
+  ASSERT_FALSE(kept);
+  EXPECT_THAT(kept.error().message, HasSubstr("UTF-8"));
+  EXPECT_TRUE(read_profiles(path)->by_name.empty());
+}
+
 TEST(Profiles, SeveralAtOnceLoseNothing) {
   const TempDir dir;
   const std::string path = dir / "profiles.json";

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 
 namespace fealty::cli {
@@ -12,11 +13,12 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-Problem refused(int status, const std::string& body) {
+Problem refused(int status, const std::string& body,
+                const std::string& retry_after = "6") {
   ApiAnswer answer;
   answer.status = status;
   answer.body = body;
-  answer.retry_after = "6";
+  answer.retry_after = retry_after;
   return refusal(answer, "https://api.test/api");
 }
 
@@ -25,6 +27,7 @@ TEST(Refusal, SaysWhatTheApiSaid) {
       refused(409, R"({"error": "Conflict", "reason": "name: taken\u001b[2J"})");
   EXPECT_EQ(problem.message, "the API says 409 Conflict: name: taken\\x1b[2J");
   EXPECT_EQ(problem.exit_code, kExitRun);
+  EXPECT_EQ(problem.status, 409);
 }
 
 TEST(Refusal, SaysWhatToDoNext) {
@@ -35,6 +38,8 @@ TEST(Refusal, SaysWhatToDoNext) {
               HasSubstr("not yours, or not there"));
   EXPECT_THAT(refused(429, R"({"error": "Too many"})").message,
               HasSubstr("in 6 s"));
+  EXPECT_THAT(refused(429, R"({"error": "Too many"})", "").message,
+              HasSubstr("try again later"));
 }
 
 TEST(Refusal, WhatIsNoApiIsNotTakenForOne) {
@@ -43,6 +48,32 @@ TEST(Refusal, WhatIsNoApiIsNotTakenForOne) {
   EXPECT_LT(problem.message.size(), 600U);
   EXPECT_THAT(problem.message, Not(HasSubstr("\x1b")));
   EXPECT_THAT(refused(301, "").message, HasSubstr("sends elsewhere"));
+}
+
+Problem asked(const char* admin) {
+  const auto& all = client_commands();
+  const auto at = std::find_if(all.begin(), all.end(), [](const auto& each) {
+    return each.path == "admin news";
+  });
+  Session session({&*at, {{"--admin", {admin}}, {"--timeout", {"1s"}}}});
+  const auto answer = session.get_list("/admin/news");
+  return answer ? Problem("answered") : answer.error();
+}
+
+TEST(Admin, SecretsDoNotLeaveTheHost) {
+  for (const char* const far : {"192.0.2.1:80", "[2001:db8::1]:80", "0.0.0.0:80"}) {
+    EXPECT_EQ(asked(far).exit_code, kExitUsage) << far;
+  }
+  for (const char* const near : {"127.0.0.1:1", "[::1]:1", "unix:/nonexistent"}) {
+    EXPECT_EQ(asked(near).exit_code, kExitRun) << near;
+  }
+}
+
+Done throw_it(Session&) { throw std::runtime_error("so it is"); }
+
+TEST(Run, WhatIsUnforeseenEndsACommandWith1) {
+  const ClientCommand command = {"x", "y", throw_it};
+  EXPECT_EQ(run_client_call({&command}), kExitRun);
 }
 
 TEST(Table, EveryCommandBelowAnotherHasThatOne) {

@@ -54,6 +54,7 @@ TEST(Settings, NumbersMayBeNamesOrNone) {
   EXPECT_EQ(text({"distro=none", "custom-distro=none"}),
             R"({"distro":null,"custom_distro":null})");
   EXPECT_EQ(text({"distro=other"}), "there is no other");
+  EXPECT_THAT(text({"distro="}), HasSubstr("a number, a name or none"));
 }
 
 TEST(Settings, ListsOfLinesComeFromFilesAndSeveralWords) {
@@ -61,7 +62,40 @@ TEST(Settings, ListsOfLinesComeFromFilesAndSeveralWords) {
   write_file(dir / "keys", "# two\nssh-rsa A\r\n\nssh-rsa B\n");
   EXPECT_EQ(text({"ssh-key=@" + (dir / "keys"), "ssh-key=ssh-rsa C"}),
             R"({"ssh_keys":["ssh-rsa A","ssh-rsa B","ssh-rsa C"]})");
-  EXPECT_EQ(text({"ssh-key="}), R"({"ssh_keys":[]})");
+}
+
+TEST(Settings, NoneIsAnEmptyList) {
+  const TempDir dir;
+  write_file(dir / "keys", "# nothing\n");
+  EXPECT_EQ(text({"ssh-key=none", "tags=none"}), R"({"ssh_keys":[],"tags":[]})");
+  for (const std::string& word : {std::string("ssh-key="),
+                                  "ssh-key=@" + (dir / "keys")}) {
+    EXPECT_EQ(exit_code({word}), kExitUsage) << word;
+    EXPECT_THAT(text({word}), HasSubstr("none is expected"));
+  }
+}
+
+TEST(Settings, PrivateKeysAreNotSent) {
+  const TempDir dir;
+  write_file(dir / "id", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blb\n");
+  for (const char* const key : {"ssh-key=@", "note=@"}) {
+    EXPECT_EQ(exit_code({key + (dir / "id")}), kExitUsage);
+    EXPECT_THAT(text({key + (dir / "id")}), HasSubstr(".pub"));
+  }
+}
+
+TEST(Settings, WhatIsNoUtf8IsRefused) {
+  const TempDir dir;
+  write_file(dir / "note", "caf\xe9\n");
+  EXPECT_EQ(exit_code({"note=caf\xe9"}), kExitUsage);
+  EXPECT_EQ(exit_code({"note=@" + (dir / "note")}), kExitUsage);
+  EXPECT_EQ(exit_code({"note=caf\xc3\xa9"}), 0);
+}
+
+TEST(Settings, OnlyAValueIsAFile) {
+  Json object;
+  ASSERT_TRUE(put_text(object, {"note"}, "@/etc/passwd", help()));
+  EXPECT_EQ(object.dump(), R"({"note":"@/etc/passwd"})");
 }
 
 TEST(Settings, AFileLosesItsLastLineEndOnly) {
