@@ -24,6 +24,9 @@ constexpr std::string_view kPostgresqlPrefix = "postgresql://";
 constexpr int kAttempts = 20;
 // The one lock of all writers, of whatever process.
 constexpr std::string_view kWritersTurn = "SELECT pg_advisory_xact_lock(300001)";
+// A step of the schema takes as long as there are rows, and others wait for it.
+constexpr std::array<std::string_view, 2> kUpgradeSettings = {
+    "statement_timeout = 0", "lock_timeout = '30min'"};
 
 // Nobody waits for a lock, a statement or an idle transaction without end.
 constexpr std::array<std::string_view, 4> kPostgresqlSettings = {
@@ -110,14 +113,15 @@ void rest(int attempt) {
 // Begun on construction, undone unless it was committed.
 class Scope {
  public:
-  Scope(soci::session& session, Dialect dialect, bool writes)
+  Scope(soci::session& session, Dialect dialect, Database::Work work)
       : session_(session) {
     const bool sqlite = dialect == Dialect::kSqlite;
+    const bool writes = work != Database::Work::kRead;
     session_.once << (sqlite ? (writes ? "BEGIN IMMEDIATE" : "BEGIN")
                       : writes ? "BEGIN"
                       : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     open_ = true;
-    if (!sqlite && writes) take_turn();
+    if (!sqlite && writes) take_turn(work == Database::Work::kUpgrade);
   }
   ~Scope() {
     if (!open_) return;
@@ -136,8 +140,11 @@ class Scope {
   }
 
  private:
-  void take_turn() {
+  void take_turn(bool upgrades) {
     try {
+      for (const std::string_view setting : kUpgradeSettings) {
+        if (upgrades) session_.once << "SET LOCAL " + std::string(setting);
+      }
       session_.once << std::string(kWritersTurn);
     } catch (const std::exception&) {
       open_ = false;
@@ -211,35 +218,47 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& url,
   }
 }
 
-Answer Database::read(const Body& body) { return attempt(body, false); }
+Answer Database::read(const Body& body) { return attempt(body, Work::kRead); }
 
 Answer Database::write(const Body& body) {
+  return write(body, Work::kWrite);
+}
+
+Answer Database::upgrade(const Body& body) {
+  return write(body, Work::kUpgrade);
+}
+
+Answer Database::write(const Body& body, Work work) {
   std::unique_lock<std::timed_mutex> turn(writer_, std::defer_lock);
   if (dialect_ == Dialect::kSqlite &&
       !turn.try_lock_for(std::chrono::milliseconds(kPatienceMs))) {
     return unavailable("the store has much to write; try again");
   }
-  return attempt(body, true);
+  return attempt(body, work);
 }
 
 Answer Database::transact(soci::session& session, const Body& body,
-                          bool writes, bool& begun) {
-  Scope scope(session, dialect_, writes);
+                          Work work, bool& begun) {
+  Scope scope(session, dialect_, work);
   begun = true;
   Transaction transaction(session, dialect_);
+  // Another process may have brought it further since this one began.
+  if (work == Work::kWrite && is_of_a_later_version(transaction)) {
+    return unavailable("the store is of a later version than this process");
+  }
   Answer answer = body(transaction);
   if (!answer.refuses()) scope.commit();
   return answer;
 }
 
-Answer Database::attempt(const Body& body, bool writes) {
+Answer Database::attempt(const Body& body, Work work) {
   const std::int64_t patient_until_ms = coarse_monotonic_ms() + kPatienceMs;
   soci::session session(*pool_);
   bool reconnected = false;
   for (int i = 1;; ++i) {
     bool begun = false;
     try {
-      return transact(session, body, writes, begun);
+      return transact(session, body, work, begun);
     } catch (const std::exception& error) {
       const Failure failure = judge(error);
       if (failure == Failure::kConstraint) {
@@ -251,7 +270,7 @@ Answer Database::attempt(const Body& body, bool writes) {
       if (failure == Failure::kConnection) {
         const bool connected = reconnect(session);
         // What had begun may have been committed.
-        const bool harmless = !writes || !begun;
+        const bool harmless = work == Work::kRead || !begun;
         if (connected && harmless && !std::exchange(reconnected, true)) continue;
       }
       if (!again) return unavailable("the store cannot be used just now");

@@ -125,6 +125,12 @@ class Database {
   // database cannot be used, or is not free within kPatienceMs.
   [[nodiscard]] Answer read(const Body& body);
   [[nodiscard]] Answer write(const Body& body);
+  // A write that changes the schema, and may take as long as that takes; the others
+  // are refused (503) once it is a later one than this process knows.
+  [[nodiscard]] Answer upgrade(const Body& body);
+
+  // What a transaction is for.
+  enum class Work : std::uint8_t { kRead, kWrite, kUpgrade };
 
   [[nodiscard]] Dialect dialect() const { return dialect_; }
 
@@ -133,9 +139,10 @@ class Database {
   void connect(const std::string& address, std::size_t connections);
   void set_up(soci::session& session) const;
   [[nodiscard]] bool reconnect(soci::session& session);
-  [[nodiscard]] Answer attempt(const Body& body, bool writes);
+  [[nodiscard]] Answer write(const Body& body, Work work);
+  [[nodiscard]] Answer attempt(const Body& body, Work work);
   [[nodiscard]] Answer transact(soci::session& session, const Body& body,
-                                bool writes, bool& begun);
+                                Work work, bool& begun);
 
   Dialect dialect_;
   std::unique_ptr<soci::connection_pool> pool_;

@@ -39,6 +39,11 @@ struct Concerned {
   std::int64_t server = 0;
 };
 
+Concerned named_in(Transaction& transaction, const Json& shown) {
+  return {id_by(transaction, "FROM customers WHERE username = ?", shown, "customer"),
+          id_by(transaction, "FROM servers WHERE name = ?", shown, "server")};
+}
+
 Concerned concerned_by(const Call& call, Transaction& transaction,
                        std::string_view object, std::int64_t id,
                        const Json& shown) {
@@ -56,11 +61,9 @@ Concerned concerned_by(const Call& call, Transaction& transaction,
       return {row->integer("customer_id"), row->integer("server_id")};
     }
   }
-  if (out.customer == 0) {
-    out.customer = id_by(transaction, "FROM customers WHERE username = ?", shown,
-                         "customer");
-  }
-  out.server = id_by(transaction, "FROM servers WHERE name = ?", shown, "server");
+  const Concerned named = named_in(transaction, shown);
+  if (out.customer == 0) out.customer = named.customer;
+  out.server = named.server;
   return out;
 }
 
@@ -71,6 +74,19 @@ void insert(Transaction& transaction, const Value& customer, const Value& server
   transaction.run(
       "INSERT INTO events (customer_id, server_id, unix, object, object_id, "
       "change) VALUES (?, ?, ?, ?, ?, ?)", values);
+}
+
+void tell(Transaction& transaction, const Concerned& whom,
+          const std::string& object, const Values& what) {
+  if (whom.customer != 0) insert(transaction, whom.customer, nullptr, what);
+  if (whom.server != 0) insert(transaction, nullptr, whom.server, what);
+  if (object != "domain" || whom.customer == 0) return;
+  // Their routers have the domains of those who have a container there.
+  for (const Row& row : transaction.select(
+           "DISTINCT server_id", "FROM containers WHERE customer_id = ?",
+           {whom.customer})) {
+    insert(transaction, nullptr, row.integer("server_id"), what);
+  }
 }
 
 Event event_of(const RowView& row) {
@@ -113,17 +129,17 @@ void note_event(const Call& call, Transaction& transaction,
                 std::string_view change) {
   const auto name = object_of(object);
   if (!name) return;
-  const Concerned whom = concerned_by(call, transaction, *name, id, shown);
-  const Values what{call.now(), *name, id, std::string(change)};
-  if (whom.customer != 0) insert(transaction, whom.customer, nullptr, what);
-  if (whom.server != 0) insert(transaction, nullptr, whom.server, what);
-  if (*name != "domain" || whom.customer == 0) return;
-  // Their routers have the domains of those who have a container there.
-  for (const Row& row : transaction.select(
-           "DISTINCT server_id", "FROM containers WHERE customer_id = ?",
-           {whom.customer})) {
-    insert(transaction, nullptr, row.integer("server_id"), what);
-  }
+  tell(transaction, concerned_by(call, transaction, *name, id, shown), *name,
+       {call.now(), *name, id, std::string(change)});
+}
+
+void note_departure(const Call& call, Transaction& transaction,
+                    std::string_view object, std::int64_t id,
+                    const Json& from) {
+  const auto name = object_of(object);
+  if (!name) return;
+  tell(transaction, named_in(transaction, from), *name,
+       {call.now(), *name, id, std::string("deleted")});
 }
 
 std::vector<Event> events_after(Transaction& transaction, std::int64_t id) {

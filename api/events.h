@@ -39,8 +39,13 @@ void note_event(const Call& call, Transaction& transaction,
                 std::string_view object, std::int64_t id, const Json& shown,
                 std::string_view change);
 
+// Where it has got another customer or server: it is deleted for the former ones,
+// who are in `from`, what the API showed of it that is so no more.
+void note_departure(const Call& call, Transaction& transaction,
+                    std::string_view object, std::int64_t id, const Json& from);
+
 // Those after `id`, kEventsAtOnce at most; for everybody, or for one.
-inline constexpr std::int64_t kEventsAtOnce = 1'000;
+inline constexpr std::size_t kEventsAtOnce = 1'000;
 [[nodiscard]] std::vector<Event> events_after(Transaction& transaction,
                                               std::int64_t id);
 [[nodiscard]] std::vector<Event> events_for(Transaction& transaction,

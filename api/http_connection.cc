@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "api/http_server.h"
 #include "base/clock.h"
@@ -19,6 +20,11 @@ constexpr std::int64_t kLingerMs = 2'000;
 constexpr std::int64_t kLastCallMs = 200;
 constexpr std::int64_t kHeartbeatMs = 15'000;
 constexpr std::string_view kHeartbeat = ":\n\n";
+// Who follows comes back after so long, and is asked anew who it is; those who came
+// together, at a restart, do not leave together.
+constexpr std::int64_t kFollowMs = 600'000;
+constexpr std::int64_t kFollowSpreadMs = 1'000;
+constexpr std::uint64_t kFollowSpreads = 64;
 // So much may wait for who follows.
 constexpr std::size_t kFeedBytesMax = std::size_t{256} << 10;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -147,6 +153,7 @@ void HttpConnection::read_body() {
 
 void HttpConnection::hand_over(State state) {
   state_ = state;
+  handed_over_ms_ = now_ms_;
   io_.want(0);
   owner_.hand_over(std::move(exchange_), state == State::kAnswering);
 }
@@ -160,6 +167,8 @@ void HttpConnection::take(std::shared_ptr<Exchange> exchange,
   }
   if (exchange_->answer) return write(*exchange_->answer);
   state_ = State::kBody;
+  // The client has not had this time.
+  deadline_ms_ += now_ms - handed_over_ms_;
   if (wants_continue_) {
     // A handful of bytes into an empty buffer.
     static_cast<void>(::send(socket_.get(), kContinue.data(), kContinue.size(),
@@ -170,6 +179,9 @@ void HttpConnection::take(std::shared_ptr<Exchange> exchange,
 
 void HttpConnection::write(const Answer& answer) {
   out_ = encode_answer(answer, to_head_);
+  if (!owner_.may_wait(network_, out_.size())) {
+    out_ = encode_answer(with_text(busy()), to_head_);
+  }
   in_.clear();
   exchange_.reset();
   expect(State::kWriting, HttpServer::kWriteMs);
@@ -186,6 +198,7 @@ void HttpConnection::send() {
       return io_.want(listens ? EV_READ | EV_WRITE : EV_WRITE);
     }
     sent_ += static_cast<std::size_t>(sent);
+    if (state_ == State::kFollowing) expect(State::kFollowing, kHeartbeatMs);
   }
   if (state_ != State::kFollowing) return whole_ ? close() : linger();
   out_.clear();
@@ -194,8 +207,13 @@ void HttpConnection::send() {
 }
 
 void HttpConnection::begin_following(const Answer& answer) {
-  if (!owner_.may_follow()) return write(with_text(busy()));
+  if (!owner_.may_follow(answer.follow->audience)) {
+    return write(with_text(busy()));
+  }
   follow_ = *answer.follow;
+  const std::uint64_t spread = id_ % kFollowSpreads;
+  follows_until_ms_ = now_ms_ + kFollowMs +
+                      static_cast<std::int64_t>(spread) * kFollowSpreadMs;
   out_ = encode_answer(answer, false);
   exchange_.reset();
   expect(State::kFollowing, kHeartbeatMs);
@@ -205,14 +223,17 @@ void HttpConnection::begin_following(const Answer& answer) {
 void HttpConnection::feed(const std::vector<Event>& events,
                           std::int64_t now_ms) {
   now_ms_ = now_ms;
+  out_.erase(0, std::exchange(sent_, 0));
+  const bool was_waiting = !out_.empty();
   for (const Event& event : events) {
     if (event.id <= follow_.last_id) continue;
     follow_.last_id = event.id;
     if (event.audience == follow_.audience) out_ += event.text;
   }
-  if (out_.size() - sent_ > kFeedBytesMax) return close();
+  if (out_.size() > kFeedBytesMax) return close();
   if (out_.empty()) return;
-  expect(State::kFollowing, kHeartbeatMs);
+  // What waits already has its deadline: only what is taken moves that.
+  if (!was_waiting) expect(State::kFollowing, kHeartbeatMs);
   send();
 }
 
@@ -261,6 +282,8 @@ void HttpConnection::look_at_deadline(std::int64_t now_ms) {
   now_ms_ = now_ms;
   const bool is_waited_for =
       state_ != State::kAdmitting && state_ != State::kAnswering;
+  const bool follows_long = follows() && now_ms >= follows_until_ms_;
+  if (follows_long && out_.empty()) return close();
   if (!is_waited_for || now_ms < deadline_ms_) return;
   if (state_ == State::kFollowing) {
     // What it has not taken for so long it does not take.

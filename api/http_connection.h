@@ -35,8 +35,11 @@ class ConnectionOwner {
   // To the threads. With `whole` it comes back with an answer; else it does where
   // it is refused before its body.
   virtual void hand_over(std::shared_ptr<Exchange> exchange, bool whole) = 0;
-  // Whether one more connection may follow events.
-  [[nodiscard]] virtual bool may_follow() = 0;
+  // Whether an answer of so many bytes may wait until it is taken.
+  [[nodiscard]] virtual bool may_wait(const std::string& network,
+                                      std::size_t bytes) = 0;
+  // Whether one more connection may follow events for these.
+  [[nodiscard]] virtual bool may_follow(const Audience& audience) = 0;
   // It has ended; its owner keeps it until the turn of the loop is over.
   virtual void on_closed(HttpConnection& connection) = 0;
 };
@@ -66,7 +69,10 @@ class HttpConnection {
   // kFollowing: those of the events that are for it, and that it does not have.
   void feed(const std::vector<Event>& events, std::int64_t now_ms);
   [[nodiscard]] bool follows() const { return state_ == State::kFollowing; }
-  [[nodiscard]] std::int64_t last_event() const { return follow_.last_id; }
+  // Whom for, and what it has.
+  [[nodiscard]] const Follow& following() const { return follow_; }
+  // Bytes that are kept until they are taken.
+  [[nodiscard]] std::size_t waiting() const { return out_.size(); }
   // The end is near: where no byte of a request has come yet, none is waited for
   // much longer, and who follows is let go.
   void hurry(std::int64_t now_ms);
@@ -100,6 +106,7 @@ class HttpConnection {
   State state_ = State::kHead;
   std::int64_t deadline_ms_;
   std::int64_t now_ms_;                // the loop's, when it was last told
+  std::int64_t handed_over_ms_ = 0;
   IoWatcher io_;
   std::string in_;                     // the head; then what is left of the body
   http::HeadScanner scanner_;
@@ -115,6 +122,7 @@ class HttpConnection {
   std::size_t sent_ = 0;
   std::size_t drained_ = 0;
   Follow follow_;                      // kFollowing
+  std::int64_t follows_until_ms_ = 0;
 };
 
 }  // namespace fealty::api

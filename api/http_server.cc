@@ -23,6 +23,8 @@ constexpr int kBacklog = 1024;
 constexpr int kAcceptsAtOnce = 32;
 constexpr std::int64_t kTickMs = 250;
 constexpr std::uint64_t kTicksOfFeed = 2;
+// Answers up to this are bounded by the connections.
+constexpr std::size_t kSmallBytes = 65'536;
 
 }  // namespace
 
@@ -70,11 +72,30 @@ class HttpServer::Listener final : public ConnectionOwner {
     });
   }
 
-  bool may_follow() override {
-    const auto followers = std::count_if(
-        connections_.begin(), connections_.end(),
-        [](const auto& item) { return item.second->follows(); });
-    return static_cast<std::size_t>(followers) < settings_.followers;
+  bool may_wait(const std::string& network, std::size_t bytes) override {
+    if (bytes <= kSmallBytes) return true;
+    // The one that asks has its answer already.
+    std::size_t of_all = 0;
+    std::size_t of_network = 0;
+    for (const auto& [id, one] : connections_) {
+      of_all += one->waiting();
+      if (one->network() == network) of_network += one->waiting();
+    }
+    return of_all <= kWaitingBytesMax && of_network <= kNetworkWaitingMax;
+  }
+
+  bool may_follow(const Audience& audience) override {
+    if (ending_) return false;
+    std::size_t followers = 0;
+    std::size_t of_this = 0;
+    for (const auto& [id, one] : connections_) {
+      if (!one->follows()) continue;
+      ++followers;
+      if (one->following().audience == audience) ++of_this;
+    }
+    const bool is_server = audience.kind == Audience::Kind::kServer;
+    const std::size_t reserve = is_server ? 0 : settings_.followers / 4;
+    return of_this < kFollowersEach && followers < settings_.followers - reserve;
   }
 
   void on_closed(HttpConnection& connection) override {
@@ -93,15 +114,22 @@ class HttpServer::Listener final : public ConnectionOwner {
     gone_.clear();
     for (int i = 0; i < kAcceptsAtOnce; ++i) {
       if (connections_.size() >= settings_.connections) return arrived_.want(0);
-      sockaddr_storage from{};
-      socklen_t length = sizeof from;
-      UniqueFd socket(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&from),
-                                &length, SOCK_CLOEXEC | SOCK_NONBLOCK));
-      if (!socket.valid() && errno == EAGAIN) return;
+      const int error = accept_one();
+      if (error == EAGAIN) return;
       // No descriptors, as a rule: until the next tick.
-      if (!socket.valid()) return arrived_.want(0);
-      open(std::move(socket), reinterpret_cast<const sockaddr*>(&from), length);
+      if (error != 0) return arrived_.want(0);
     }
+  }
+
+  // 0, or what was in its way.
+  int accept_one() {
+    sockaddr_storage from{};
+    socklen_t length = sizeof from;
+    UniqueFd socket(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&from),
+                              &length, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket.valid()) return errno;
+    open(std::move(socket), reinterpret_cast<const sockaddr*>(&from), length);
+    return 0;
   }
 
   void open(UniqueFd socket, const sockaddr* from, socklen_t length) {
@@ -157,7 +185,8 @@ class HttpServer::Listener final : public ConnectionOwner {
     std::optional<std::int64_t> after;
     for (const auto& [id, one] : connections_) {
       if (!one->follows()) continue;
-      after = std::min(after.value_or(one->last_event()), one->last_event());
+      after = std::min(after.value_or(one->following().last_id),
+                       one->following().last_id);
     }
     if (!after || asked_after_) return;
     asked_after_ = after;
@@ -175,15 +204,18 @@ class HttpServer::Listener final : public ConnectionOwner {
     const std::int64_t after = *std::exchange(asked_after_, std::nullopt);
     for_all([&](HttpConnection& one) {
       // Who came since with less has to be asked for anew.
-      if (one.follows() && one.last_event() >= after) one.feed(events, now_ms);
+      if (one.follows() && one.following().last_id >= after) {
+        one.feed(events, now_ms);
+      }
     });
   }
 
   void on_end() {
     ending_ = true;
     arrived_.stop();
-    // What the kernel has taken already was promised an answer.
-    on_arrival(EV_READ);
+    gone_.clear();
+    // What the kernel has taken already was promised an answer, however many.
+    while (accept_one() == 0) {}
     socket_.reset();
     const std::int64_t now_ms = coarse_monotonic_ms();
     for_all([&](HttpConnection& one) { one.hurry(now_ms); });

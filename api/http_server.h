@@ -25,7 +25,9 @@ namespace fealty::api {
 //
 // Bounds: kHeadBytesMax, kBodyBytesMax (api/options.h), `connections` at a time,
 // of a client's network `per_network` (429 beyond); the rest is in the kernel's
-// queue.
+// queue. Of large answers that nobody has taken yet kWaitingBytesMax, for a network
+// kNetworkWaitingMax (503 beyond). Of the followers one customer or server has
+// kFollowersEach at most, and a quarter is kept for servers.
 //
 //   bind() → start() → stop(): no new requests; waits for those under way.
 class HttpServer {
@@ -33,6 +35,9 @@ class HttpServer {
   static constexpr std::size_t kHeadBytesMax = 32'768;
   static constexpr std::int64_t kReadMs = 10'000;
   static constexpr std::int64_t kWriteMs = 30'000;
+  static constexpr std::size_t kWaitingBytesMax = std::size_t{256} << 20;
+  static constexpr std::size_t kNetworkWaitingMax = std::size_t{64} << 20;
+  static constexpr std::size_t kFollowersEach = 16;
 
   struct Settings {
     Address address;

@@ -253,9 +253,14 @@ std::int64_t take_step(Transaction& transaction) {
 
 }  // namespace
 
+bool is_of_a_later_version(Transaction& transaction) {
+  return transaction.exists("FROM schema_version WHERE version > ?",
+                            {static_cast<std::int64_t>(kSteps.size())});
+}
+
 Status migrate(Database& database) {
   for (std::int64_t step = 1; step > 0;) {
-    const Answer answer = database.write([&step](Transaction& transaction) {
+    const Answer answer = database.upgrade([&step](Transaction& transaction) {
       step = take_step(transaction);
       return ok_message();
     });
@@ -264,9 +269,7 @@ Status migrate(Database& database) {
     }
   }
   const Answer known = database.read([](Transaction& transaction) {
-    const auto row = transaction.one("version", "FROM schema_version");
-    const auto count = static_cast<std::int64_t>(kSteps.size());
-    return row->integer("version") == count ? ok_message() : conflict("");
+    return is_of_a_later_version(transaction) ? conflict("") : ok_message();
   });
   if (known.refuses()) {
     return Error{"the database is of a later version of fealty-api"};

@@ -76,6 +76,36 @@ bool is_well_formed(const Request& request) {
   return true;
 }
 
+// Whether the container is there and this is its key, told without haste.
+bool has_key(Transaction& transaction, std::int64_t id, std::string_view key) {
+  const auto row =
+      transaction.one("alarm_key", "FROM containers WHERE id = ?", {id});
+  return row && equals_in_constant_time(key, row->text("alarm_key"));
+}
+
+// Who asked was found out in a transaction of its own: who has gone since then has
+// nothing to say here.
+std::optional<Answer> caller_left(const Call& call, Transaction& transaction) {
+  const Caller& caller = call.caller;
+  const auto is_in = [&](const char* table) {
+    return transaction.exists("FROM " + std::string(table) + " WHERE id = ?",
+                              {caller.id});
+  };
+  bool there = true;
+  switch (caller.kind) {
+    case Caller::Kind::kNobody:
+    case Caller::Kind::kAdmin: break;
+    case Caller::Kind::kCustomer:
+      if (!is_in("customers")) return unauthorized();
+      break;
+    case Caller::Kind::kContainer:
+      there = has_key(transaction, caller.id, *call.request.asked("key"));
+      break;
+    case Caller::Kind::kServer: there = is_in("servers"); break;
+  }
+  return there ? std::nullopt : std::optional(forbidden());
+}
+
 }  // namespace
 
 Service::Service(Database& database, const Tools& tools)
@@ -233,27 +263,24 @@ std::optional<Answer> Service::check_password(const Call& call,
 }
 
 // Told apart before the writers' turn is asked for: a wrong key costs them nothing.
+// It alone is counted: a right one is no guess, whoever else is in that network.
 std::optional<Answer> Service::check_alarm_key(Call& call) {
-  const std::string network = network_of(call.request.address);
-  const std::int64_t now_ms = tools_.clock.monotonic_ms();
-  if (!failures_by_network_.take(network, now_ms)) {
-    return too_many(static_cast<int>(kNetworkRefill_ms / 1000));
-  }
-  std::optional<Row> row;
   const std::int64_t id = call.number() - kUidBase;
   const Answer looked = database_.read([&](Transaction& transaction) {
-    row = transaction.one("alarm_key", "FROM containers WHERE id = ?", {id});
-    return ok_message();
+    const bool fits = has_key(transaction, id, *call.request.asked("key"));
+    return fits ? ok_message() : forbidden();
   });
-  if (looked.refuses()) return looked;
-  if (!row || !equals_in_constant_time(*call.request.asked("key"),
-                                       row->text("alarm_key"))) {
-    return forbidden();
+  if (!looked.refuses()) {
+    call.caller.kind = Caller::Kind::kContainer;
+    call.caller.id = id;
+    return std::nullopt;
   }
-  failures_by_network_.give_back(network);
-  call.caller.kind = Caller::Kind::kContainer;
-  call.caller.id = id;
-  return std::nullopt;
+  const bool may_guess =
+      looked.status != 403 ||
+      failures_by_network_.take(network_of(call.request.address),
+                                tools_.clock.monotonic_ms());
+  return may_guess ? looked
+                   : too_many(static_cast<int>(kNetworkRefill_ms / 1000));
 }
 
 // Any domain's requests may be sent here by the router, with certificates of
@@ -328,10 +355,16 @@ Answer Service::transact(Call& call) {
   const Route& route = call.route;
   if (route.mode == Mode::kRead) {
     return database_.read([&](Transaction& transaction) {
+      if (auto refused = caller_left(call, transaction)) {
+        return *std::move(refused);
+      }
       return route.handler(call, transaction);
     });
   }
   return database_.write([&](Transaction& transaction) {
+    if (auto refused = caller_left(call, transaction)) {
+      return *std::move(refused);
+    }
     if (auto before = earlier_answer(call, transaction)) {
       return *std::move(before);
     }

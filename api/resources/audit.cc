@@ -62,6 +62,9 @@ void audit(const Call& call, Transaction& transaction, std::string_view object,
              before.is_null()  ? "created"
              : after.is_null() ? "deleted"
                                : "changed");
+  if (!before.is_null() && !after.is_null()) {
+    note_departure(call, transaction, object, id, from);
+  }
 }
 
 void audit_secret(const Call& call, Transaction& transaction,

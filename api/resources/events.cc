@@ -31,12 +31,13 @@ Answer follow(Call& call, Transaction& transaction) {
   // So long a reader waits before it asks again.
   answer.text = "retry: 2000\n\n";
   if (last && *last < reader.last_id) {
-    reader.last_id = *last;
-    for (const Event& event : events_for(transaction, reader)) {
-      answer.text += event.text;
-      reader.last_id = event.id;
-    }
+    const auto missed = events_for(transaction, {reader.audience, *last});
+    for (const Event& event : missed) answer.text += event.text;
+    // There may be more: it comes back for them, before it hears what is new.
+    if (missed.size() >= kEventsAtOnce) return answer;
   }
+  // Of what this transaction sees it has all, and others' events are none of its:
+  // nothing old is ever looked up for those who follow.
   answer.follow = reader;
   return answer;
 }

@@ -184,6 +184,7 @@ def test_a_wrong_alarm_key_is_throttled_and_a_right_one_is_not(service):
     # Of one subscriber, by whichever of his addresses.
     statuses = [raise_("0" * 36, f"2001:db8:5::{number}") for number in range(40)]
     assert statuses[0] == 403 and statuses[-1] == 429
+    assert raise_(key, "2001:db8:5::1") == 201
     assert raise_(key, "2001:db8:6::1") == 201
 
 

@@ -163,6 +163,10 @@ TEST_F(DatabaseTest, DatabaseOfALaterVersionIsLeftAlone) {
     return ok_message();
   }));
   EXPECT_FALSE(migrate(*database_));
+  // Whoever has it open already writes no more, and still reads.
+  EXPECT_EQ(database_->write([](Transaction&) { return ok_message(); }).status,
+            503);
+  EXPECT_EQ(count(), 0);
 }
 
 TEST(DatabaseOpen, SaysWhatIsWrong) {
