@@ -191,7 +191,9 @@ class Api:
 class Postgresql:
     """A cluster of the tests' own."""
 
-    BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+    BIN = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"),
+              key=lambda path: float(path.parent.name),
+              default=pathlib.Path("/usr/lib/postgresql/15/bin"))
 
     def __init__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="fealty-pg-", dir="/tmp"))

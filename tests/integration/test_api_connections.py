@@ -197,11 +197,13 @@ def test_guesses_side_by_side_are_counted(service):
         wrong.api, wrong.username, wrong.password = service, customer.username, f"wrong{number}"
         statuses.append(wrong.get("/me").status)
     threads = [threading.Thread(target=guess, args=[number]) for number in range(20)]
+    begun = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert statuses.count(401) <= 11, statuses
+    # Ten at once, and then one each six seconds.
+    assert statuses.count(401) <= 11 + (time.monotonic() - begun) // 6, statuses
     assert set(statuses) <= {401, 429, 503}
 
 
@@ -253,6 +255,7 @@ def test_a_reload_counts_and_a_broken_one_does_not(api_scene):
     api.config_path.write_text(text.replace("threads: 16", "threads: 17"))
     api.process.signal(signal.SIGHUP)
     harness.wait_until(lambda: "limits.threads: a start alone" in api.process.log(), "it is told")
+    harness.wait_until(lambda: origin() == "https://one.example", "the rest counts")
     for number in [signal.SIGUSR1, signal.SIGUSR2]:
         api.process.signal(number)
     assert origin() == "https://one.example"
@@ -276,14 +279,18 @@ def test_a_lock_that_is_never_given_back_is_not_waited_for(api_scene, postgresql
     api = api_stage.Api(api_scene, "postgresql", postgresql)
     customer = api_stage.Customer(api)
     name = api.config["database"].rpartition("/")[2]
+    # Until it is told to let go.
     holder = threading.Thread(target=postgresql.try_psql, args=[
-        "SELECT pg_advisory_lock(300001), pg_sleep(13)", name])
+        "SELECT pg_advisory_lock(300001), pg_sleep(3600)", name])
     holder.start()
-    harness.wait_until(lambda: postgresql.try_psql(
-        "SELECT 1 / count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"), "it is held")
-    begun = time.monotonic()
-    reply = customer.post("/tags", {"name": "a"})
-    assert refused(reply, 503, "Service unavailable") and "retry-after" in reply.headers
-    assert time.monotonic() - begun < 13
-    assert customer.get("/me").status == 200
-    holder.join()
+    theirs = ("FROM pg_locks JOIN pg_database ON oid = database WHERE locktype = 'advisory' "
+              f"AND granted AND objid = 300001 AND datname = '{name}'")
+    try:
+        harness.wait_until(lambda: postgresql.try_psql(f"SELECT 1 / count(*) {theirs}"),
+                           "it is held")
+        reply = customer.post("/tags", {"name": "a"})
+        assert refused(reply, 503, "Service unavailable") and "retry-after" in reply.headers
+        assert customer.get("/me").status == 200
+    finally:
+        postgresql.try_psql(f"SELECT pg_terminate_backend(pid) {theirs}")
+        holder.join()
