@@ -59,6 +59,8 @@ std::int64_t store_alarm(const Call& call, Transaction& transaction,
                          const NewAlarm& alarm) {
   const auto owner = transaction.one(
       "customer_id", "FROM containers WHERE id = ?", {alarm.container});
+  Value line = nullptr;
+  if (alarm.line) line = *alarm.line;
   const std::int64_t id = transaction.insert(
       "alarms", {{"container_id", alarm.container},
                  {"customer_id", owner->integer("customer_id")},
@@ -67,7 +69,7 @@ std::int64_t store_alarm(const Call& call, Transaction& transaction,
                  {"color", alarm.color},
                  {"class", alarm.class_name},
                  {"vassal", alarm.vassal},
-                 {"line", alarm.line ? Value(*alarm.line) : Value(nullptr)},
+                 {"line", line},
                  {"filename", alarm.filename},
                  {"func", alarm.func},
                  {"msg", alarm.message}});
