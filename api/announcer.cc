@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "base/pidfd.h"
 
 namespace fealty::api {
 namespace {
@@ -73,7 +73,7 @@ void Announcer::start() {
     return retry_.start(kRetry_ms);
   }
   pid_ = pid;
-  process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  process_ = open_pidfd(pid);
   if (process_.valid()) exit_.start(process_.get(), EV_READ);
 }
 

@@ -11,21 +11,23 @@ namespace fealty::legion {
 namespace {
 
 // After the first time, which comes with the address.
-constexpr std::array<std::int64_t, 6> kTell_ms = {100,   300,   1'000,
-                                                  2'000, 5'000, 10'000};
+constexpr std::array<std::int64_t, 7> kTell_ms = {100,   300,   1'000, 2'000,
+                                                  3'000, 5'000, 10'000};
 constexpr std::int64_t kTellLater_ms = 60'000;
 // A renewal is worth it that lasts so much longer; a refusal is tried again so late.
 constexpr std::int64_t kRenew_ms = 250;
 constexpr std::int64_t kStep_ms = 50;
 // The kernel looks at lifetimes with a quarter of a second of tolerance.
 constexpr std::int64_t kKernelLate_ms = 250;
+// What is left of a lease when the address is given back: some steps of the thread.
+constexpr std::int64_t kGiveBack_ms = 250;
 
 }  // namespace
 
 AddressKeeper::AddressKeeper(const Clock& clock, Interfaces& interfaces,
-                             std::int64_t tolerance_ms)
+                             std::int64_t tolerance_ms, std::int64_t outlive_ms)
     : clock_(clock), interfaces_(interfaces), tolerance_ms_(tolerance_ms),
-      thread_([this] { run(); }) {}
+      outlive_ms_(outlive_ms), thread_([this] { run(); }) {}
 
 AddressKeeper::~AddressKeeper() {
   {
@@ -42,10 +44,11 @@ std::int64_t AddressKeeper::lease_end_ms() const {
   return until_ms_;
 }
 
-// The longest lifetime that ends before the lease; 0: none does.
+// The longest lifetime that does not outlive the lease too long; 0: there is none.
 std::uint32_t AddressKeeper::valid_s(std::int64_t now_ms) const {
-  const std::int64_t left_ms =
-      std::min(lease_end_ms() - now_ms, tolerance_ms_) - kKernelLate_ms;
+  const std::int64_t lease_ms = std::min(lease_end_ms() - now_ms, tolerance_ms_);
+  if (lease_ms <= kGiveBack_ms) return 0;
+  const std::int64_t left_ms = lease_ms + outlive_ms_ - kKernelLate_ms;
   return left_ms <= 0 ? 0 : static_cast<std::uint32_t>(left_ms / 1'000);
 }
 
@@ -104,11 +107,23 @@ Status AddressKeeper::remove(const FloatingAddress& address) {
   const bool held = own != nullptr && own->held();
   std::erase_if(wanted_, [&](const Wanted& each) { return &each == own; });
   show();
-  if (!held && interfaces_.has_permanent(address)) {
+  if (!held && interfaces_.lifetime_s(address) == Interfaces::kForever) {
     return Error{address.to_string() +
                  " is there for ever: it was not added here, and stays"};
   }
   return interfaces_.remove(address);
+}
+
+Status AddressKeeper::remove_stale(const FloatingAddress& address) {
+  {
+    const std::lock_guard lock(kernel_);
+    adopt();
+    if (find(address) != nullptr) return Ok{};
+    const std::int64_t left_ms =
+        1'000 * std::int64_t{interfaces_.lifetime_s(address)};
+    if (left_ms <= tolerance_ms_ + outlive_ms_) return Ok{};
+  }
+  return remove(address);
 }
 
 void AddressKeeper::remove_all() {
@@ -184,10 +199,11 @@ void AddressKeeper::run() {
 void AddressKeeper::keep(Wanted& own, std::int64_t now_ms) {
   // Until when it would be held if the kernel were asked now.
   const std::int64_t end_ms = now_ms + 1'000 * std::int64_t{valid_s(now_ms)};
+  const std::int64_t lease_ms = lease_end_ms();
   const bool over = own.end_ms <= now_ms ||
-                    own.end_ms + kKernelLate_ms > lease_end_ms();
+                    own.end_ms + kKernelLate_ms > lease_ms + outlive_ms_;
   if (end_ms == now_ms) {
-    if (over) give_back(own);
+    if (over || lease_ms - now_ms <= kGiveBack_ms) give_back(own);
     return;
   }
   const bool due = own.held() ? over || end_ms >= own.end_ms + kRenew_ms
@@ -206,7 +222,8 @@ Status AddressKeeper::ask(Wanted& own, std::int64_t now_ms) {
   if (seconds == 0) {
     return Error{"no time is left to hold " + own.address.to_string()};
   }
-  if (!own.held() && interfaces_.has_permanent(own.address)) {
+  if (!own.held() &&
+      interfaces_.lifetime_s(own.address) == Interfaces::kForever) {
     return Error{own.address.to_string() +
                  " is there for ever: remove it, so that it can be the Lord's"};
   }

@@ -16,11 +16,13 @@
 namespace fealty::legion {
 
 // Holds a Legion's addresses for as long as the Lord's lease says, from a thread of
-// its own. Each is in the kernel with a lifetime of whole seconds that ends before
-// the lease does; it is renewed as soon as that is worth it, shortened where the
-// lease is, taken away when the lease ends, and tried again where the kernel refused
-// it. Without renewals (the process hangs, is stopped or killed) the kernel takes it
-// away. The neighbours are told when an address comes, a few times more in the next
+// its own. Each is in the kernel with a lifetime of whole seconds that ends at most
+// `outlive_ms` after the lease does; it is renewed as soon as that is worth it,
+// shortened where the lease is, taken away before the lease ends, and tried again
+// where the kernel refused it. Without renewals (the process hangs, is stopped or
+// killed) the kernel takes it away: until then whoever listens on the host goes on to
+// be reached, and with an `outlive_ms` that is as long as an election the next
+// Lord has it by then. The neighbours are told when an address comes, a few times more in the next
 // seconds (kTell_ms), and now and then afterwards.
 //
 // An address of the same name that is there for ever is somebody else's: it is
@@ -31,7 +33,7 @@ namespace fealty::legion {
 class AddressKeeper {
  public:
   AddressKeeper(const Clock& clock, Interfaces& interfaces,
-                std::int64_t tolerance_ms);
+                std::int64_t tolerance_ms, std::int64_t outlive_ms);
   ~AddressKeeper();
   AddressKeeper(const AddressKeeper&) = delete;
   AddressKeeper& operator=(const AddressKeeper&) = delete;
@@ -43,6 +45,9 @@ class AddressKeeper {
   [[nodiscard]] Status hold(const FloatingAddress& address);
   // Not wanted from now on, and taken away, whoever added it.
   [[nodiscard]] Status remove(const FloatingAddress& address);
+  // Taken away where a former process of this host left it and the kernel would keep it
+  // for longer than it keeps ours without us.
+  [[nodiscard]] Status remove_stale(const FloatingAddress& address);
   // Nothing is wanted, and nothing held when it returns.
   void remove_all();
 
@@ -81,6 +86,7 @@ class AddressKeeper {
   const Clock& clock_;
   Interfaces& interfaces_;
   const std::int64_t tolerance_ms_;
+  const std::int64_t outlive_ms_;
   // Held while the kernel is asked: what is removed is not renewed afterwards. Taken
   // before the other one.
   std::mutex kernel_;

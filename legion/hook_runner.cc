@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/pidfd.h"
 #include "legion/clock.h"
 
 namespace fealty::legion {
@@ -201,6 +201,7 @@ Status HookRunner::perform_action(const HookAction& action,
     case Kind::kExec: return execute(action.text, job);
     case Kind::kIpAdd: return addresses_.hold(action.address);
     case Kind::kIpDel: return addresses_.remove(action.address);
+    case Kind::kIpStale: return addresses_.remove_stale(action.address);
     case Kind::kLog:
       log::info("legion {}: {}", legion_, action.text);
       return Ok{};
@@ -220,7 +221,7 @@ Status HookRunner::execute(const std::string& command, const HookJob& job) {
   if (const int code = spawn_shell(command, job.environment, pid); code != 0) {
     return Error{"cannot start '" + command + "': " + std::strerror(code)};
   }
-  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  const UniqueFd process = open_pidfd(pid);
   const std::int64_t end_ms = clock.monotonic_ms() + job.timeout_ms;
   std::string_view why = process.valid() ? "" : "could not be watched";
   pollfd polled[2] = {{process.get(), POLLIN, 0}, {cancel_fd_.get(), POLLIN, 0}};

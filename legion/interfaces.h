@@ -19,8 +19,10 @@ class Interfaces {
                                          std::uint32_t valid_s) = 0;
   // Fine where it is not there.
   [[nodiscard]] virtual Status remove(const FloatingAddress& address) = 0;
-  // Whether it is there for ever: ours never are, so somebody else made it.
-  [[nodiscard]] virtual bool has_permanent(const FloatingAddress& address) = 0;
+  // For how many seconds it is there if nobody renews it; 0: it is not there.
+  // kForever: ours never are, so somebody else made it.
+  static constexpr std::uint32_t kForever = 0xffff'ffff;
+  [[nodiscard]] virtual std::uint32_t lifetime_s(const FloatingAddress& address) = 0;
   // Says to all neighbours that the address is here.
   [[nodiscard]] virtual Status tell_neighbours(
       const FloatingAddress& address) = 0;

@@ -80,8 +80,12 @@ void Member::start() {
       options_.election, rules, options_.name, host_,
       static_cast<std::uint64_t>(::getpid()), Uuid::draw(), now_ms_);
   results_.open<&Member::on_hook_done>(loop_, this);
-  addresses_ = std::make_unique<AddressKeeper>(clock_, interfaces_,
-                                               options_.election.tolerance_ms);
+  // Where two Lords cannot be, a dead one's address may be there until the next has
+  // it. uWSGI's rules leave no room for that within a tolerance.
+  const std::int64_t tolerance_ms = options_.election.tolerance_ms;
+  addresses_ = std::make_unique<AddressKeeper>(
+      clock_, interfaces_, tolerance_ms,
+      rules == Wire::kSealed ? tolerance_ms * 2 / 3 : 0);
   hooks_ = std::make_unique<HookRunner>(
       options_.name, *addresses_,
       [this](const HookResult& result) {
@@ -108,12 +112,13 @@ void Member::log_warnings() const {
   }
 }
 
-// What a former process that was killed left behind: nobody starts as Lord.
+// What a former process that was killed left behind, where the kernel would keep it
+// for longer than the next Lord needs: nobody starts as Lord.
 void Member::remove_stale_addresses() {
   HookJob job;
   job.event = Event::kSetup;
   for (const FloatingAddress& each : lords_addresses(options_)) {
-    job.actions.push_back({HookAction::Kind::kIpDel, {}, each});
+    job.actions.push_back({HookAction::Kind::kIpStale, {}, each});
   }
   if (!job.actions.empty()) hooks_->post(std::move(job));
 }

@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -58,21 +59,20 @@ class Request {
     }
     return -static_cast<const nlmsgerr*>(NLMSG_DATA(head))->error;
   }
-  // Whether one of the addresses that a dump names fits.
-  template <typename Fits>
-  [[nodiscard]] bool any_of(const Fits& fits) {
+  // Each of the addresses that a dump names.
+  template <typename Look>
+  void for_each(const Look& look) {
     const UniqueFd fd = ask();
     alignas(nlmsghdr) std::array<char, 32'768> answer;
-    bool found = false;
     for (;;) {
       const ssize_t got =
           fd.valid() ? ::recv(fd.get(), answer.data(), answer.size(), 0) : -1;
-      if (got <= 0) return found;
+      if (got <= 0) return;
       auto left = static_cast<unsigned>(got);
       for (auto* each = reinterpret_cast<nlmsghdr*>(answer.data());
            NLMSG_OK(each, left); each = NLMSG_NEXT(each, left)) {
-        if (each->nlmsg_type != RTM_NEWADDR) return found;   // the end, or an error
-        found = found || fits(each);
+        if (each->nlmsg_type != RTM_NEWADDR) return;   // the end, or an error
+        look(each);
       }
     }
   }
@@ -149,27 +149,34 @@ Status KernelInterfaces::remove(const FloatingAddress& address) {
   return failed("remove", address, code);
 }
 
-// With whatever prefix.
-bool KernelInterfaces::has_permanent(const FloatingAddress& address) {
+// With whatever prefix; where it is there with several, the longest.
+std::uint32_t KernelInterfaces::lifetime_s(const FloatingAddress& address) {
   const unsigned index = ::if_nametoindex(address.interface.c_str());
   Request request(RTM_GETADDR, NLM_F_DUMP);
   request.body()->ifa_family = static_cast<std::uint8_t>(address.family);
-  return request.any_of([&](nlmsghdr* each) {
+  std::uint32_t longest_s = 0;
+  request.for_each([&](nlmsghdr* each) {
     auto* const body = static_cast<ifaddrmsg*>(NLMSG_DATA(each));
-    if (body->ifa_index != index || (body->ifa_flags & IFA_F_PERMANENT) == 0) {
-      return false;
-    }
+    if (body->ifa_index != index) return;
+    bool is_it = false;
+    std::uint32_t valid_s = kForever;
     auto left = static_cast<unsigned>(IFA_PAYLOAD(each));
     for (auto* at = IFA_RTA(body); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
       // IFA_LOCAL where an IPv4 address has one; IPv6 has only the other.
       if (at->rta_type == (address.family == AF_INET ? IFA_LOCAL : IFA_ADDRESS) &&
           RTA_PAYLOAD(at) == address.size()) {
-        return std::memcmp(RTA_DATA(at), address.bytes.data(),
-                           address.size()) == 0;
+        is_it = std::memcmp(RTA_DATA(at), address.bytes.data(),
+                            address.size()) == 0;
+      } else if (at->rta_type == IFA_CACHEINFO &&
+                 RTA_PAYLOAD(at) >= sizeof(ifa_cacheinfo)) {
+        ifa_cacheinfo times;
+        std::memcpy(&times, RTA_DATA(at), sizeof times);
+        valid_s = times.ifa_valid;
       }
     }
-    return false;
+    if (is_it) longest_s = std::max(longest_s, valid_s);
   });
+  return longest_s;
 }
 
 }  // namespace fealty::legion

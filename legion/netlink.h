@@ -16,7 +16,7 @@ class KernelInterfaces final : public Interfaces {
   [[nodiscard]] Result<bool> add(const FloatingAddress& address,
                                  std::uint32_t valid_s) override;
   [[nodiscard]] Status remove(const FloatingAddress& address) override;
-  [[nodiscard]] bool has_permanent(const FloatingAddress& address) override;
+  [[nodiscard]] std::uint32_t lifetime_s(const FloatingAddress& address) override;
   // Gratuitous ARP (as request and as reply, since some hosts only learn from one),
   // or an unsolicited neighbour advertisement with the override flag.
   [[nodiscard]] Status tell_neighbours(const FloatingAddress& address) override;

@@ -17,10 +17,17 @@ namespace fealty::legion {
 
 // What happens at an event: one action of a hook.
 struct HookAction {
-  enum class Kind : std::uint8_t { kExec, kIpAdd, kIpDel, kLog, kAlarm };
+  enum class Kind : std::uint8_t {
+    kExec,
+    kIpAdd,
+    kIpDel,
+    kIpStale,   // a start's own: what a former process left (AddressKeeper)
+    kLog,
+    kAlarm,
+  };
   Kind kind = Kind::kLog;
   std::string text;               // the command, or what to say
-  FloatingAddress address;        // kIpAdd, kIpDel
+  FloatingAddress address;        // kIpAdd, kIpDel, kIpStale
 };
 
 enum class Event : std::uint8_t {

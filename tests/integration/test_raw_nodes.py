@@ -69,7 +69,8 @@ def test_bytes_of_both_sides_are_passed_on(router, raw):
             second = b"GET / HTTP/1.1\r\nHost: other.test\r\n\r\n"
             client.send(second)
             assert nodes.receive_exactly(node, len(second)) == second
-            assert router.metric("fealty_tunnels") == 1
+            wait_until(lambda: router.metric("fealty_tunnels") == 1,
+                       "those that asked whether it is known have gone")
             # Each side's end reaches the other by itself.
             client.socket.shutdown(socket.SHUT_WR)
             assert node.recv(1) == b""
@@ -137,7 +138,7 @@ def test_a_raw_node_without_an_answer_is_a_502(router, raw):
         client.send(REQUEST)
         raw.accept()[0].close()
         assert client.read_answer().status == 502
-    assert router.metric("fealty_tunnels") == 0
+    wait_until(lambda: router.metric("fealty_tunnels") == 0, "no tunnel is left")
 
 
 def test_a_raw_node_that_says_nothing_is_a_504(scene, raw):

@@ -47,7 +47,7 @@ class AddressKeeperTest : public testing::Test {
       *FloatingAddress::parse("10.1.1.1/24 dev eth0");
   test::FakeClock clock_;
   test::FakeInterfaces interfaces_;
-  AddressKeeper keeper_{clock_, interfaces_, 3'000};
+  AddressKeeper keeper_{clock_, interfaces_, 3'000, 0};
 };
 
 TEST_F(AddressKeeperTest, WantedAddressIsTakenByItselfAndGivenBack) {
@@ -133,7 +133,7 @@ TEST_F(AddressKeeperTest, AddressThatHadGoneIsToldAnew) {
 }
 
 TEST_F(AddressKeeperTest, PermanentAddressIsSomebodyElses) {
-  interfaces_.set(address_, true);
+  interfaces_.set(address_, Interfaces::kForever);
   keeper_.set_lease(now() + 3'000);
   keeper_.want({address_});
   EXPECT_THAT(keeper_.hold(address_).error().message, HasSubstr("for ever"));
@@ -142,10 +142,59 @@ TEST_F(AddressKeeperTest, PermanentAddressIsSomebodyElses) {
   EXPECT_TRUE(interfaces_.has(address_));
 }
 
-TEST_F(AddressKeeperTest, WhatAFormerProcessLeftIsRemoved) {
-  interfaces_.set(address_, false);
+TEST_F(AddressKeeperTest, AddressIsRemovedWhoeverAddedIt) {
+  interfaces_.set(address_, 3);
   EXPECT_TRUE(keeper_.remove(address_));
   EXPECT_FALSE(interfaces_.has(address_));
+}
+
+TEST_F(AddressKeeperTest, WhatAFormerProcessLeftGoesByItselfOrIsRemoved) {
+  interfaces_.set(address_, 3);
+  EXPECT_TRUE(keeper_.remove_stale(address_));
+  EXPECT_TRUE(interfaces_.has(address_));
+  interfaces_.set(address_, 4);            // that of a longer tolerance
+  EXPECT_TRUE(keeper_.remove_stale(address_));
+  EXPECT_FALSE(interfaces_.has(address_));
+  interfaces_.set(address_, Interfaces::kForever);
+  EXPECT_THAT(keeper_.remove_stale(address_).error().message, HasSubstr("stays"));
+}
+
+// With a lifetime that is longer than the lease.
+class OutlivingAddressTest : public AddressKeeperTest {
+ protected:
+  OutlivingAddressTest() { keeper_.remove_all(); }
+  void take(std::int64_t lease_ms) {
+    outliving_.set_lease(now() + lease_ms);
+    outliving_.want({address_});
+    wait([&] { return !outliving_.held().empty(); });
+  }
+  AddressKeeper outliving_{clock_, interfaces_, 3'000, 2'000};
+};
+
+TEST_F(OutlivingAddressTest, KernelKeepsItAsMuchLongerForAProcessThatIsGone) {
+  take(3'000);
+  EXPECT_THAT(interfaces_.asked(), ElementsAre("add 4", "tell"));
+}
+
+TEST_F(OutlivingAddressTest, LivingProcessGivesItBackBeforeTheLeaseEnds) {
+  take(3'000);
+  clock_.now_ms += 2'700;
+  let_it_work();
+  EXPECT_TRUE(interfaces_.has(address_));
+  clock_.now_ms += 60;
+  wait([&] { return !interfaces_.has(address_); });
+  EXPECT_THAT(outliving_.held(), IsEmpty());
+  let_it_work();
+  EXPECT_THAT(outliving_.hold(address_).error().message, HasSubstr("no time is left"));
+  EXPECT_EQ(count("add 4"), 1);
+}
+
+TEST_F(OutlivingAddressTest, LeaseThatShrinksShortensTheLifetime) {
+  take(3'000);
+  outliving_.set_lease(now() + 2'000);
+  wait([&] { return count("add 3") == 1; });
+  outliving_.set_lease(now() + 200);
+  wait([&] { return !interfaces_.has(address_); });
 }
 
 TEST(AddressKeeper, LoopDoesNotWaitForTheKernel) {
@@ -157,7 +206,7 @@ TEST(AddressKeeper, LoopDoesNotWaitForTheKernel) {
     asked.set_value();
     answer.get_future().wait();
   };
-  AddressKeeper keeper(clock, interfaces, 3'000);
+  AddressKeeper keeper(clock, interfaces, 3'000, 0);
   keeper.set_lease(clock.now_ms + 3'000);
   keeper.want({*FloatingAddress::parse("10.1.1.1/24 dev eth0")});
   asked.get_future().wait();

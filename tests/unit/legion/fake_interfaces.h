@@ -27,7 +27,7 @@ class FakeInterfaces final : public Interfaces {
     const std::lock_guard lock(mutex_);
     asked_.push_back("add " + std::to_string(valid_s));
     if (refuses) return Error{"refused"};
-    return there_.insert_or_assign(address.to_string(), false).second;
+    return there_.insert_or_assign(address.to_string(), valid_s).second;
   }
   Status remove(const FloatingAddress& address) override {
     if (on_remove) on_remove();
@@ -36,10 +36,10 @@ class FakeInterfaces final : public Interfaces {
     there_.erase(address.to_string());
     return Ok{};
   }
-  bool has_permanent(const FloatingAddress& address) override {
+  std::uint32_t lifetime_s(const FloatingAddress& address) override {
     const std::lock_guard lock(mutex_);
     const auto found = there_.find(address.to_string());
-    return found != there_.end() && found->second;
+    return found == there_.end() ? 0 : found->second;
   }
   Status tell_neighbours(const FloatingAddress&) override {
     const std::lock_guard lock(mutex_);
@@ -47,9 +47,9 @@ class FakeInterfaces final : public Interfaces {
     return Ok{};
   }
 
-  void set(const FloatingAddress& address, bool permanent) {
+  void set(const FloatingAddress& address, std::uint32_t lifetime_s) {
     const std::lock_guard lock(mutex_);
-    there_[address.to_string()] = permanent;
+    there_[address.to_string()] = lifetime_s;
   }
   void lose(const FloatingAddress& address) {
     const std::lock_guard lock(mutex_);
@@ -70,7 +70,7 @@ class FakeInterfaces final : public Interfaces {
 
  private:
   std::mutex mutex_;
-  std::map<std::string, bool> there_;    // and whether for ever
+  std::map<std::string, std::uint32_t> there_;    // and for how long
   std::vector<std::string> asked_;
 };
 

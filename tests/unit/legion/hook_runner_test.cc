@@ -59,7 +59,7 @@ class HookRunnerTest : public testing::Test {
   std::vector<HookResult> results_;
   BootClock clock_;
   test::FakeInterfaces interfaces_;
-  AddressKeeper addresses_{clock_, interfaces_, 3'000};
+  AddressKeeper addresses_{clock_, interfaces_, 3'000, 0};
   HookRunner runner_{"l", addresses_, [this](const HookResult& result) {
                        const std::lock_guard lock(mutex_);
                        results_.push_back(result);
