@@ -53,12 +53,14 @@ std::int64_t insert_container(const Call& call, Transaction& transaction,
 // What the API shows of it in a list.
 inline constexpr std::string_view kContainerColumns =
     "c.id, c.name, c.memory, c.storage, c.uuid, c.distro_id, "
-    "d.name AS distro_name, c.custom_distro_id, x.name AS custom_distro_name, "
+    "d.name AS distro_name, c.custom_distro_id, "
+    "CASE WHEN c.custom_distro_id IS NULL THEN NULL ELSE (SELECT x.name "
+    "FROM custom_distros x WHERE x.id = c.custom_distro_id) END "
+    "AS custom_distro_name, "
     "s.name AS server, s.address AS server_address";
 inline constexpr std::string_view kContainerTables =
     "FROM containers c JOIN servers s ON s.id = c.server_id "
-    "LEFT JOIN distros d ON d.id = c.distro_id "
-    "LEFT JOIN custom_distros x ON x.id = c.custom_distro_id";
+    "LEFT JOIN distros d ON d.id = c.distro_id";
 void write_container(const RowView& row, const Json& tags, ListWriter& out);
 // All of it; it must be there.
 [[nodiscard]] Json container_object(Transaction& transaction, std::int64_t id);
