@@ -95,6 +95,13 @@ void Announcer::on_exit(int) {
 
 void Announcer::on_retry() { start(); }
 
+void Announcer::leave() {
+  retry_.stop();
+  if (pid_ < 0) return;
+  ::kill(pid_, SIGKILL);
+  reap();
+}
+
 void Announcer::stop() {
   retry_.stop();
   if (pid_ < 0) return;

@@ -26,6 +26,8 @@ class Announcer {
   void start();
   // Unsubscribes; waits for it, but no longer than kStopMs.
   void stop();
+  // Ends without a word to the routers: a successor announces the same.
+  void leave();
 
   static constexpr int kStopMs = 5'000;
 

@@ -79,7 +79,7 @@ const passwd* find_user(const std::string& user) {
 
 }  // namespace
 
-Daemon::Daemon(Options options, Load load)
+Daemon::Daemon(Options options, Load load, Program program)
     : started_(std::move(options)),
       options_(started_),
       load_(std::move(load)),
@@ -91,7 +91,8 @@ Daemon::Daemon(Options options, Load load)
         };
         return settings;
       }(), handlers()),
-      admin_(admin_settings(started_), handlers()) {}
+      admin_(admin_settings(started_), handlers()),
+      successor_(loop_, std::move(program)) {}
 
 HttpServer::Handlers Daemon::handlers() {
   return {[this](Request& request) { return service_->admit(request); },
@@ -106,6 +107,17 @@ Status Daemon::bind() {
   if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS) {
     return Error{"c-ares cannot be used"};
   }
+  if (!sealer_) {
+    Status read = read_key();
+    if (!read) return read;
+  }
+  Status bound = public_.bind();
+  if (bound) bound = admin_.bind();
+  return bound;
+}
+
+// From its file, which is made where there is none.
+Status Daemon::read_key() {
   const std::string& path = started_.secrets_key_file;
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0 && errno == ENOENT) {
@@ -116,9 +128,7 @@ Status Daemon::bind() {
   auto sealer = load_sealer(path);
   if (!sealer) return sealer.error();
   sealer_ = *sealer;
-  Status bound = public_.bind();
-  if (bound) bound = admin_.bind();
-  return bound;
+  return Ok{};
 }
 
 Status Daemon::drop_privileges() {
@@ -182,7 +192,7 @@ void Daemon::watch_signals() {
   watch.operator()<&Daemon::on_end_signal>(SIGINT);
   watch.operator()<&Daemon::on_reload_signal>(SIGHUP);
   watch.operator()<&Daemon::on_other_signal>(SIGUSR1);
-  watch.operator()<&Daemon::on_other_signal>(SIGUSR2);
+  watch.operator()<&Daemon::on_upgrade_signal>(SIGUSR2);
 }
 
 int Daemon::run() {
@@ -198,6 +208,8 @@ int Daemon::run() {
   housekeeper_.emplace(*database_, options_, clock_);
   announce(started_.subscribe);
   ::sd_notify(0, "READY=1");
+  if (predecessor_) predecessor_->tell();
+  predecessor_.reset();
   loop_.run();
   ender_.join();
   return 0;
@@ -205,12 +217,16 @@ int Daemon::run() {
 
 void Daemon::on_end_signal(int) {
   if (ending_) ::_exit(0);
-  ending_ = true;
   log::info("ending: requests under way are answered");
   ::sd_notify(0, "STOPPING=1");
-  // A second signal is still heard meanwhile.
   // The routers are told first.
   if (announcer_) announcer_->stop();
+  end();
+}
+
+// Answers what is under way; a signal is still heard meanwhile.
+void Daemon::end() {
+  ending_ = true;
   drain_.start(options_.get()->drain_ms);
   ender_ = std::thread([this] {
     public_.stop();
@@ -236,7 +252,7 @@ void Daemon::on_reload_signal(int) {
   log::info("the new configuration counts");
 }
 
-// SIGUSR1: there are no log files; SIGUSR2: docs/api.md.
+// SIGUSR1: there are no log files.
 void Daemon::on_other_signal(int) {}
 
 void Daemon::announce(const SubscribeOptions& options) {

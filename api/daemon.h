@@ -20,26 +20,31 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/result.h"
+#include "base/successor.h"
 
 namespace fealty::api {
 
 // fealty-api but for its command line and its configuration's syntax.
 //
-//   bind() → drop_privileges() → open() → run()
+//   inherit()? → bind() → drop_privileges() → open() → run()
 //
 // The key file is read, or made, as root; the database is opened as `user`.
 // SIGTERM and SIGINT: requests under way are answered, for `drain` at most, then it
 // ends; a second one ends at once. SIGHUP: what `load` gives counts from then on,
-// but for what a start alone can change; nothing: the old one stays.
+// but for what a start alone can change; nothing: the old one stays. SIGUSR2: a
+// successor, most likely of a newer binary, takes over the sockets and the key; once
+// it serves, this process ends as by SIGTERM (daemon_upgrade.cc).
 class Daemon {
  public:
   using Load = std::function<std::optional<Options>()>;
 
-  Daemon(Options options, Load load);
+  Daemon(Options options, Load load, Program program);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
+  // What the process before this one hands over.
+  [[nodiscard]] Status inherit(Inheritance inheritance);
   [[nodiscard]] Status bind();
   [[nodiscard]] Status drop_privileges();
   [[nodiscard]] Status open();
@@ -49,9 +54,13 @@ class Daemon {
  private:
   void on_end_signal(int signal);
   void on_reload_signal(int signal);
+  void on_upgrade_signal(int signal);
   void on_other_signal(int signal);
   void on_ended();
   void on_drained();
+  void end();
+  void retire();
+  [[nodiscard]] Status read_key();
   void warn_of_servers();
   void watch_signals();
   void announce(const SubscribeOptions& options);
@@ -77,6 +86,8 @@ class Daemon {
   TimerWatcher drain_;
   std::thread ender_;               // stops the listeners
   bool ending_ = false;
+  Successor successor_;
+  std::optional<Inheritance> predecessor_;   // to be told that this one serves
 };
 
 }  // namespace fealty::api

@@ -1,5 +1,6 @@
 #include "api/http_server.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -261,7 +262,15 @@ HttpServer::HttpServer(Settings settings, Handlers handlers)
 
 HttpServer::~HttpServer() { stop(); }
 
+void HttpServer::inherit(UniqueFd socket) {
+  ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC);
+  socket_ = std::move(socket);
+  number_ = socket_.get();
+  file_ = SocketFile(settings_.address);
+}
+
 Status HttpServer::bind() {
+  if (socket_.valid()) return Ok{};
   const Address& address = settings_.address;
   const auto failed = [&] {
     return Error{"cannot listen on " + address.to_string() + ": " +
@@ -285,6 +294,7 @@ Status HttpServer::bind() {
     return failed();
   }
   if (::listen(socket_.get(), kBacklog) != 0) return failed();
+  number_ = socket_.get();
   return Ok{};
 }
 

@@ -30,6 +30,9 @@ namespace fealty::api {
 // kFollowersEach at most, and a quarter is kept for servers.
 //
 //   bind() → start() → stop(): no new requests; waits for those under way.
+//
+// A successor inherits the socket (base/successor.h): what waits in it is answered
+// there.
 class HttpServer {
  public:
   static constexpr std::size_t kHeadBytesMax = 32'768;
@@ -66,7 +69,12 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
+  // In place of bind()'s: a socket that listens there already.
+  void inherit(UniqueFd socket);
   [[nodiscard]] Status bind();
+  [[nodiscard]] int socket() const { return number_; }
+  // The socket's file is a successor's from now on.
+  void leave_file() { file_.leave(); }
   void start();
   void stop();
 
@@ -74,7 +82,8 @@ class HttpServer {
   class Listener;
   Settings settings_;
   Handlers handlers_;
-  UniqueFd socket_;
+  UniqueFd socket_;               // until start()
+  int number_ = -1;               // its descriptor's, and stays that
   SocketFile file_;
   std::unique_ptr<Listener> listener_;
   std::thread thread_;

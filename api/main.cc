@@ -79,13 +79,19 @@ std::optional<conf::LoadedApi> load(const CommandLine& line) {
   return std::nullopt;
 }
 
-int run(const CommandLine& line, const api::Options& options) {
+int run(const CommandLine& line, const api::Options& options, Program program) {
   api::Daemon daemon(options, [&line]() -> std::optional<api::Options> {
     auto loaded = load(line);
     if (!loaded) return std::nullopt;
     return std::move(loaded->options);
-  });
-  Status ready = daemon.bind();
+  }, std::move(program));
+  Status ready = Ok{};
+  if (auto inherited = Inheritance::take(); !inherited) {
+    ready = inherited.error();
+  } else if (*inherited) {
+    ready = daemon.inherit(**std::move(inherited));
+  }
+  if (ready) ready = daemon.bind();
   if (ready) ready = daemon.drop_privileges();
   if (ready) ready = daemon.open();
   if (!ready) {
@@ -130,5 +136,5 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (line.check) return 0;
-  return run(line, loaded->options);
+  return run(line, loaded->options, Program::own(argc, argv));
 }

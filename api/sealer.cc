@@ -86,6 +86,27 @@ std::string Sealer::mark(std::string_view text,
   return hex.data();
 }
 
+std::optional<Sealer> Sealer::of_digits(std::string_view digits) {
+  Key key{};
+  std::size_t length = 0;
+  const bool fine =
+      digits.size() == 2 * kKeyBytes &&
+      sodium_hex2bin(key.data(), key.size(), digits.data(), digits.size(),
+                     nullptr, &length, nullptr) == 0 &&
+      length == key.size();
+  std::optional<Sealer> sealer;
+  if (fine) sealer.emplace(key);
+  sodium_memzero(key.data(), key.size());
+  return sealer;
+}
+
+std::string Sealer::digits() const {
+  std::string digits(2 * kKeyBytes + 1, '\0');
+  sodium_bin2hex(digits.data(), digits.size(), key_.data(), key_.size());
+  digits.pop_back();
+  return digits;
+}
+
 std::string purpose_of(std::string_view table, std::string_view column,
                        std::string_view uuid) {
   std::string out(table);
@@ -104,19 +125,12 @@ Result<Sealer> load_sealer(const std::string& path) {
     return failed(path, "others may read it: chmod 600, and think about a new one");
   }
   std::array<char, 2 * Sealer::kKeyBytes> digits{};
-  Sealer::Key key{};
-  std::size_t length = 0;
   const ssize_t got = ::read(fd.get(), digits.data(), digits.size());
-  const bool fine =
-      got == static_cast<ssize_t>(digits.size()) &&
-      sodium_hex2bin(key.data(), key.size(), digits.data(), digits.size(),
-                     nullptr, &length, nullptr) == 0 &&
-      length == key.size();
+  auto sealer = Sealer::of_digits(
+      {digits.data(), got < 0 ? 0 : static_cast<std::size_t>(got)});
   sodium_memzero(digits.data(), digits.size());
-  if (!fine) return failed(path, "64 hexadecimal digits are expected");
-  Sealer sealer(key);
-  sodium_memzero(key.data(), key.size());
-  return sealer;
+  if (!sealer) return failed(path, "64 hexadecimal digits are expected");
+  return *sealer;
 }
 
 Status make_key_file(const std::string& path) {

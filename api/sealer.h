@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,10 @@ class Sealer {
   ~Sealer();
   Sealer(const Sealer&) = default;
   Sealer& operator=(const Sealer&) = default;
+
+  // The key file's digits; nothing where they are none.
+  [[nodiscard]] static std::optional<Sealer> of_digits(std::string_view digits);
+  [[nodiscard]] std::string digits() const;
 
   // "" stays "": what is not set need not be hidden.
   [[nodiscard]] std::string seal(std::string_view secret,

@@ -10,24 +10,28 @@
 namespace fealty::legion {
 namespace {
 
-// After the first time, which comes with the address.
-constexpr std::array<std::int64_t, 7> kTell_ms = {100,   300,   1'000, 2'000,
-                                                  3'000, 5'000, 10'000};
+// The neighbours are told when an address comes, so much later, each second for
+// kTellOften_ms (or as long as a dead Lord's host may still answer for it), and now and
+// then afterwards.
+constexpr std::array<std::int64_t, 2> kTell_ms = {100, 300};
+constexpr std::int64_t kTellSoon_ms = 1'000;
+constexpr std::int64_t kTellOften_ms = 10'000;
 constexpr std::int64_t kTellLater_ms = 60'000;
 // A renewal is worth it that lasts so much longer; a refusal is tried again so late.
-constexpr std::int64_t kRenew_ms = 250;
+constexpr std::int64_t kRenew_ms = 100;
+constexpr std::int64_t kRetry_ms = 250;
 constexpr std::int64_t kStep_ms = 50;
 // The kernel looks at lifetimes with a quarter of a second of tolerance.
 constexpr std::int64_t kKernelLate_ms = 250;
 // What is left of a lease when the address is given back: some steps of the thread.
-constexpr std::int64_t kGiveBack_ms = 250;
+constexpr std::int64_t kGiveBack_ms = 400;
 
 }  // namespace
 
 AddressKeeper::AddressKeeper(const Clock& clock, Interfaces& interfaces,
-                             std::int64_t tolerance_ms, std::int64_t outlive_ms)
+                             std::int64_t tolerance_ms)
     : clock_(clock), interfaces_(interfaces), tolerance_ms_(tolerance_ms),
-      outlive_ms_(outlive_ms), thread_([this] { run(); }) {}
+      thread_([this] { run(); }) {}
 
 AddressKeeper::~AddressKeeper() {
   {
@@ -39,16 +43,16 @@ AddressKeeper::~AddressKeeper() {
   remove_all();
 }
 
-std::int64_t AddressKeeper::lease_end_ms() const {
+AddressKeeper::Lease AddressKeeper::lease() const {
   const std::lock_guard lock(mutex_);
-  return until_ms_;
+  return lease_;
 }
 
 // The longest lifetime that does not outlive the lease too long; 0: there is none.
-std::uint32_t AddressKeeper::valid_s(std::int64_t now_ms) const {
-  const std::int64_t lease_ms = std::min(lease_end_ms() - now_ms, tolerance_ms_);
+std::uint32_t AddressKeeper::valid_s(const Lease& lease, std::int64_t now_ms) const {
+  const std::int64_t lease_ms = std::min(lease.until_ms - now_ms, tolerance_ms_);
   if (lease_ms <= kGiveBack_ms) return 0;
-  const std::int64_t left_ms = lease_ms + outlive_ms_ - kKernelLate_ms;
+  const std::int64_t left_ms = lease_ms + lease.outlive_ms - kKernelLate_ms;
   return left_ms <= 0 ? 0 : static_cast<std::uint32_t>(left_ms / 1'000);
 }
 
@@ -68,7 +72,8 @@ void AddressKeeper::want(std::vector<FloatingAddress> addresses) {
   wake_.notify_one();
 }
 
-// What want() said, with kernel_ held.
+// What want() said, with kernel_ held. What is not wanted any more goes at once; where
+// the kernel refuses that, it is tried again (keep()).
 void AddressKeeper::adopt() {
   std::optional<std::vector<FloatingAddress>> next;
   {
@@ -77,25 +82,28 @@ void AddressKeeper::adopt() {
   }
   if (!next) return;
   for (Wanted& own : wanted_) {
-    if (std::find(next->begin(), next->end(), own.address) == next->end()) {
-      give_back(own);
-      own.address = {};
-    }
+    own.wanted = std::find(next->begin(), next->end(), own.address) != next->end();
+    if (!own.wanted) static_cast<void>(give_back(own));
   }
-  std::erase_if(wanted_, [](const Wanted& own) { return own.address.family == 0; });
+  forget_unwanted();
   for (FloatingAddress& each : *next) {
     if (find(each) == nullptr) wanted_.push_back({.address = std::move(each)});
   }
+}
+
+void AddressKeeper::forget_unwanted() {
+  std::erase_if(wanted_,
+                [](const Wanted& own) { return !own.wanted && !own.held(); });
 }
 
 Status AddressKeeper::hold(const FloatingAddress& address) {
   const std::lock_guard lock(kernel_);
   adopt();
   Wanted* const own = find(address);
-  if (own == nullptr) {
+  if (own == nullptr || !own->wanted) {
     return Error{address.to_string() + " is not to be held any more"};
   }
-  Status done = own->held() ? Status(Ok{}) : ask(*own, clock_.monotonic_ms());
+  Status done = own->held() ? Status(Ok{}) : ask(*own);
   show();
   return done;
 }
@@ -103,27 +111,34 @@ Status AddressKeeper::hold(const FloatingAddress& address) {
 Status AddressKeeper::remove(const FloatingAddress& address) {
   const std::lock_guard lock(kernel_);
   adopt();
-  const Wanted* const own = find(address);
-  const bool held = own != nullptr && own->held();
-  std::erase_if(wanted_, [&](const Wanted& each) { return &each == own; });
-  show();
-  if (!held && interfaces_.lifetime_s(address) == Interfaces::kForever) {
-    return Error{address.to_string() +
-                 " is there for ever: it was not added here, and stays"};
-  }
-  return interfaces_.remove(address);
+  return remove_adopted(address);
 }
 
 Status AddressKeeper::remove_stale(const FloatingAddress& address) {
-  {
-    const std::lock_guard lock(kernel_);
-    adopt();
-    if (find(address) != nullptr) return Ok{};
-    const std::int64_t left_ms =
-        1'000 * std::int64_t{interfaces_.lifetime_s(address)};
-    if (left_ms <= tolerance_ms_ + outlive_ms_) return Ok{};
+  const std::lock_guard lock(kernel_);
+  adopt();
+  if (find(address) != nullptr) return Ok{};
+  const Lease now = lease();
+  const std::int64_t left_ms = 1'000 * std::int64_t{interfaces_.lifetime_s(address)};
+  if (left_ms <= tolerance_ms_ + now.outlive_ms) return Ok{};
+  return remove_adopted(address);
+}
+
+// With kernel_ held.
+Status AddressKeeper::remove_adopted(const FloatingAddress& address) {
+  Wanted* const own = find(address);
+  const bool held = own != nullptr && own->held();
+  if (!held && interfaces_.lifetime_s(address) == Interfaces::kForever) {
+    std::erase_if(wanted_, [&](const Wanted& each) { return &each == own; });
+    return Error{address.to_string() +
+                 " is there for ever: it was not added here, and stays"};
   }
-  return remove(address);
+  if (own == nullptr) return interfaces_.remove(address);
+  own->wanted = false;
+  const Status gone = held ? give_back(*own) : interfaces_.remove(address);
+  forget_unwanted();
+  show();
+  return gone;
 }
 
 void AddressKeeper::remove_all() {
@@ -133,19 +148,24 @@ void AddressKeeper::remove_all() {
   show();
 }
 
-void AddressKeeper::give_back(Wanted& own) {
-  if (!own.held()) return;
-  own.end_ms = kNever;
-  if (const Status gone = interfaces_.remove(own.address); !gone) {
-    log::error("{}", gone.error().message);
+// Where the kernel refuses, it is still held.
+Status AddressKeeper::give_back(Wanted& own) {
+  if (!own.held()) return Ok{};
+  Status gone = interfaces_.remove(own.address);
+  if (gone) {
+    own.end_ms = kNever;
+  } else if (own.problem != gone.error().message) {
+    own.problem = gone.error().message;
+    log::error("{}", own.problem);
   }
+  return gone;
 }
 
-void AddressKeeper::set_lease(std::int64_t until_ms) {
+void AddressKeeper::set_lease(std::int64_t until_ms, std::int64_t outlive_ms) {
   {
     const std::lock_guard lock(mutex_);
-    if (until_ms_ == until_ms) return;
-    until_ms_ = until_ms;
+    if (lease_.until_ms == until_ms && lease_.outlive_ms == outlive_ms) return;
+    lease_ = {until_ms, outlive_ms};
     changed_ = true;
   }
   wake_.notify_one();
@@ -183,76 +203,94 @@ void AddressKeeper::run() {
     }
     const std::lock_guard lock(kernel_);
     adopt();
-    const std::int64_t now_ms = clock_.monotonic_ms();
+    // Whatever is to go goes first.
+    for (Wanted& own : wanted_) release(own);
+    forget_unwanted();
+    for (Wanted& own : wanted_) keep(own);
     for (Wanted& own : wanted_) {
-      keep(own, now_ms);
-      if (again) {
-        own.told_since_ms = now_ms - kTell_ms[0];
-        own.told = 0;
-      }
-      tell(own, now_ms);
+      if (again) begin_to_tell(own, clock_.monotonic_ms() - kTell_ms[0]);
+      tell(own);
     }
     show();
   }
 }
 
-void AddressKeeper::keep(Wanted& own, std::int64_t now_ms) {
+// What is held without a lease, or too long for it, or is not wanted.
+void AddressKeeper::release(Wanted& own) {
+  if (!own.held()) return;
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  const Lease now = lease();
+  const bool over = now.until_ms - now_ms <= kGiveBack_ms ||
+                    (valid_s(now, now_ms) == 0 &&
+                     own.end_ms + kKernelLate_ms > now.until_ms + now.outlive_ms);
+  if (own.wanted && !over) return;
+  if (now_ms < own.refused_ms + kRetry_ms || give_back(own)) return;
+  own.refused_ms = now_ms;
+  if (own.end_ms + kKernelLate_ms <= now_ms) own.end_ms = kNever;   // it is gone by now
+}
+
+void AddressKeeper::keep(Wanted& own) {
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  const Lease now = lease();
   // Until when it would be held if the kernel were asked now.
-  const std::int64_t end_ms = now_ms + 1'000 * std::int64_t{valid_s(now_ms)};
-  const std::int64_t lease_ms = lease_end_ms();
-  const bool over = own.end_ms <= now_ms ||
-                    own.end_ms + kKernelLate_ms > lease_ms + outlive_ms_;
-  if (end_ms == now_ms) {
-    if (over || lease_ms - now_ms <= kGiveBack_ms) give_back(own);
-    return;
-  }
-  const bool due = own.held() ? over || end_ms >= own.end_ms + kRenew_ms
-                              : now_ms - own.asked_ms >= kRenew_ms;
+  const std::int64_t end_ms = now_ms + 1'000 * std::int64_t{valid_s(now, now_ms)};
+  if (!own.wanted || end_ms == now_ms) return;
+  const bool too_long = own.end_ms + kKernelLate_ms > now.until_ms + now.outlive_ms;
+  const bool due = own.held() ? too_long || end_ms >= own.end_ms + kRenew_ms
+                              : now_ms - own.asked_ms >= kRetry_ms;
   if (!due) return;
-  const Status done = ask(own, now_ms);
+  const Status done = ask(own);
   std::string problem = done ? std::string() : done.error().message;
   if (problem != own.problem && !done) log::error("{}", problem);
   own.problem = std::move(problem);
 }
 
 // Adds it, or renews it.
-Status AddressKeeper::ask(Wanted& own, std::int64_t now_ms) {
-  own.asked_ms = now_ms;
-  const std::uint32_t seconds = valid_s(now_ms);
-  if (seconds == 0) {
-    return Error{"no time is left to hold " + own.address.to_string()};
-  }
+Status AddressKeeper::ask(Wanted& own) {
   if (!own.held() &&
       interfaces_.lifetime_s(own.address) == Interfaces::kForever) {
+    own.asked_ms = clock_.monotonic_ms();
     return Error{own.address.to_string() +
                  " is there for ever: remove it, so that it can be the Lord's"};
   }
+  // Asked at the last moment: the kernel may have been slow.
+  own.asked_ms = clock_.monotonic_ms();
+  const std::uint32_t seconds = valid_s(lease(), own.asked_ms);
+  if (seconds == 0) {
+    return Error{"no time is left to hold " + own.address.to_string()};
+  }
   const Result<bool> added = interfaces_.add(own.address, seconds);
   if (!added) return added.error();
-  if (own.held() && *added) {
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  const bool was_held = own.held();
+  own.end_ms = now_ms + 1'000 * std::int64_t{seconds};
+  if (lease().until_ms - now_ms <= kGiveBack_ms) {
+    static_cast<void>(give_back(own));
+    return Error{"the kernel was too slow to hold " + own.address.to_string()};
+  }
+  if (was_held && *added) {
     log::warning("{} had gone, and is there again", own.address.to_string());
   }
-  if (!own.held() || *added) {
-    own.told_since_ms = now_ms;
-    own.told = 0;
-    if (const Status told = interfaces_.tell_neighbours(own.address); !told) {
-      log::warning("{}", told.error().message);
-    }
+  if (!was_held || *added) {
+    begin_to_tell(own, now_ms);
+    tell(own);
   }
-  own.end_ms = now_ms + 1'000 * std::int64_t{seconds};
   return Ok{};
 }
 
-void AddressKeeper::tell(Wanted& own, std::int64_t now_ms) {
-  if (!own.held()) return;
-  const std::int64_t after_ms =
-      own.told < kTell_ms.size()
-          ? kTell_ms[own.told]
-          : kTell_ms.back() +
-                kTellLater_ms *
-                    static_cast<std::int64_t>(own.told - kTell_ms.size() + 1);
-  if (now_ms - own.told_since_ms < after_ms) return;
-  ++own.told;
+void AddressKeeper::begin_to_tell(Wanted& own, std::int64_t since_ms) {
+  own.told_since_ms = own.tell_at_ms = since_ms;
+}
+
+void AddressKeeper::tell(Wanted& own) {
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  if (!own.held() || now_ms < own.tell_at_ms) return;
+  const std::int64_t age_ms = now_ms - own.told_since_ms;
+  const auto* const next = std::upper_bound(kTell_ms.begin(), kTell_ms.end(), age_ms);
+  const std::int64_t often_ms = std::max(kTellOften_ms, tolerance_ms_);
+  own.tell_at_ms = next != kTell_ms.end() ? own.told_since_ms + *next
+                   : age_ms < often_ms    ? now_ms + kTellSoon_ms
+                                          : now_ms + kTellLater_ms;
   if (const Status told = interfaces_.tell_neighbours(own.address); !told) {
     log::warning("{}", told.error().message);
   }

@@ -17,23 +17,23 @@ namespace fealty::legion {
 
 // Holds a Legion's addresses for as long as the Lord's lease says, from a thread of
 // its own. Each is in the kernel with a lifetime of whole seconds that ends at most
-// `outlive_ms` after the lease does; it is renewed as soon as that is worth it,
+// the lease's `outlive_ms` after it; it is renewed as soon as that is worth it,
 // shortened where the lease is, taken away before the lease ends, and tried again
-// where the kernel refused it. Without renewals (the process hangs, is stopped or
-// killed) the kernel takes it away: until then whoever listens on the host goes on to
-// be reached, and with an `outlive_ms` that is as long as an election the next
-// Lord has it by then. The neighbours are told when an address comes, a few times more in the next
-// seconds (kTell_ms), and now and then afterwards.
+// where the kernel refused it. Without renewals (the process is stopped or was killed)
+// the kernel takes it away: until then whoever listens on the host goes on to be
+// reached, and with an `outlive_ms` that is as long as an election the next Lord has it
+// by then (docs/decisions/0024). The neighbours are told when an address comes, often
+// in the next seconds, and now and then afterwards.
 //
 // An address of the same name that is there for ever is somebody else's: it is
 // neither taken nor removed.
 //
-// Thread-safe. hold(), remove() and remove_all() wait for the kernel: not on the
-// loop. `clock` and `interfaces` live longer.
+// Thread-safe. What asks the kernel waits for it, so not on the loop: hold() and all
+// that removes. `clock` and `interfaces` live longer.
 class AddressKeeper {
  public:
   AddressKeeper(const Clock& clock, Interfaces& interfaces,
-                std::int64_t tolerance_ms, std::int64_t outlive_ms);
+                std::int64_t tolerance_ms);
   ~AddressKeeper();
   AddressKeeper(const AddressKeeper&) = delete;
   AddressKeeper& operator=(const AddressKeeper&) = delete;
@@ -48,12 +48,13 @@ class AddressKeeper {
   // Taken away where a former process of this host left it and the kernel would keep it
   // for longer than it keeps ours without us.
   [[nodiscard]] Status remove_stale(const FloatingAddress& address);
-  // Nothing is wanted, and nothing held when it returns.
+  // Nothing is wanted, and nothing held when it returns; but what the kernel refuses to
+  // remove, which is tried again.
   void remove_all();
 
-  // Until when the addresses may be held, by the clock. The loop says it again
-  // and again; never waits for the kernel.
-  void set_lease(std::int64_t until_ms);
+  // Until when the addresses may be held, by the clock, and for how much longer by the
+  // kernel alone. The loop says it again and again; never waits for the kernel.
+  void set_lease(std::int64_t until_ms, std::int64_t outlive_ms);
   // Somebody else held them too: the neighbours are told anew.
   void tell_again();
   // Never waits for the kernel.
@@ -61,13 +62,19 @@ class AddressKeeper {
 
  private:
   static constexpr std::int64_t kNever = INT64_MIN / 2;
+  struct Lease {
+    std::int64_t until_ms = kNever;
+    std::int64_t outlive_ms = 0;
+  };
   struct Wanted {
     FloatingAddress address;
-    std::int64_t asked_ms = kNever;  // when the kernel was asked last
-    std::int64_t end_ms = kNever;    // when the kernel takes it away; kNever: not held
-    std::int64_t told_since_ms = 0;  // when telling began
-    std::size_t told = 0;            // how often since then
-    std::string problem{};           // that was logged last
+    bool wanted = true;                 // false: the kernel refuses to remove it
+    std::int64_t asked_ms = kNever;     // when the kernel was asked last
+    std::int64_t refused_ms = kNever;   // when it refused to remove it
+    std::int64_t end_ms = kNever;       // when the kernel takes it away; kNever: not held
+    std::int64_t told_since_ms = 0;     // when telling began
+    std::int64_t tell_at_ms = 0;        // when the neighbours are told next
+    std::string problem{};              // that was logged last
 
     [[nodiscard]] bool held() const { return end_ms != kNever; }
   };
@@ -75,18 +82,21 @@ class AddressKeeper {
   void run();
   void adopt();
   void show();
-  void keep(Wanted& own, std::int64_t now_ms);
-  [[nodiscard]] Status ask(Wanted& own, std::int64_t now_ms);
-  void give_back(Wanted& own);
-  void tell(Wanted& own, std::int64_t now_ms);
+  void forget_unwanted();
+  void release(Wanted& own);
+  void keep(Wanted& own);
+  [[nodiscard]] Status ask(Wanted& own);
+  Status give_back(Wanted& own);
+  Status remove_adopted(const FloatingAddress& address);
+  static void begin_to_tell(Wanted& own, std::int64_t since_ms);
+  void tell(Wanted& own);
   [[nodiscard]] Wanted* find(const FloatingAddress& address);
-  [[nodiscard]] std::int64_t lease_end_ms() const;
-  [[nodiscard]] std::uint32_t valid_s(std::int64_t now_ms) const;
+  [[nodiscard]] Lease lease() const;
+  [[nodiscard]] std::uint32_t valid_s(const Lease& lease, std::int64_t now_ms) const;
 
   const Clock& clock_;
   Interfaces& interfaces_;
   const std::int64_t tolerance_ms_;
-  const std::int64_t outlive_ms_;
   // Held while the kernel is asked: what is removed is not renewed afterwards. Taken
   // before the other one.
   std::mutex kernel_;
@@ -94,7 +104,7 @@ class AddressKeeper {
   mutable std::mutex mutex_;       // the rest
   std::condition_variable wake_;
   std::optional<std::vector<FloatingAddress>> next_;   // what want() said
-  std::int64_t until_ms_ = kNever;
+  Lease lease_;
   std::vector<FloatingAddress> shown_;     // what of wanted_ is held
   bool tell_again_ = false;
   bool changed_ = false;           // the thread has something to do

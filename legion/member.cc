@@ -80,12 +80,9 @@ void Member::start() {
       options_.election, rules, options_.name, host_,
       static_cast<std::uint64_t>(::getpid()), Uuid::draw(), now_ms_);
   results_.open<&Member::on_hook_done>(loop_, this);
-  // Where two Lords cannot be, a dead one's address may be there until the next has
-  // it. uWSGI's rules leave no room for that within a tolerance.
-  const std::int64_t tolerance_ms = options_.election.tolerance_ms;
-  addresses_ = std::make_unique<AddressKeeper>(
-      clock_, interfaces_, tolerance_ms,
-      rules == Wire::kSealed ? tolerance_ms * 2 / 3 : 0);
+  addresses_ = std::make_unique<AddressKeeper>(clock_, interfaces_,
+                                               options_.election.tolerance_ms);
+  addresses_->set_lease(0, outlive_ms());
   hooks_ = std::make_unique<HookRunner>(
       options_.name, *addresses_,
       [this](const HookResult& result) {
@@ -169,9 +166,16 @@ void Member::turn() {
 
 void Member::update_lease() {
   if (election_->role() == Role::kFollower) return;
-  addresses_->set_lease(std::min(
-      election_->lease_until_ms(),
-      now_ms_ + options_.election.tolerance_ms));
+  addresses_->set_lease(std::min(election_->lease_until_ms(),
+                                 now_ms_ + options_.election.tolerance_ms),
+                        outlive_ms());
+}
+
+// Where two Lords cannot be, a dead one's address may be there until the next has it.
+// uWSGI's rules and a quorum of one leave no room for that within a tolerance.
+std::int64_t Member::outlive_ms() const {
+  const bool may = !cipher_ && options_.election.quorum > 1;
+  return may ? options_.election.tolerance_ms * 2 / 3 : 0;
 }
 
 std::optional<Announce> Member::decode(std::string_view datagram) {

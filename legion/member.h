@@ -98,6 +98,7 @@ class Member {
   [[nodiscard]] std::vector<std::string> environment(Event event,
                                                      const Announce* who) const;
   void update_lease();
+  [[nodiscard]] std::int64_t outlive_ms() const;
   void report_quorum();
   void finish_leaving();
   void remove_stale_addresses();

@@ -1,12 +1,7 @@
 #include "router/handover.h"
 
-#include <fcntl.h>
 #include <openssl/crypto.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <string_view>
 #include <type_traits>
@@ -241,45 +236,6 @@ Result<Handover> Handover::decode(std::string_view bytes) {
     }
   }
   return handover;
-}
-
-Result<UniqueFd> write_memory(std::string_view bytes) {
-  UniqueFd memory(::memfd_create("fealty-handover",
-                                 MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memory.valid()) {
-    return Error{std::string("no memory to hand over: ") +
-                 std::strerror(errno)};
-  }
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(memory.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      return Error{std::string("cannot write the handover: ") +
-                   std::strerror(errno)};
-    }
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  ::fcntl(memory.get(), F_ADD_SEALS,
-          F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
-  return memory;
-}
-
-Result<std::string> read_memory(int fd) {
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) {
-    return Error{std::string("cannot read the handover: ") +
-                 std::strerror(errno)};
-  }
-  std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
-  std::size_t at = 0;
-  while (at < bytes.size()) {
-    const ssize_t got = ::pread(fd, bytes.data() + at, bytes.size() - at,
-                                static_cast<off_t>(at));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return Error{"cannot read the handover"};
-    at += static_cast<std::size_t>(got);
-  }
-  return bytes;
 }
 
 }  // namespace fealty::router

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "base/fd.h"
 #include "base/result.h"
 #include "sni/export.h"
 #include "subscription/saved_node.h"
@@ -13,9 +12,8 @@
 namespace fealty::router {
 
 // What a process leaves to the one that takes its place (SIGUSR2): open sockets,
-// by number, and all that announcements and handshakes have made it know. It
-// goes through memory without a name, which only the successor inherits; there
-// are private keys in it.
+// by number, and all that announcements and handshakes have made it know
+// (base/successor.h). There are private keys in it.
 //
 // Records of a tag and a length, so that a successor of another version skips
 // what it does not know:
@@ -51,9 +49,5 @@ struct Handover {
   // Whole, or nothing and why.
   [[nodiscard]] static Result<Handover> decode(std::string_view bytes);
 };
-
-// Memory that holds `bytes`, and is sealed.
-[[nodiscard]] Result<UniqueFd> write_memory(std::string_view bytes);
-[[nodiscard]] Result<std::string> read_memory(int fd);
 
 }  // namespace fealty::router

@@ -6,13 +6,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "base/log.h"
+#include "base/successor.h"
 #include "base/version.h"
 #include "conf/router_config.h"
 #include "router/router.h"
@@ -83,14 +82,15 @@ std::optional<router::Configuration> reload(const std::string& path) {
 }
 
 int run(conf::RouterConfig config, const std::string& path,
-        router::Program program) {
+        Program program) {
   router::Router router(
       {std::move(config.router), std::move(config.subscription)},
       [&path] { return reload(path); }, std::move(program));
   Status ready = Ok{};
-  if (const char* const from = std::getenv(router::kHandoverVariable)) {
-    ready = router.inherit(from);
-    ::unsetenv(router::kHandoverVariable);
+  if (auto inherited = Inheritance::take(); !inherited) {
+    ready = inherited.error();
+  } else if (*inherited) {
+    ready = router.inherit(**std::move(inherited));
   }
   if (ready) ready = router.bind();
   if (ready) ready = router.drop_privileges();
@@ -99,14 +99,6 @@ int run(conf::RouterConfig config, const std::string& path,
     return kExitRun;
   }
   return router.run();
-}
-
-// Where this program is, to be started again when another one is in its place;
-// "" where the system does not say.
-std::string own_path() {
-  std::error_code error;
-  const auto path = std::filesystem::read_symlink("/proc/self/exe", error);
-  return error ? std::string() : path.string();
 }
 
 }  // namespace
@@ -141,5 +133,5 @@ int main(int argc, char** argv) {
   }
   if (line.check) return 0;
   return run(std::move(loaded->config), line.config,
-             {own_path(), {argv, argv + argc}});
+             Program::own(argc, argv));
 }

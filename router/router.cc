@@ -38,7 +38,6 @@ const passwd* find_user(const std::string& user) {
 Router::Router(Configuration configuration, Load load, Program program)
     : options_(std::move(configuration.router)),
       load_(std::move(load)),
-      program_(std::move(program)),
       spawner_(clock_, options_.emperor),
       listeners_(worker_count(options_)),
       identities_(loop_, clock_),
@@ -46,12 +45,11 @@ Router::Router(Configuration configuration, Load load, Program program)
       published_(std::make_shared<const subscription::Snapshot>()),
       admin_(loop_, [this](const Admin::Request& request) {
         return on_admin(request);
-      }) {
+      }),
+      successor_(loop_, std::move(program)) {
   shared_.sleepers.open<&Router::on_sleepers>(loop_, this);
   progress_.start<&Router::on_worker_progress>(loop_, this);
   drain_timer_.bind<&Router::on_drain_deadline>(loop_, this);
-  successor_io_.bind<&Router::on_successor>(loop_, this);
-  successor_timer_.bind<&Router::on_successor_late>(loop_, this);
 }
 
 Router::~Router() {

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/result.h"
+#include "base/successor.h"
 #include "router/access_log.h"
 #include "router/admin.h"
 #include "router/handover.h"
@@ -23,15 +24,6 @@
 #include "subscription/server.h"
 
 namespace fealty::router {
-
-// Where a predecessor says what it hands over (router_upgrade.cc).
-inline constexpr char kHandoverVariable[] = "FEALTY_HANDOVER";
-
-// How this process was started, to start its successor so.
-struct Program {
-  std::string path;                      // "": no upgrade
-  std::vector<std::string> arguments;    // the name first
-};
 
 // All that a router is told from outside.
 struct Configuration {
@@ -64,9 +56,8 @@ class Router {
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
 
-  // What the process before this one hands over, before bind(): the value of
-  // kHandoverVariable.
-  [[nodiscard]] Status inherit(std::string_view variable);
+  // What the process before this one hands over, before bind().
+  [[nodiscard]] Status inherit(Inheritance inheritance);
   // Every socket and secret, or why not.
   [[nodiscard]] Status bind();
   // To options.user, where the process is root; its groups go too.
@@ -108,8 +99,6 @@ class Router {
   void upgrade();
   [[nodiscard]] Status begin_upgrade();
   [[nodiscard]] Handover hand_over();
-  void on_successor(int events);
-  void on_successor_late();
   void go_on();
   void retire();
   void take_socket(const Handover::Socket& socket);
@@ -139,7 +128,6 @@ class Router {
 
   Options options_;                // in use; its parts refer to it
   const Load load_;
-  const Program program_;
   SystemClock clock_;
   Loop loop_{Loop::Signals::kDescriptor};
   SharedState shared_;
@@ -164,12 +152,9 @@ class Router {
   bool reloading_ = false;         // until all workers go by the new settings
   bool draining_ = false;
   bool retired_ = false;           // a successor serves
-  pid_t successor_ = 0;            // that was started, and has said nothing yet
-  UniqueFd successor_says_;
-  IoWatcher successor_io_;
-  TimerWatcher successor_timer_;
+  Successor successor_;
   std::unique_ptr<Handover> inherited_;  // until it is in use
-  UniqueFd predecessor_;                 // to be told that this one serves
+  std::optional<Inheritance> predecessor_;   // to be told that this one serves
 };
 
 }  // namespace fealty::router

@@ -228,7 +228,7 @@ void Router::reopen_access_log() {
 // ------------------------------------------------------------------- SIGHUP
 
 void Router::reload() {
-  if (draining_ || retired_ || successor_ != 0) {
+  if (draining_ || retired_ || successor_.is_starting()) {
     return log::warning("SIGHUP: not now; it ends, or a successor starts");
   }
   ::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",

@@ -13,125 +13,42 @@
 
 #include <fcntl.h>
 #include <openssl/crypto.h>
-#include <sched.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <utility>
 
 #include "base/log.h"
 #include "router/router.h"
 
-extern char** environ;
-
 namespace fealty::router {
-namespace {
-
-constexpr std::int64_t kStartMost_ms = 60'000;
-constexpr char kReady = 'R';
-
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-std::vector<std::string> environment_with(const std::string& handover) {
-  const std::string prefix = std::string(kHandoverVariable) + "=";
-  std::vector<std::string> variables;
-  for (char** at = environ; *at != nullptr; ++at) {
-    const std::string_view variable(*at);
-    if (!variable.starts_with(prefix)) variables.emplace_back(variable);
-  }
-  variables.push_back(prefix + handover);
-  return variables;
-}
-
-// Starts the program with these descriptors open, as it was started itself.
-Result<pid_t> spawn(const Program& program, const std::vector<int>& fds,
-                    const std::string& handover) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawnattr_init(&attributes);
-  // The same number: it stays open.
-  for (const int fd : fds) {
-    ::posix_spawn_file_actions_adddup2(&actions, fd, fd);
-  }
-  sigset_t none;
-  sigset_t all;
-  ::sigemptyset(&none);
-  ::sigfillset(&all);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setsigdefault(&attributes, &all);
-  const sched_param priority{};
-  ::posix_spawnattr_setschedpolicy(&attributes, SCHED_OTHER);
-  ::posix_spawnattr_setschedparam(&attributes, &priority);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETSCHEDULER);
-  std::vector<std::string> arguments = program.arguments;
-  std::vector<std::string> environment = environment_with(handover);
-  pid_t pid = 0;
-  const int error =
-      ::posix_spawn(&pid, program.path.c_str(), &actions, &attributes,
-                    pointers_to(arguments).data(),
-                    pointers_to(environment).data());
-  ::posix_spawn_file_actions_destroy(&actions);
-  ::posix_spawnattr_destroy(&attributes);
-  if (error == 0) return pid;
-  return Error{program.path + " cannot be started: " + std::strerror(error)};
-}
-
-}  // namespace
 
 // ------------------------------------------------------------------- the old
 
 void Router::upgrade() {
-  if (draining_ || retired_ || reloading_ || successor_ != 0) {
+  if (draining_ || retired_ || reloading_ || successor_.is_starting()) {
     return log::warning("SIGUSR2: not now");
   }
   subscriptions_.stop();
-  Status begun = begin_upgrade();
-  if (begun) {
-    log::info("upgrade: {} was started as pid {}", program_.path, successor_);
-    return;
-  }
+  const Status begun = begin_upgrade();
+  if (begun) return;
   log::error("upgrade: {}", begun.error().message);
   go_on();
 }
 
 Status Router::begin_upgrade() {
   const Handover handover = hand_over();
-  std::string bytes = handover.encode();
-  auto memory = write_memory(bytes);
-  OPENSSL_cleanse(bytes.data(), bytes.size());
-  if (!memory) return memory.error();
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
-    return Error{std::string("no pipe: ") + std::strerror(errno)};
-  }
-  successor_says_ = UniqueFd(ends[0]);
-  const UniqueFd says(ends[1]);
-  std::vector<int> fds = {memory->get(), says.get()};
+  std::vector<int> fds;
   for (const auto& socket : handover.sockets) {
     fds.insert(fds.end(), socket.fds.begin(), socket.fds.end());
   }
-  const auto pid = spawn(program_, fds,
-                         std::to_string(memory->get()) + "," +
-                             std::to_string(says.get()));
-  if (!pid) return pid.error();
-  successor_ = *pid;
-  successor_io_.start(successor_says_.get(), EV_READ);
-  successor_timer_.start(kStartMost_ms);
-  return Ok{};
+  std::string bytes = handover.encode();
+  Status begun = successor_.start(bytes, std::move(fds), [this](const Status& serves) {
+    if (serves) return retire();
+    log::error("upgrade: {}", serves.error().message);
+    go_on();
+  });
+  OPENSSL_cleanse(bytes.data(), bytes.size());
+  return begun;
 }
 
 Handover Router::hand_over() {
@@ -168,31 +85,7 @@ Handover Router::hand_over() {
   return handover;
 }
 
-void Router::on_successor(int) {
-  char said = 0;
-  const ssize_t bytes = ::read(successor_says_.get(), &said, 1);
-  if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  successor_io_.stop();
-  successor_timer_.stop();
-  successor_says_.reset();
-  if (bytes == 1 && said == kReady) return retire();
-  int status = 0;
-  ::waitpid(successor_, &status, 0);
-  log::error("upgrade: pid {} ended before it served; this process goes on",
-             successor_);
-  go_on();
-}
-
-// It does not come up.
-void Router::on_successor_late() {
-  log::error("upgrade: pid {} does not serve after {} ms", successor_,
-             kStartMost_ms);
-  ::kill(successor_, SIGKILL);  // then its end of the pipe closes
-}
-
 void Router::go_on() {
-  successor_ = 0;
-  successor_says_.reset();
   subscriptions_.start([this](auto snapshot) { publish(std::move(snapshot)); });
 }
 
@@ -200,8 +93,8 @@ void Router::go_on() {
 // the answer that they are at, or when they have idled for long enough.
 void Router::retire() {
   log::info("upgrade: pid {} serves; this process ends with its last "
-            "connection", successor_);
-  ::sd_notifyf(0, "MAINPID=%d", static_cast<int>(successor_));
+            "connection", successor_.pid());
+  ::sd_notifyf(0, "MAINPID=%d", static_cast<int>(successor_.pid()));
   retired_ = true;
   listeners_.leave_files();
   admin_.leave_files();
@@ -214,21 +107,10 @@ void Router::retire() {
 
 // ------------------------------------------------------------------- the new
 
-Status Router::inherit(std::string_view variable) {
-  const std::string text(variable);
-  int memory = -1;
-  int says = -1;
-  if (std::sscanf(text.c_str(), "%d,%d", &memory, &says) != 2 || memory < 3 ||
-      says < 3) {
-    return Error{std::string(kHandoverVariable) + " is not of this program's"};
-  }
-  const UniqueFd read(memory);
-  predecessor_ = UniqueFd(says);
-  ::fcntl(says, F_SETFD, FD_CLOEXEC);
-  auto bytes = read_memory(memory);
-  if (!bytes) return bytes.error();
-  auto handover = Handover::decode(*bytes);
-  OPENSSL_cleanse(bytes->data(), bytes->size());
+Status Router::inherit(Inheritance inheritance) {
+  predecessor_.emplace(std::move(inheritance));
+  auto handover = Handover::decode(predecessor_->bytes());
+  predecessor_->forget_bytes();
   if (!handover) return handover.error();
   inherited_ = std::make_unique<Handover>(*std::move(handover));
   for (const Handover::Socket& socket : inherited_->sockets) {
@@ -271,10 +153,7 @@ void Router::take_over() {
 
 // All workers serve by all that was taken over.
 void Router::tell_predecessor() {
-  if (!predecessor_.valid()) return;
-  if (::write(predecessor_.get(), &kReady, 1) != 1) {
-    log::warning("upgrade: the process before this one has gone already");
-  }
+  if (predecessor_) predecessor_->tell();
   predecessor_.reset();
 }
 

@@ -108,7 +108,8 @@ Result<Json, Answer> configuration(const Call& call, Transaction& transaction) {
       "u.rsa_private, u.rsa_public, s.etc_hosts, s.etc_resolv_conf, "
       "d.path AS distro_path, x.path AS custom_path, x.container_id AS store",
       std::string(kContainerTables) +
-          " JOIN customers u ON u.id = c.customer_id WHERE c.id = ?", {id});
+          " LEFT JOIN custom_distros x ON x.id = c.custom_distro_id "
+          "JOIN customers u ON u.id = c.customer_id WHERE c.id = ?", {id});
   Json out = container_object(transaction, id);
   out["customer"] = row->text("customer");
   out["distro_path"] = row->text("distro_path");

@@ -38,7 +38,7 @@ class AddressKeeperTest : public testing::Test {
   }
   // As Lord with a lease of so much.
   void take(std::int64_t lease_ms) {
-    keeper_.set_lease(now() + lease_ms);
+    keeper_.set_lease(now() + lease_ms, 0);
     keeper_.want({address_});
     wait([&] { return !keeper_.held().empty(); });
   }
@@ -47,7 +47,7 @@ class AddressKeeperTest : public testing::Test {
       *FloatingAddress::parse("10.1.1.1/24 dev eth0");
   test::FakeClock clock_;
   test::FakeInterfaces interfaces_;
-  AddressKeeper keeper_{clock_, interfaces_, 3'000, 0};
+  AddressKeeper keeper_{clock_, interfaces_, 3'000};
 };
 
 TEST_F(AddressKeeperTest, WantedAddressIsTakenByItselfAndGivenBack) {
@@ -70,13 +70,13 @@ TEST_F(AddressKeeperTest, AnotherWantedAddressTakesThePlace) {
 
 TEST_F(AddressKeeperTest, RefusedAddressIsTriedAgainAndTheNeighboursAreTold) {
   interfaces_.refuses = true;
-  keeper_.set_lease(now() + 3'000);
+  keeper_.set_lease(now() + 3'000, 0);
   keeper_.want({address_});
   EXPECT_EQ(keeper_.hold(address_).error().message, "refused");
   EXPECT_THAT(keeper_.held(), IsEmpty());
   interfaces_.refuses = false;
   clock_.now_ms += 300;
-  keeper_.set_lease(now() + 3'000);
+  keeper_.set_lease(now() + 3'000, 0);
   wait([&] { return keeper_.held().size() == 1; });
   EXPECT_EQ(interfaces_.asked().back(), "tell");
 }
@@ -96,15 +96,15 @@ TEST_F(AddressKeeperTest, LifetimesEndBeforeTheLease) {
 TEST_F(AddressKeeperTest, LeaseThatGrowsIsUsedAtOnce) {
   take(1'300);
   clock_.now_ms += 240;                    // no beat: the lease says when
-  keeper_.set_lease(now() + 2'900);
+  keeper_.set_lease(now() + 2'900, 0);
   wait([&] { return count("add 2") == 1; });
 }
 
 TEST_F(AddressKeeperTest, LeaseThatShrinksShortensTheLifetime) {
   take(2'900);
-  keeper_.set_lease(now() + 1'900);
+  keeper_.set_lease(now() + 1'900, 0);
   wait([&] { return count("add 1") == 1; });
-  keeper_.set_lease(now() + 900);          // no second ends before it
+  keeper_.set_lease(now() + 900, 0);          // no second ends before it
   wait([&] { return !interfaces_.has(address_); });
   EXPECT_THAT(keeper_.held(), IsEmpty());
 }
@@ -114,7 +114,7 @@ TEST_F(AddressKeeperTest, AddressGoesWithTheLeaseWhateverTheKernelDoes) {
   clock_.now_ms += 2'900;
   wait([&] { return !interfaces_.has(address_); });
   EXPECT_THAT(keeper_.held(), IsEmpty());
-  keeper_.set_lease(now() + 2'900);
+  keeper_.set_lease(now() + 2'900, 0);
   wait([&] { return keeper_.held().size() == 1; });
   EXPECT_EQ(count("tell"), 2);
 }
@@ -123,18 +123,18 @@ TEST_F(AddressKeeperTest, AddressThatHadGoneIsToldAnew) {
   take(2'900);
   interfaces_.lose(address_);
   clock_.now_ms += 50;
-  keeper_.set_lease(now() + 2'900);
+  keeper_.set_lease(now() + 2'900, 0);
   let_it_work();
   EXPECT_EQ(count("tell"), 1);
   clock_.now_ms += 250;
-  keeper_.set_lease(now() + 2'900);
+  keeper_.set_lease(now() + 2'900, 0);
   wait([&] { return interfaces_.has(address_); });
   wait([&] { return count("tell") >= 2; });
 }
 
 TEST_F(AddressKeeperTest, PermanentAddressIsSomebodyElses) {
   interfaces_.set(address_, Interfaces::kForever);
-  keeper_.set_lease(now() + 3'000);
+  keeper_.set_lease(now() + 3'000, 0);
   keeper_.want({address_});
   EXPECT_THAT(keeper_.hold(address_).error().message, HasSubstr("for ever"));
   EXPECT_THAT(keeper_.remove(address_).error().message, HasSubstr("stays"));
@@ -162,13 +162,12 @@ TEST_F(AddressKeeperTest, WhatAFormerProcessLeftGoesByItselfOrIsRemoved) {
 // With a lifetime that is longer than the lease.
 class OutlivingAddressTest : public AddressKeeperTest {
  protected:
-  OutlivingAddressTest() { keeper_.remove_all(); }
+  static constexpr std::int64_t kOutlive_ms = 2'000;
   void take(std::int64_t lease_ms) {
-    outliving_.set_lease(now() + lease_ms);
-    outliving_.want({address_});
-    wait([&] { return !outliving_.held().empty(); });
+    keeper_.set_lease(now() + lease_ms, kOutlive_ms);
+    keeper_.want({address_});
+    wait([&] { return !keeper_.held().empty(); });
   }
-  AddressKeeper outliving_{clock_, interfaces_, 3'000, 2'000};
 };
 
 TEST_F(OutlivingAddressTest, KernelKeepsItAsMuchLongerForAProcessThatIsGone) {
@@ -178,23 +177,100 @@ TEST_F(OutlivingAddressTest, KernelKeepsItAsMuchLongerForAProcessThatIsGone) {
 
 TEST_F(OutlivingAddressTest, LivingProcessGivesItBackBeforeTheLeaseEnds) {
   take(3'000);
-  clock_.now_ms += 2'700;
+  clock_.now_ms += 2'590;
   let_it_work();
   EXPECT_TRUE(interfaces_.has(address_));
   clock_.now_ms += 60;
   wait([&] { return !interfaces_.has(address_); });
-  EXPECT_THAT(outliving_.held(), IsEmpty());
+  EXPECT_THAT(keeper_.held(), IsEmpty());
   let_it_work();
-  EXPECT_THAT(outliving_.hold(address_).error().message, HasSubstr("no time is left"));
+  EXPECT_THAT(keeper_.hold(address_).error().message, HasSubstr("no time is left"));
   EXPECT_EQ(count("add 4"), 1);
 }
 
 TEST_F(OutlivingAddressTest, LeaseThatShrinksShortensTheLifetime) {
   take(3'000);
-  outliving_.set_lease(now() + 2'000);
+  keeper_.set_lease(now() + 2'000, kOutlive_ms);
   wait([&] { return count("add 3") == 1; });
-  outliving_.set_lease(now() + 200);
+  keeper_.set_lease(now() + 200, kOutlive_ms);
   wait([&] { return !interfaces_.has(address_); });
+}
+
+TEST_F(OutlivingAddressTest, WhatAFormerProcessLeftGoesByItselfOrIsRemoved) {
+  keeper_.set_lease(0, kOutlive_ms);
+  interfaces_.set(address_, 5);
+  EXPECT_TRUE(keeper_.remove_stale(address_));
+  EXPECT_TRUE(interfaces_.has(address_));
+  interfaces_.set(address_, 6);
+  EXPECT_TRUE(keeper_.remove_stale(address_));
+  EXPECT_FALSE(interfaces_.has(address_));
+}
+
+TEST_F(AddressKeeperTest, RefusedRemovalIsTriedAgainAndTheAddressIsHeldUntilThen) {
+  const auto other = *FloatingAddress::parse("10.1.1.2/24 dev eth0");
+  keeper_.set_lease(now() + 3'000, 0);
+  keeper_.want({address_, other});
+  wait([&] { return keeper_.held().size() == 2; });
+  interfaces_.refuses_removal = true;
+  keeper_.remove_all();
+  EXPECT_EQ(keeper_.held().size(), 2U);
+  EXPECT_THAT(keeper_.hold(address_).error().message,
+              HasSubstr("not to be held any more"));
+  interfaces_.refuses_removal = false;
+  clock_.now_ms += 300;
+  wait([&] { return keeper_.held().empty(); });
+  EXPECT_FALSE(interfaces_.has(address_));
+  EXPECT_FALSE(interfaces_.has(other));
+}
+
+TEST_F(AddressKeeperTest, WhatIsWantedAgainIsNotRemovedLater) {
+  take(3'000);
+  interfaces_.refuses_removal = true;
+  keeper_.remove_all();
+  keeper_.want({address_});
+  interfaces_.refuses_removal = false;
+  clock_.now_ms += 300;
+  keeper_.set_lease(now() + 3'000, 0);
+  let_it_work();
+  EXPECT_TRUE(interfaces_.has(address_));
+  EXPECT_EQ(keeper_.held().size(), 1U);
+}
+
+// A dead Lord's host may answer for it as long as that.
+TEST(AddressKeeper, NeighboursAreToldEachSecondForATolerance) {
+  test::FakeClock clock;
+  test::FakeInterfaces interfaces;
+  AddressKeeper keeper(clock, interfaces, 60'000);
+  const auto pass = [&](std::int64_t ms) {
+    keeper.set_lease(clock.now_ms + ms + 60'000, 0);
+    clock.now_ms += ms;
+  };
+  const auto told = [&] {
+    const auto asked = interfaces.asked();
+    return std::count(asked.begin(), asked.end(), "tell");
+  };
+  const auto wait_for = [&](std::ptrdiff_t times) {
+    for (int i = 0; i < 2'000 && told() < times; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ASSERT_EQ(told(), times);
+  };
+  pass(0);
+  keeper.want({*FloatingAddress::parse("10.1.1.1/24 dev eth0")});
+  wait_for(1);
+  pass(100);
+  wait_for(2);
+  pass(200);
+  wait_for(3);
+  for (int i = 0; i < 60; ++i) {
+    pass(1'000);
+    wait_for(4 + i);
+  }
+  pass(30'000);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  wait_for(63);
+  pass(30'000);
+  wait_for(64);
 }
 
 TEST(AddressKeeper, LoopDoesNotWaitForTheKernel) {
@@ -206,13 +282,13 @@ TEST(AddressKeeper, LoopDoesNotWaitForTheKernel) {
     asked.set_value();
     answer.get_future().wait();
   };
-  AddressKeeper keeper(clock, interfaces, 3'000, 0);
-  keeper.set_lease(clock.now_ms + 3'000);
+  AddressKeeper keeper(clock, interfaces, 3'000);
+  keeper.set_lease(clock.now_ms + 3'000, 0);
   keeper.want({*FloatingAddress::parse("10.1.1.1/24 dev eth0")});
   asked.get_future().wait();
   // The kernel has not answered yet.
   EXPECT_THAT(keeper.held(), IsEmpty());
-  keeper.set_lease(clock.now_ms + 2'000);
+  keeper.set_lease(clock.now_ms + 2'000, 0);
   keeper.tell_again();
   keeper.want({});
   answer.set_value();

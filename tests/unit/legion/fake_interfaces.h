@@ -33,6 +33,7 @@ class FakeInterfaces final : public Interfaces {
     if (on_remove) on_remove();
     const std::lock_guard lock(mutex_);
     asked_.push_back("remove");
+    if (refuses_removal) return Error{"refused"};
     there_.erase(address.to_string());
     return Ok{};
   }
@@ -65,6 +66,7 @@ class FakeInterfaces final : public Interfaces {
   }
 
   std::atomic<bool> refuses{false};
+  std::atomic<bool> refuses_removal{false};
   std::function<void()> on_add;       // set before any thread asks
   std::function<void()> on_remove;
 

@@ -59,7 +59,7 @@ class HookRunnerTest : public testing::Test {
   std::vector<HookResult> results_;
   BootClock clock_;
   test::FakeInterfaces interfaces_;
-  AddressKeeper addresses_{clock_, interfaces_, 3'000, 0};
+  AddressKeeper addresses_{clock_, interfaces_, 3'000};
   HookRunner runner_{"l", addresses_, [this](const HookResult& result) {
                        const std::lock_guard lock(mutex_);
                        results_.push_back(result);
@@ -149,7 +149,7 @@ TEST_F(HookRunnerTest, AddressesGoBeforeOrAfterUnlordsCommands) {
     std::ofstream(folder_ + "/out", std::ios::app) << "gone\n";
   };
   for (const bool first : {true, false}) {
-    addresses_.set_lease(clock_.monotonic_ms() + 60'000);
+    addresses_.set_lease(clock_.monotonic_ms() + 60'000, 0);
     addresses_.want({address});
     ASSERT_TRUE(addresses_.hold(address));
     HookJob with = job(Event::kUnlord, {append("unlord")});
@@ -200,7 +200,7 @@ TEST_F(HookRunnerTest, AddressThatTheKernelRefusesIsAFailedHook) {
   with.event = Event::kLord;
   with.actions.push_back({Kind::kIpAdd, "", address});
   interfaces_.refuses = true;
-  addresses_.set_lease(clock_.monotonic_ms() + 3'000);
+  addresses_.set_lease(clock_.monotonic_ms() + 3'000, 0);
   addresses_.want({address});
   runner_.post(with);
   wait(1);

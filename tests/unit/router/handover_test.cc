@@ -76,14 +76,5 @@ TEST(Handover, WhatIsNotKnownIsSkipped) {
   EXPECT_FALSE(Handover::decode("fealty handover 2\n"));
 }
 
-TEST(Handover, GoesThroughMemoryThatNobodyChanges) {
-  const auto memory = write_memory("what is known");
-  ASSERT_TRUE(memory);
-  EXPECT_EQ(::write(memory->get(), "x", 1), -1);
-  const auto read = read_memory(memory->get());
-  ASSERT_TRUE(read);
-  EXPECT_EQ(*read, "what is known");
-}
-
 }  // namespace
 }  // namespace fealty::router
