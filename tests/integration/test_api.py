@@ -471,11 +471,25 @@ def test_alarms_are_filtered_ranged_and_bounded(api, kratos):
         pages += [int(each["msg"]) for each in page]
         after = {"after": page[-1]["id"]}
     assert pages == list(range(102, 2, -1))
-    for bad in [{"limit": 0}, {"limit": 10_001}, {"after": "x"}, {"after": 10**9}]:
+    for bad in [{"limit": 0}, {"limit": 10_001}, {"after": "x"}]:
         assert refused(kratos.get("/alarms", **bad), 400, "Bad request")
     for bad in ["x", "1-x", "-1", "", "1-2-3", "99999999999"]:
         assert kratos.get("/alarms", range=bad).status == 416
     assert refused(kratos.get("/alarms", level="x"), 400, "Bad request")
+
+
+def test_pages_of_alarms_go_on_after_one_that_is_gone(api, kratos, zeus):
+    uid = api.container(kratos, kratos.server)
+    ids = [kratos.post(f"/alarms/raise/{uid}", "x").json["id"] for _ in range(5)]
+
+    def page(after):
+        return [each["id"] for each in
+                kratos.get("/alarms", container=uid, limit=2, after=after).json]
+    kratos.delete(f"/alarms/{ids[3]}")
+    assert page(ids[3]) == [ids[2], ids[1]]
+    # Another customer's is as one that is gone.
+    theirs = api.container(zeus, zeus.server)
+    assert page(zeus.post(f"/alarms/raise/{theirs}", "x").json["id"]) == [ids[4], ids[2]]
 
 
 # ----------------------------------------------------------------- domains
@@ -596,6 +610,12 @@ def test_lists_come_in_pages(kratos):
     assert pages == whole
     for bad in [{"limit": 0}, {"limit": "x"}, {"after": "x"}, {"limit": -1}, {"limit": 10**9}]:
         assert refused(kratos.get("/tags", **bad), 400, "Bad request", "limit")
+
+
+def test_pages_go_on_after_one_that_is_gone(kratos):
+    ids = [kratos.post("/tags", {"name": unique("tag")}).json["id"] for _ in range(3)]
+    kratos.delete(f"/tags/{ids[0]}")
+    assert [each["id"] for each in kratos.get("/tags", after=ids[0]).json] == ids[1:]
 
 
 def test_answers_are_whole_whatever_is_asked_of_their_form(kratos):
