@@ -556,24 +556,33 @@ def test_portmappings(api, kratos, zeus):
 
 
 def test_metrics_of_a_day(api, kratos, zeus, container):
-    now = int(time.time())
     domain = api.domain(kratos)
 
     def push(name, body):
         return api.as_server(kratos.server, "POST", f"/metrics/{name}/{container}", body)
-    assert push("container.cpu", {"unix": now, "value": 7}).status == 201
-    assert push("container.cpu", {"unix": now, "value": 2**62}).status == 201
-    assert push("domain.hits", {"unix": now, "value": 3, "domain": domain["name"]}).status == 201
+
+    def today():
+        now = int(time.time())
+        hits = {"unix": now, "value": 3, "domain": domain["name"]}
+        for name, body in [("container.cpu", {"unix": now, "value": 7}),
+                           ("container.cpu", {"unix": now, "value": 2**62}),
+                           ("domain.hits", hits)]:
+            assert push(name, body).status == 201
+        reply = kratos.get(f"/metrics/container.cpu/{container}")
+        assert reply.json == [[now, 2**62]]
+        assert "max-age=300" in reply.headers["cache-control"]
+        assert kratos.get(f"/metrics/domain.hits/{domain['id']}").json == [
+            {"container": container, "metrics": [[now, 3]]}]
+        served = kratos.get(f"/containers/{container}/domains").json
+        assert [each["name"] for each in served] == [domain["name"]]
+        assert kratos.get(f"/domains/{domain['id']}/containers").json == [container]
+    api_stage.on_one_day(today)
+    now = int(time.time())
     assert refused(push("domain.hits", {"unix": now, "value": 3}), 400, "Bad request", "domain")
     assert refused(push("domain.hits", {"unix": now, "value": 3, "domain": "x.example"}), 403,
                    "Forbidden")
     assert refused(push("container.none", {"unix": now, "value": 3}), 404, "Not found")
     assert refused(push("container.cpu", {"unix": now + 10**6, "value": 3}), 400, "Bad request")
-    reply = kratos.get(f"/metrics/container.cpu/{container}")
-    assert reply.json == [[now, 2**62]]
-    assert "max-age=300" in reply.headers["cache-control"]
-    assert kratos.get(f"/metrics/domain.hits/{domain['id']}").json == [
-        {"container": container, "metrics": [[now, 3]]}]
     past = kratos.get(f"/metrics/container.cpu/{container}", year=2020, month=2, day=29)
     assert past.json == [] and "max-age=86400" in past.headers["cache-control"]
     for bad in [{"month": 13}, {"year": 2021, "month": 2, "day": 29}, {"day": "x"}]:
@@ -581,9 +590,6 @@ def test_metrics_of_a_day(api, kratos, zeus, container):
                        "Bad request")
     assert refused(kratos.get(f"/metrics/container.none/{container}"), 404, "Not found")
     assert refused(zeus.get(f"/metrics/domain.hits/{domain['id']}"), 404, "Not found")
-    assert [each["name"] for each in kratos.get(f"/containers/{container}/domains").json] == [
-        domain["name"]]
-    assert kratos.get(f"/domains/{domain['id']}/containers").json == [container]
 
 
 def test_news(api, kratos):
