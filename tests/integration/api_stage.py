@@ -14,6 +14,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -115,7 +116,7 @@ class Api:
     """A fealty-api, ready once the constructor returns."""
 
     def __init__(self, scene, database="sqlite", postgresql=None, admin=None, **changes):
-        self.scene = scene
+        self.scene, self.postgresql = scene, postgresql
         self.directory = scene.subdirectory(unique("api"))
         self.port = harness.free_port()
         self.admin_socket = admin or self.directory / "admin.sock"
@@ -151,6 +152,21 @@ class Api:
     def kill(self):
         self.process.signal(signal.SIGKILL)
         self.process.wait()
+
+    def end(self):
+        self.process.signal(signal.SIGTERM)
+        assert self.process.wait() == 0
+
+    def sql(self, *statements):
+        """Past the service, in one transaction."""
+        text = "; ".join(statements)
+        url = self.config["database"]
+        if url.startswith("postgresql:"):
+            assert self.postgresql.try_psql(text, url.rpartition("/")[2]), text
+            return
+        file = self.directory / "api.db"
+        with contextlib.closing(sqlite3.connect(file, 30 * harness.SLOW)) as connection:
+            connection.executescript(f"BEGIN IMMEDIATE; {text}; COMMIT")
 
     def request(self, method, path, body=None, headers=None):
         return request(self.port, method, "/api" + path, body, headers)
@@ -245,6 +261,17 @@ class Postgresql:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def on_one_day(check):
+    """Checks; once more where midnight, UTC's, came meanwhile."""
+    day = time.time() // 86_400
+    try:
+        check()
+    except AssertionError:
+        if time.time() // 86_400 == day:
+            raise
+        check()
 
 
 def wait_past(unix):

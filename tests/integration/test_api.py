@@ -471,11 +471,25 @@ def test_alarms_are_filtered_ranged_and_bounded(api, kratos):
         pages += [int(each["msg"]) for each in page]
         after = {"after": page[-1]["id"]}
     assert pages == list(range(102, 2, -1))
-    for bad in [{"limit": 0}, {"limit": 10_001}, {"after": "x"}, {"after": 10**9}]:
+    for bad in [{"limit": 0}, {"limit": 10_001}, {"after": "x"}]:
         assert refused(kratos.get("/alarms", **bad), 400, "Bad request")
     for bad in ["x", "1-x", "-1", "", "1-2-3", "99999999999"]:
         assert kratos.get("/alarms", range=bad).status == 416
     assert refused(kratos.get("/alarms", level="x"), 400, "Bad request")
+
+
+def test_pages_of_alarms_go_on_after_one_that_is_gone(api, kratos, zeus):
+    uid = api.container(kratos, kratos.server)
+    ids = [kratos.post(f"/alarms/raise/{uid}", "x").json["id"] for _ in range(5)]
+
+    def page(after):
+        return [each["id"] for each in
+                kratos.get("/alarms", container=uid, limit=2, after=after).json]
+    kratos.delete(f"/alarms/{ids[3]}")
+    assert page(ids[3]) == [ids[2], ids[1]]
+    # Another customer's is as one that is gone.
+    theirs = api.container(zeus, zeus.server)
+    assert page(zeus.post(f"/alarms/raise/{theirs}", "x").json["id"]) == [ids[4], ids[2]]
 
 
 # ----------------------------------------------------------------- domains
@@ -542,24 +556,33 @@ def test_portmappings(api, kratos, zeus):
 
 
 def test_metrics_of_a_day(api, kratos, zeus, container):
-    now = int(time.time())
     domain = api.domain(kratos)
 
     def push(name, body):
         return api.as_server(kratos.server, "POST", f"/metrics/{name}/{container}", body)
-    assert push("container.cpu", {"unix": now, "value": 7}).status == 201
-    assert push("container.cpu", {"unix": now, "value": 2**62}).status == 201
-    assert push("domain.hits", {"unix": now, "value": 3, "domain": domain["name"]}).status == 201
+
+    def today():
+        now = int(time.time())
+        hits = {"unix": now, "value": 3, "domain": domain["name"]}
+        for name, body in [("container.cpu", {"unix": now, "value": 7}),
+                           ("container.cpu", {"unix": now, "value": 2**62}),
+                           ("domain.hits", hits)]:
+            assert push(name, body).status == 201
+        reply = kratos.get(f"/metrics/container.cpu/{container}")
+        assert reply.json == [[now, 2**62]]
+        assert "max-age=300" in reply.headers["cache-control"]
+        assert kratos.get(f"/metrics/domain.hits/{domain['id']}").json == [
+            {"container": container, "metrics": [[now, 3]]}]
+        served = kratos.get(f"/containers/{container}/domains").json
+        assert [each["name"] for each in served] == [domain["name"]]
+        assert kratos.get(f"/domains/{domain['id']}/containers").json == [container]
+    api_stage.on_one_day(today)
+    now = int(time.time())
     assert refused(push("domain.hits", {"unix": now, "value": 3}), 400, "Bad request", "domain")
     assert refused(push("domain.hits", {"unix": now, "value": 3, "domain": "x.example"}), 403,
                    "Forbidden")
     assert refused(push("container.none", {"unix": now, "value": 3}), 404, "Not found")
     assert refused(push("container.cpu", {"unix": now + 10**6, "value": 3}), 400, "Bad request")
-    reply = kratos.get(f"/metrics/container.cpu/{container}")
-    assert reply.json == [[now, 2**62]]
-    assert "max-age=300" in reply.headers["cache-control"]
-    assert kratos.get(f"/metrics/domain.hits/{domain['id']}").json == [
-        {"container": container, "metrics": [[now, 3]]}]
     past = kratos.get(f"/metrics/container.cpu/{container}", year=2020, month=2, day=29)
     assert past.json == [] and "max-age=86400" in past.headers["cache-control"]
     for bad in [{"month": 13}, {"year": 2021, "month": 2, "day": 29}, {"day": "x"}]:
@@ -567,9 +590,6 @@ def test_metrics_of_a_day(api, kratos, zeus, container):
                        "Bad request")
     assert refused(kratos.get(f"/metrics/container.none/{container}"), 404, "Not found")
     assert refused(zeus.get(f"/metrics/domain.hits/{domain['id']}"), 404, "Not found")
-    assert [each["name"] for each in kratos.get(f"/containers/{container}/domains").json] == [
-        domain["name"]]
-    assert kratos.get(f"/domains/{domain['id']}/containers").json == [container]
 
 
 def test_news(api, kratos):
@@ -596,6 +616,12 @@ def test_lists_come_in_pages(kratos):
     assert pages == whole
     for bad in [{"limit": 0}, {"limit": "x"}, {"after": "x"}, {"limit": -1}, {"limit": 10**9}]:
         assert refused(kratos.get("/tags", **bad), 400, "Bad request", "limit")
+
+
+def test_pages_go_on_after_one_that_is_gone(kratos):
+    ids = [kratos.post("/tags", {"name": unique("tag")}).json["id"] for _ in range(3)]
+    kratos.delete(f"/tags/{ids[0]}")
+    assert [each["id"] for each in kratos.get("/tags", after=ids[0]).json] == ids[1:]
 
 
 def test_answers_are_whole_whatever_is_asked_of_their_form(kratos):

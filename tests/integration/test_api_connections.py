@@ -160,6 +160,32 @@ def test_who_takes_an_answer_slowly_holds_no_thread(service):
         one.close()
 
 
+def test_large_answers_that_a_network_does_not_take_are_bounded(api_scene):
+    api = api_stage.Api(api_scene, "sqlite", limits={"threads": 4})
+    customer = api_stage.Customer(api)
+    uid = api.container(customer, api.server(customer))
+    # A list of more than 16 MiB, which is where it ends.
+    api.sql("INSERT INTO alarms (container_id, customer_id, unix, level, color, class, vassal, "
+            "filename, func, msg) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+            f"WHERE i < 300) SELECT {uid - 30_000}, {customer.id}, i, 1, '', '', '', '', '', "
+            f"'{'x' * 60_000}' FROM n")
+    asked = []
+
+    def status(address):
+        one = connect(api)
+        asked.append(one)
+        one.sendall(head("GET", "/alarms", login(customer), f"X-Forwarded-For: {address}"))
+        return one.recv(12)
+    assert [status("198.51.100.1") for _ in range(4)] == [b"HTTP/1.1 200"] * 3 + [b"HTTP/1.1 503"]
+    there = {"X-Forwarded-For": "198.51.100.1"}
+    assert customer("GET", "/me", headers=there).status == 200
+    assert status("198.51.100.2") == b"HTTP/1.1 200"
+    for one in asked:
+        one.close()
+    harness.wait_until(lambda: customer("GET", "/alarms", headers=there).status == 200,
+                       "what waited has gone")
+
+
 def test_a_list_ends_where_it_has_enough_and_goes_on(api_scene):
     api = api_stage.Api(api_scene, "sqlite", limits={"alarms": 400})
     customer = api_stage.Customer(api)
@@ -205,6 +231,31 @@ def test_guesses_side_by_side_are_counted(service):
     # Ten at once, and then one each six seconds.
     assert statuses.count(401) <= 11 + (time.monotonic() - begun) // 6, statuses
     assert set(statuses) <= {401, 429, 503}
+
+
+def test_guesses_that_are_the_same_let_others_be_answered(api_scene):
+    api = api_stage.Api(api_scene, "sqlite")
+    customer, wrong = api_stage.Customer(api), api_stage.Customer(api)
+    assert customer.get("/me").status == 200
+    wrong.password = "wrong"
+    told = []
+
+    def guess():
+        for _ in range(200):
+            reply = wrong("GET", "/me", headers={"X-Forwarded-For": "198.51.100.9"})
+            told.append(reply.status)
+            if reply.status == 429:
+                return
+    # Twice as many as there are threads.
+    guessers = [threading.Thread(target=guess) for _ in range(32)]
+    for guesser in guessers:
+        guesser.start()
+    others = []
+    while any(guesser.is_alive() for guesser in guessers):
+        others.append(customer.get("/me").status)
+    assert set(others) == {200}
+    # They find out together, so that none of them is told of a turn that there was not.
+    assert told.count(429) == len(guessers) and set(told) == {401, 429}
 
 
 # ----------------------------------------------------------------- signals

@@ -13,6 +13,7 @@ import name_servers
 import packets
 import tls
 import vassals
+from test_api_events import events_in, make_tag, what
 
 HOST = "api.test"
 
@@ -40,16 +41,19 @@ class Platform:
         harness.wait_until(lambda: self.curl("/news", login=False)[0] == 200,
                            "the API answers through the router", 20)
 
-    def curl(self, path, *words, login=True, certificate=None):
-        """(status, text) of `curl WORDS https://api.test/api…`."""
+    def command(self, path, *words, login=True, certificate=None):
+        """`curl WORDS https://api.test/api…`"""
         who = ["-u", f"{self.kratos.username}:{self.kratos.password}"] if login else []
         shown = ["--cert", certificate[1], "--key", certificate[0]] if certificate else []
         port = self.router.tls_port
-        done = subprocess.run(
-            ["curl", "-s", "-k", "--resolve", f"{HOST}:{port}:127.0.0.1", "-w",
-             "\n%{http_code}", *map(str, [*who, *shown, *words]),
-             f"https://{HOST}:{port}/api{path}"],
-            capture_output=True, text=True, timeout=30 * harness.SLOW, check=True)
+        return ["curl", "-s", "-k", "--resolve", f"{HOST}:{port}:127.0.0.1", "-w",
+                "\n%{http_code}", *map(str, [*who, *shown, *words]),
+                f"https://{HOST}:{port}/api{path}"]
+
+    def curl(self, path, *words, **how):
+        """(status, text)"""
+        done = subprocess.run(self.command(path, *words, **how), capture_output=True, text=True,
+                              timeout=30 * harness.SLOW, check=True)
         text, _, status = done.stdout.rpartition("\n")
         return int(status), text
 
@@ -182,6 +186,33 @@ def test_servers_come_through_the_router_with_their_certificates(platform):
     except subprocess.CalledProcessError:
         status = 0
     assert status != 200
+
+
+def test_events_come_through_the_router_as_they_happen(scene, platform):
+    p = platform
+    reader = scene.spawn("reader", p.command("/events", "-N"))
+    harness.wait_until(lambda: "retry: " in reader.log(), "the stream begins")
+    for count in [1, 2]:
+        tag = make_tag(p.kratos)
+        harness.wait_until(lambda: len(events_in(reader.log())) == count, "its event has come")
+        assert what(events_in(reader.log()))[-1] == tag
+    assert reader.alive()
+    # The API ends, and the answer does as answers do.
+    p.api.end()
+    assert reader.wait() == 0
+    assert reader.log().endswith("\n\n\n200")
+
+
+def test_a_server_follows_through_the_router(scene, platform):
+    p = platform
+    server = p.api.made("servers", name="here", address="127.0.0.1", hd="x", memory=99, storage=99)
+    certificate = p.files.client("server", p.ca, "/CN=server")
+    reader = scene.spawn("reader", p.command("/private/events", "-N", login=False,
+                                             certificate=certificate))
+    harness.wait_until(lambda: "retry: " in reader.log(), "the stream begins")
+    uid = p.api.container(p.kratos, server)
+    harness.wait_until(lambda: events_in(reader.log()), "an event has come")
+    assert what(events_in(reader.log())) == [("container", uid, "created")]
 
 
 def test_a_domains_way_from_its_key_to_a_request(scene, platform):

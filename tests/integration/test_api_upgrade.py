@@ -1,0 +1,123 @@
+"""Stores as earlier versions of the service left them: it brings them up to its own."""
+import contextlib
+import time
+
+import pytest
+
+import api_stage
+from api_stage import unique
+from test_api import refused
+from test_api_events import Follower, make_tag, what
+
+# What the steps of the schema (api/migrations.cc) have made since the first, taken back.
+TAKEN_BACK = {
+    4: ["DROP INDEX alarms_customer", "ALTER TABLE alarms DROP COLUMN customer_id"],
+    3: ["DROP TABLE events"],
+    2: ["DROP INDEX answered_unix", "DROP INDEX audit_unix", "DROP INDEX domain_metrics_day",
+        """CREATE TABLE old_links (
+            container_id BIGINT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+            linked_id BIGINT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+            PRIMARY KEY (container_id, linked_id))""",
+        "INSERT INTO old_links SELECT container_id, linked_id FROM container_links",
+        "DROP TABLE container_links", "ALTER TABLE old_links RENAME TO container_links",
+        "CREATE INDEX container_links_linked ON container_links(linked_id)"]}
+
+
+class Platform:
+    """Two customers, with something of everything that they can have."""
+
+    def __init__(self, scene, database, cluster):
+        self.api = api = api_stage.Api(scene, database, cluster)
+        self.kratos, self.zeus = api_stage.Customer(api), api_stage.Customer(api)
+        self.server = api.server(self.kratos)
+        self.uid, self.other = [api.container(self.kratos, self.server) for _ in range(2)]
+        self.theirs = api.container(self.zeus, self.server)
+        self.domain = api.domain(self.kratos)
+        self.key = {"Idempotency-Key": unique("key")}
+        self.tag = {"name": unique("tag")}
+        assert self.kratos("POST", "/tags", self.tag, self.key).status == 201
+        for linked in [self.other, self.theirs]:
+            self.kratos.post(f"/containers/{self.uid}", {
+                "link": linked, "tags": [self.tag["name"]], "jid_secret": "s"})
+        self.kratos.post(f"/domains/{self.domain['id']}", {"note": "n"})
+        self.kratos.post("/loopboxes", {"container": self.uid, "filename": "f",
+                                        "mountpoint": "m"})
+        for customer, uid in [(self.kratos, self.uid), (self.zeus, self.theirs)]:
+            for unix in [2_000, 1_000]:
+                assert customer.post(f"/alarms/raise/{uid}", "x", unix=unix).status == 201
+        self.now = int(time.time())
+        for name, more in [("container.cpu", {}), ("domain.hits", {"domain": self.domain["name"]})]:
+            assert api.as_server(self.server, "POST", f"/metrics/{name}/{self.uid}",
+                                 {"unix": self.now, "value": 7, **more}).status == 201
+
+    def seen(self):
+        """All that is shown, of the day of the metrics."""
+        year, month, day, *_ = time.gmtime(self.now)
+        metrics = f"?year={year}&month={month}&day={day}"
+        kratos = ["/me", "/containers", f"/containers/{self.uid}", "/domains", "/tags", "/alarms",
+                  f"/domains/{self.domain['id']}", "/loopboxes", f"/alarm_key/{self.uid}",
+                  f"/metrics/container.cpu/{self.uid}{metrics}",
+                  f"/metrics/domain.hits/{self.domain['id']}{metrics}"]
+        zeus = ["/me", f"/containers/{self.theirs}", "/domains", "/alarms"]
+        admin = ["customers", "servers", "containers", "domains", "audit"]
+        replies = [*map(self.kratos.get, kratos), *map(self.zeus.get, zeus),
+                   *(self.api.admin("GET", f"/admin/{name}") for name in admin)]
+        assert all(reply.status == 200 for reply in replies), replies
+        return [reply.json for reply in replies]
+
+    def take_back(self, version):
+        """The service again, on the store as the one that knew `version` steps left it."""
+        self.api.end()
+        self.api.sql(*(statement for step, statements in TAKEN_BACK.items() if step > version
+                       for statement in statements),
+                     f"UPDATE schema_version SET version = {version}")
+        self.api.start()
+
+
+@pytest.fixture(params=api_stage.DATABASES)
+def platform(scene, request):
+    cluster = request.getfixturevalue("postgresql") if request.param == "postgresql" else None
+    return Platform(scene, request.param, cluster)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_all_that_an_earlier_store_holds_is_there(platform, version):
+    before = platform.seen()
+    platform.take_back(version)
+    assert platform.seen() == before
+
+
+def test_everything_works_on_a_store_of_the_first_version(platform):
+    p = platform
+    kratos, path = p.kratos, f"/containers/{p.uid}"
+    p.take_back(1)
+    # A number that nobody has: the second step.
+    assert kratos.post(path, {"link": 12_345_678}).json["linked_to"] == [
+        p.other, p.theirs, 12_345_678]
+    assert kratos.post(path, {"unlink": p.other}).json["linked_to"] == [p.theirs, 12_345_678]
+    # What changes is told: the third.
+    with contextlib.closing(Follower(p.api, "/events", {**kratos.basic,
+                                                        "Last-Event-ID": "0"})) as reader:
+        assert what(reader.wait(2)) == [("container", p.uid, "changed")] * 2
+        tag = make_tag(kratos)
+        assert what(reader.wait(3))[-1] == tag
+    # Alarms are their customers': the fourth.
+    for customer, uid in [(kratos, p.uid), (p.zeus, p.theirs)]:
+        assert customer.post(f"/alarms/raise/{uid}", "x", unix=3_000).status == 201
+        listed = customer.get("/alarms").json
+        assert [(each["container"], each["unix"]) for each in listed] == [
+            (uid, 3_000), (uid, 2_000), (uid, 1_000)]
+    assert kratos.delete(f"/alarms/{listed[0]['id']}").status == 403
+    made = {"server": p.server["address"], "name": "n", "memory": 1, "storage": 1}
+    uid = kratos.post("/containers", made).json["uid"]
+    assert p.api.admin("DELETE", f"/admin/containers/{uid - 30_000}").status == 200
+    assert kratos.delete("/domains", {"name": p.domain["name"]}).status == 200
+    assert p.api.domain(kratos, p.domain["name"])["id"] > p.domain["id"]
+
+
+def test_answers_that_were_kept_in_clear_are_no_more(platform):
+    p = platform
+    again = p.kratos("POST", "/tags", p.tag, p.key)
+    assert again.status == 201 and "idempotency-replayed" in again.headers
+    p.take_back(1)
+    assert refused(p.kratos("POST", "/tags", p.tag, p.key), 409, "Conflict", "name")
