@@ -139,6 +139,7 @@ class Api:
     def start(self):
         self.process = self.scene.spawn("api", [FEALTY_API, "--config", self.config_path])
         self.process.ends_by_sigterm = True
+        self.serving = self.process.pid  # another one's after an upgrade
         harness.wait_until(lambda: not self.process.alive() or self.answers(),
                            "the API answers", 30)
         assert self.process.alive(), self.process.log()
@@ -148,6 +149,10 @@ class Api:
             return self.admin("GET", "/admin/distros").status == 200
         except OSError:
             return False
+
+    def upgrade(self):
+        self.serving = harness.successor(self.process, self.serving)
+        return self.serving
 
     def kill(self):
         self.process.signal(signal.SIGKILL)

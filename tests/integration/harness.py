@@ -178,6 +178,17 @@ class Scene:
             raise AssertionError(findings)
 
 
+def successor(process, serving):
+    """SIGUSR2 to the pid that serves, until another one does; its pid. They have one log."""
+    says = re.compile(r"upgrade: pid (\d+) serves")
+    before = len(says.findall(process.log()))
+    os.kill(serving, signal.SIGUSR2)
+    found = wait_until(
+        lambda: found if len(found := says.findall(process.log())) > before else None,
+        "a successor serves", 30)
+    return int(found[-1])
+
+
 class Router:
     """A fealty-router on free ports of the loopback, ready once the constructor returns.
 
@@ -236,13 +247,7 @@ class Router:
 
     def upgrade(self):
         """SIGUSR2 to the process that serves, until another one does; its pid."""
-        says = re.compile(r"upgrade: pid (\d+) serves")
-        before = len(says.findall(self.process.log()))
-        os.kill(self.serving, signal.SIGUSR2)
-        found = wait_until(
-            lambda: found if len(found := says.findall(self.process.log())) > before else None,
-            "a successor serves", 30)
-        self.serving = int(found[-1])
+        self.serving = successor(self.process, self.serving)
         return self.serving
 
     def start(self, env=None):

@@ -103,6 +103,14 @@ def test_a_containers_configuration(api, kratos, zeus, runnable):
     assert found["links"][0]["uid"] == other
     assert found["links"][0]["gateway"] == zeus.server["address"]
     assert found["rules"][0]["src_mask"] == 32
+    assert (found["custom_distro_path"], found["custom_distro_store"]) == (None, None)
+    store = api.container(kratos, kratos.server)
+    kratos.post(f"/containers/{store}", {"custom_distros_storage": True})
+    made = kratos.post(f"/custom_distros/{store}", {"name": "own", "path": "own0001"}).json
+    kratos.post(f"/containers/{runnable}", {"custom_distro": made["id"]})
+    found = api.as_server(kratos.server, "GET", f"/containers/{runnable}.json").json
+    assert (found["custom_distro_path"], found["custom_distro_store"]) == ("own0001", store)
+    kratos.post(f"/containers/{runnable}", {"distro": found["distro"]})
     ini = api.as_server(kratos.server, "GET", f"/containers/{runnable}.ini")
     assert ini.headers["content-type"].startswith("text/plain")
     assert f"uid = {runnable}\n" in ini.text and "ssh_keys = ssh-rsa two\n" in ini.text

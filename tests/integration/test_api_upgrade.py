@@ -1,10 +1,15 @@
-"""Stores as earlier versions of the service left them: it brings them up to its own."""
+"""Stores as earlier versions of the service left them: it brings them up to its own; and
+SIGUSR2: another process takes over, and nobody who asks notices."""
 import contextlib
+import os
+import signal
+import threading
 import time
 
 import pytest
 
 import api_stage
+import harness
 from api_stage import unique
 from test_api import refused
 from test_api_events import Follower, make_tag, what
@@ -121,3 +126,72 @@ def test_answers_that_were_kept_in_clear_are_no_more(platform):
     assert again.status == 201 and "idempotency-replayed" in again.headers
     p.take_back(1)
     assert refused(p.kratos("POST", "/tags", p.tag, p.key), 409, "Conflict", "name")
+
+
+def test_upgrades_under_load_lose_no_request(platform):
+    api = platform.api
+    customer = api_stage.Customer(api)
+    ended, answers = threading.Event(), []
+
+    def work():
+        while not ended.is_set():
+            name = unique("tag")
+            answers.append(customer.post("/tags", {"name": name}).status)
+            answers.append(customer.get("/tags").status)
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    pids = [api.serving]
+    try:
+        for _ in range(3):
+            pids.append(api.upgrade())
+            before = len(answers)
+            harness.wait_until(lambda before=before: len(answers) > before + 50, "work goes on")
+            harness.wait_until(lambda: not os.path.exists(f"/proc/{pids[-2]}")
+                               or pids[-2] == api.process.pid and not api.process.alive(),
+                               "the one before has ended", 30)
+    finally:
+        ended.set()
+        for worker in workers:
+            worker.join()
+    assert set(answers) == {200, 201}
+    assert len(set(pids)) == 4
+    assert len(customer.get("/tags").json) == answers.count(201)
+
+
+def test_a_successor_has_the_key_though_it_cannot_read_it(platform):
+    api, customer = platform.api, api_stage.Customer(platform.api)
+    box = api.container(customer, api.server(customer))
+    customer.post(f"/containers/{box}", {"pushover_token": "a secret"})
+    (api.directory / "api.key").rename(api.directory / "elsewhere")
+    api.upgrade()
+    assert customer.get(f"/containers/{box}").json["pushover_token"] == "a secret"
+    assert not (api.directory / "api.key").exists()
+    assert api.answers(), "for administration as well"
+
+
+def test_a_successor_that_does_not_come_up_changes_nothing(platform):
+    api = platform.api
+    text = api.config_path.read_text()
+    api.config_path.write_text(text + "nonsense: 1\n")
+    os.kill(api.serving, signal.SIGUSR2)
+    harness.wait_until(lambda: "ended before it served; this process goes on"
+                       in api.process.log(), "it is said", 30)
+    assert api.answers() and api.process.alive()
+    api.config_path.write_text(text)
+    api.upgrade()
+    assert api.answers()
+
+
+def test_who_follows_is_told_to_come_again_and_misses_nothing(platform):
+    api, customer = platform.api, api_stage.Customer(platform.api)
+    with contextlib.closing(Follower(api, "/events", customer.basic)) as follower:
+        first = make_tag(customer)
+        events = follower.wait(1)
+        assert what(events) == [first]
+        api.upgrade()
+        harness.wait_until(follower.ended, "the stream ended", 30)
+    second = make_tag(customer)
+    headers = {**customer.basic, "Last-Event-ID": str(events[-1][0])}
+    with contextlib.closing(Follower(api, "/events", headers)) as follower:
+        assert what(follower.wait(1)) == [second]

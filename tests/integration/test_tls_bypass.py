@@ -1,12 +1,15 @@
 """No way around client certificates: other names, reused connections, resumed sessions,
 plain HTTP. `open` has no rules; `guarded` and `twin` demand a certificate of one CA,
 `foreign` one of another."""
+import ssl
+
 import pytest
 
 import clients
 import nodes
 import packets
 import tls
+from harness import wait_until
 
 OPEN, GUARDED, TWIN, FOREIGN = (f"{name}.example.com"
                                 for name in ("open", "guarded", "twin", "foreign"))
@@ -103,16 +106,29 @@ def test_without_a_known_name(stage, name):
         assert client.status(GUARDED) == 421
 
 
-@pytest.mark.parametrize("name", [GUARDED.upper(), "Guarded.Example.Com"])
-def test_the_name_in_another_case_is_the_same_name(stage, name, version):
+@pytest.mark.parametrize("name", [GUARDED.upper(), "Guarded.Example.Com", f"{GUARDED}.",
+                                  f"{GUARDED.upper()}."])
+def test_the_name_in_another_form_is_the_same_name(stage, certificate, name, version):
     assert tls.refused(stage, name, host=GUARDED, version=version)
+    with stage.tls(name, certificate=certificate, version=version) as client:
+        assert client.status(GUARDED) == 200
 
 
-def test_ip_literals_are_hosts_without_rules(stage):
-    with stage.tls(None) as client:
-        assert client.status("127.0.0.1") == 404
-    with stage.tls(None) as client:
-        assert client.status("[::1]") == 404
+@pytest.mark.parametrize("literal", ["127.0.0.1", "[::1]"])
+def test_an_ip_literals_rules_count_though_no_handshake_names_it(stage, files, ca, certificate,
+                                                                 literal):
+    for name in (None, OPEN):
+        with stage.tls(name) as client:
+            assert client.status(literal) == 404, "nobody has it yet"
+    stage.announce(stage.node, literal, files.self_signed("ip", "ip"), ca=f"!{ca[1]}", good=False)
+    wait_until(lambda: stage.get(host=literal).status == 301, "it is guarded")
+    before = len(stage.node.requests)
+    for name in (None, OPEN):
+        for own in (None, certificate):
+            for host in (literal, f"{literal}:{stage.tls_port}"):
+                with stage.tls(name, certificate=own) as client:
+                    assert client.status(host) == 421
+    assert len(stage.node.requests) == before
 
 
 def test_a_wildcards_rules_count_below_it(scene, files, ca, certificate):
@@ -197,6 +213,35 @@ def test_a_session_of_one_guarded_domain_is_not_resumed_in_another(stage, certif
         assert client.status(TWIN) == 200
         assert not client.socket.session_reused
     assert tls.refused(stage, FOREIGN, context=context, session=session)
+
+
+def id_of_session(router, name, certificate):
+    """A TLS 1.2 session without a ticket, and a context to bring it again by. The router has
+    the last word on its connection: OpenSSL's cache forgets what ended otherwise."""
+    context = tls.context_for(certificate, "1.2")
+    context.options |= ssl.OP_NO_TICKET
+    with router.tls(name, context=context) as client:
+        answer = client.request("GET", "/", host=name, headers=[("Connection", "close")])
+        assert answer.status == 200
+        session = client.socket.session
+        assert not session.has_ticket
+        assert client.closed_by_peer()
+    return context, session
+
+
+def test_a_session_id_alone_resumes_nothing(stage, certificate):
+    """No worker keeps sessions."""
+    context, session = id_of_session(stage, GUARDED, certificate)
+    for name in (GUARDED, TWIN):
+        with stage.tls(name, context=context, session=session) as client:
+            assert client.status(name) == 200
+            assert not client.socket.session_reused
+    assert tls.refused(stage, FOREIGN, context=context, session=session)
+
+
+def test_a_session_id_of_an_open_domain_opens_no_guarded_one(stage):
+    context, session = id_of_session(stage, OPEN, None)
+    assert tls.refused(stage, GUARDED, context=context, session=session)
 
 
 def test_a_session_does_not_outlive_a_changed_ca(stage, files, certificate, version):
