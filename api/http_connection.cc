@@ -107,7 +107,7 @@ void HttpConnection::read_head() {
   auto request = read_request(head, peer_);
   if (!request) return write(with_text(request.error()));
   std::string network = network_of(request->address);
-  if (!owner_.enter(network)) return write(with_text(too_many(1)));
+  if (!owner_.may_enter(network)) return write(with_text(too_many(1)));
   network_ = std::move(network);
   to_head_ = head.is_head();
   wants_continue_ = head.expect_continue;

@@ -30,8 +30,8 @@ class HttpConnection;
 class ConnectionOwner {
  public:
   virtual ~ConnectionOwner() = default;
-  // Whether another request of this network may be taken; left() ends it.
-  [[nodiscard]] virtual bool enter(const std::string& network) = 0;
+  // Whether another request of this network may be taken.
+  [[nodiscard]] virtual bool may_enter(const std::string& network) = 0;
   // To the threads. With `whole` it comes back with an answer; else it does where
   // it is refused before its body.
   virtual void hand_over(std::shared_ptr<Exchange> exchange, bool whole) = 0;

@@ -54,12 +54,15 @@ class HttpServer::Listener final : public ConnectionOwner {
   // Any thread.
   void end() { ended_.send(); }
 
-  bool enter(const std::string& network) override {
+  // Who follows has bounds of his own (may_follow()): a network of servers would shut
+  // itself out.
+  bool may_enter(const std::string& network) override {
     if (network.empty()) return true;
-    std::size_t& count = by_network_[network];
-    if (count >= settings_.per_network) return false;
-    ++count;
-    return true;
+    const auto there = std::count_if(
+        connections_.begin(), connections_.end(), [&](const auto& entry) {
+          return entry.second->network() == network && !entry.second->follows();
+        });
+    return static_cast<std::size_t>(there) < settings_.per_network;
   }
 
   void hand_over(std::shared_ptr<Exchange> exchange, bool whole) override {
@@ -100,10 +103,6 @@ class HttpServer::Listener final : public ConnectionOwner {
   }
 
   void on_closed(HttpConnection& connection) override {
-    const auto found = by_network_.find(connection.network());
-    if (found != by_network_.end() && --found->second == 0) {
-      by_network_.erase(found);
-    }
     // It is in one of its own functions.
     auto node = connections_.extract(connection.id());
     gone_.push_back(std::move(node.mapped()));
@@ -250,7 +249,6 @@ class HttpServer::Listener final : public ConnectionOwner {
   std::optional<std::int64_t> asked_after_;   // the events that are awaited
   std::unordered_map<std::uint64_t, std::unique_ptr<HttpConnection>> connections_;
   std::vector<std::unique_ptr<HttpConnection>> gone_;   // until the next turn
-  std::unordered_map<std::string, std::size_t> by_network_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<Exchange>> done_;
   std::optional<std::vector<Event>> events_;

@@ -45,7 +45,7 @@ struct SubscribeOptions {
 struct LimitOptions {
   std::uint64_t threads = 32;         // requests answered at a time
   std::uint64_t connections = 512;    // read, answered, written; more wait in the kernel
-  std::uint64_t per_network = 64;     // of them of one client's network
+  std::uint64_t per_network = 64;     // of one client's network, but for followers
   std::uint64_t followers = 256;      // of them that follow /events
   std::uint64_t alarms = 100;         // kept of a container
   std::uint64_t metrics_days = 400;   // samples are kept so long

@@ -94,7 +94,9 @@ class Sim {
     std::int64_t tolerance_ms = kTolerance_ms;
     // By which it takes all tolerances times, and says nothing of it.
     double stretch = 1;
-    std::int64_t held_until_ms = INT64_MAX;  // what its kernel lets it hold, true time
+    // While it is stopped, until when its lease goes and its kernel holds, true time.
+    std::int64_t lease_until_ms = INT64_MAX;
+    std::int64_t held_until_ms = INT64_MAX;
     bool holds = false;
     std::int64_t wake_at_ms = INT64_MAX;
     std::vector<std::pair<Packet, std::size_t>> queued;   // while it is paused
@@ -177,15 +179,18 @@ class Sim {
     if (!node.election) return;
     const bool power = draw(2) == 0;
     say((power ? "power off " : "kill ") + std::to_string(i));
-    if (!power && node.holds) ghosts_.push_back(kernel_end(node));
+    if (!power && node.holds) ghosts_.push_back({lease_end(node), kernel_end(node)});
     drop(i);
   }
 
+  std::int64_t lease_end(const Node& node) const {
+    return true_time(node, node.election->lease_until_ms());
+  }
   // When the kernel takes the address away unless it is renewed, in true time.
   std::int64_t kernel_end(const Node& node) const {
-    return fault_ == SimFault::kNoLifetimes
-               ? INT64_MAX
-               : true_time(node, node.election->lease_until_ms());
+    if (fault_ == SimFault::kNoLifetimes) return INT64_MAX;
+    const bool outlives = wire_ == Wire::kSealed && quorum_ > 1;
+    return lease_end(node) + (outlives ? node.tolerance_ms * 2 / 3 : 0);
   }
 
   void drop(std::size_t i) {
@@ -203,7 +208,9 @@ class Sim {
     say("pause " + std::to_string(i));
     node.paused = true;
     node.paused_ms = clock(node);
-    if (node.holds) node.held_until_ms = kernel_end(node);
+    if (!node.holds) return;
+    node.lease_until_ms = lease_end(node);
+    node.held_until_ms = kernel_end(node);
   }
 
   void resume(std::size_t i) {
@@ -211,7 +218,7 @@ class Sim {
     if (!node.election || !node.paused) return;
     say("resume " + std::to_string(i));
     node.paused = false;
-    node.held_until_ms = INT64_MAX;
+    node.lease_until_ms = node.held_until_ms = INT64_MAX;
     if (node.holds && node.election->lease_until_ms() <= clock(node)) {
       node.holds = false;               // it is gone already
     }
@@ -544,42 +551,75 @@ class Sim {
          nodes_[*calm_.begin()].election->why_no_quorum(clock(nodes_[*calm_.begin()])));
   }
 
-  // Between two events nothing changes but that time ends leases.
+  // Between two events nothing changes but that time ends leases and lifetimes.
   void watch_until(std::int64_t until_ms) {
     if (now_ms_ < calm_until_ms_ && has_lord()) lord_seen_ms_ = now_ms_;
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      if (is_held(nodes_[i], nodes_[i].held_until_ms) && !calm_.contains(i)) {
+        outside_seen_ms_ = now_ms_;
+      }
+    }
+    const std::int64_t tolerance_ms = longest_tolerance_ms();
+    if (wire_ == Wire::kSealed) {
+      judge(leases_, &Node::lease_until_ms, &Ghost::lease_ms, until_ms, 0);
+    }
+    // On the sealed wire a killed or stopped one's kernel holds it beside the next
+    // Lord. On the uwsgi wire a vote that is repeated to whom it never came is a vote.
+    const bool misled = wire_ == Wire::kUwsgi &&
+                        lifetimes_.since_ms - replayed_ms_ < kTolerance_ms;
+    judge(lifetimes_, &Node::held_until_ms, &Ghost::kernel_ms, until_ms,
+          misled ? 2 * tolerance_ms : tolerance_ms);
+  }
+
+  // What the kernel of a killed one does, true time.
+  struct Ghost {
+    std::int64_t lease_ms;
+    std::int64_t kernel_ms;
+  };
+  // How long two at a time have been there.
+  struct Overlap {
+    std::int64_t since_ms = -1;
+  };
+
+  bool is_held(const Node& node, std::int64_t end_ms) const {
+    return node.holds && end_ms > now_ms_;
+  }
+  // That of the holders: uWSGI's packets do not tell it.
+  std::int64_t longest_tolerance_ms() const {
+    std::int64_t longest_ms = kTolerance_ms;
+    for (const Node& node : nodes_) {
+      if (is_held(node, node.held_until_ms)) {
+        longest_ms = std::max(longest_ms, node.tolerance_ms);
+      }
+    }
+    return longest_ms;
+  }
+  void judge(Overlap& overlap, std::int64_t Node::* end_of, std::int64_t Ghost::* end_of_ghost,
+             std::int64_t until_ms, std::int64_t allowed_ms) {
     int holders = 0;
-    // That of the holders, the longest: uWSGI's packets do not tell it.
-    std::int64_t tolerance_ms = kTolerance_ms;
     std::int64_t first_end = INT64_MAX;
     std::string who;
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      Node& node = nodes_[i];
-      if (!node.holds || node.held_until_ms <= now_ms_) continue;
+      const std::int64_t end_ms = nodes_[i].*end_of;
+      if (!is_held(nodes_[i], end_ms)) continue;
       ++holders;
-      if (!calm_.contains(i)) outside_seen_ms_ = now_ms_;
-      tolerance_ms = std::max(tolerance_ms, node.tolerance_ms);
-      first_end = std::min(first_end, node.held_until_ms);
+      first_end = std::min(first_end, end_ms);
       who += " " + std::to_string(i);
     }
-    for (const std::int64_t end_ms : ghosts_) {
+    for (const Ghost& ghost : ghosts_) {
+      const std::int64_t end_ms = ghost.*end_of_ghost;
       if (end_ms <= now_ms_) continue;
       ++holders;
       first_end = std::min(first_end, end_ms);
       who += " a killed one";
     }
     if (holders < 2) {
-      overlap_since_ms_ = -1;
+      overlap.since_ms = -1;
       return;
     }
-    if (overlap_since_ms_ < 0) overlap_since_ms_ = now_ms_;
-    const std::int64_t overlap_ms =
-        std::min(until_ms, first_end) - overlap_since_ms_;
+    if (overlap.since_ms < 0) overlap.since_ms = now_ms_;
+    const std::int64_t overlap_ms = std::min(until_ms, first_end) - overlap.since_ms;
     result_.longest_overlap_ms = std::max(result_.longest_overlap_ms, overlap_ms);
-    // On the uwsgi wire a vote that is repeated to whom it never came is a vote.
-    const bool misled = overlap_since_ms_ - replayed_ms_ < kTolerance_ms;
-    const std::int64_t allowed_ms = wire_ == Wire::kSealed ? 0
-                                    : misled ? 2 * tolerance_ms
-                                             : tolerance_ms;
     if (overlap_ms > allowed_ms) {
       fail("two hold it for " + std::to_string(overlap_ms) + " ms:" + who);
     }
@@ -616,8 +656,9 @@ class Sim {
   std::priority_queue<Event> queue_;
   std::vector<std::pair<Packet, std::size_t>> recorded_;
   std::vector<std::string> names_;
-  std::vector<std::int64_t> ghosts_;      // until when the killed ones' kernels hold
-  std::int64_t overlap_since_ms_ = -1;
+  std::vector<Ghost> ghosts_;             // of the killed ones
+  Overlap leases_;
+  Overlap lifetimes_;
   std::int64_t replayed_ms_ = INT64_MIN / 2;
   SimResult result_;
 };

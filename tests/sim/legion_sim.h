@@ -15,7 +15,8 @@ namespace fealty::test {
 // Lord and leave; some have another tolerance than the rest.
 //
 // Judged all along, with a quorum above half of the members:
-//   sealed wire: never two holders at a time
+//   sealed wire: never two holders of a lease at a time; of the address for a tolerance at
+//                most, where one of them was killed or is stopped
 //   uwsgi wire:  never two holders for longer than a tolerance (of theirs), or two where
 //                somebody repeats what was kept from one of them
 // and at the end of each calm, in which a quorum is connected for two tolerances,

@@ -61,7 +61,7 @@ void run(legion::Wire wire) {
               static_cast<long long>(calms), static_cast<long long>(longest_ms));
 }
 
-TEST(LegionSim, SealedWireHasOneHolderAtATimeAndMakesProgress) {
+TEST(LegionSim, SealedWireHasOneLordAtATimeAndMakesProgress) {
   run(legion::Wire::kSealed);
 }
 
