@@ -100,7 +100,13 @@ HttpServer::Handlers Daemon::handlers() {
           [this](std::int64_t id) { return service_->events_after(id); }};
 }
 
-Daemon::~Daemon() { ares_library_cleanup(); }
+Daemon::~Daemon() {
+  // It does not serve: all is the other process's still.
+  if (predecessor_) {
+    for (SocketFile& file : outdated_) file.leave();
+  }
+  ares_library_cleanup();
+}
 
 Status Daemon::bind() {
   if (::sodium_init() < 0) return Error{"libsodium cannot be used"};
@@ -206,17 +212,18 @@ int Daemon::run() {
   log::info("fealty-api {} ready: {} threads, pid {}", kVersion,
             started_.limits.threads, ::getpid());
   housekeeper_.emplace(*database_, options_, clock_);
+  if (predecessor_) own_files();
   announce(started_.subscribe);
   ::sd_notify(0, "READY=1");
-  if (predecessor_) predecessor_->tell();
-  predecessor_.reset();
   loop_.run();
   ender_.join();
   return 0;
 }
 
 void Daemon::on_end_signal(int) {
-  if (ending_) ::_exit(0);
+  if (std::exchange(told_to_end_, true)) ::_exit(0);
+  if (ending_) return;
+  successor_.give_up();
   log::info("ending: requests under way are answered");
   ::sd_notify(0, "STOPPING=1");
   // The routers are told first.
@@ -241,6 +248,7 @@ void Daemon::on_drained() {
 }
 
 void Daemon::on_reload_signal(int) {
+  if (ending_ || successor_.is_starting()) return log::warning("SIGHUP: not now");
   auto loaded = load_();
   if (!loaded) return log::error("the configuration is broken: the old one stays");
   const std::string later = needs_a_start(started_, *loaded);

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/result.h"
+#include "base/socket_file.h"
 #include "base/successor.h"
 
 namespace fealty::api {
@@ -60,6 +61,8 @@ class Daemon {
   void on_drained();
   void end();
   void retire();
+  void own_files();
+  [[nodiscard]] bool announces_alike();
   [[nodiscard]] Status read_key();
   void warn_of_servers();
   void watch_signals();
@@ -85,7 +88,9 @@ class Daemon {
   AsyncWatcher ended_;
   TimerWatcher drain_;
   std::thread ender_;               // stops the listeners
-  bool ending_ = false;
+  bool ending_ = false;             // told to, or a successor serves
+  bool told_to_end_ = false;
+  std::vector<SocketFile> outdated_;   // of inherited sockets that are not wanted
   Successor successor_;
   std::optional<Inheritance> predecessor_;   // to be told that this one serves
 };

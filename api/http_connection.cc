@@ -265,9 +265,9 @@ void HttpConnection::expect(State state, std::int64_t within_ms) {
   deadline_ms_ = now_ms_ + within_ms;
 }
 
-void HttpConnection::hurry(std::int64_t now_ms) {
+void HttpConnection::hurry(std::int64_t now_ms, bool is_last_call) {
   if (state_ == State::kFollowing) return close();
-  if (state_ != State::kHead || !in_.empty()) return;
+  if (!is_last_call || state_ != State::kHead || !in_.empty()) return;
   deadline_ms_ = std::min(deadline_ms_, now_ms + kLastCallMs);
 }
 

@@ -73,9 +73,9 @@ class HttpConnection {
   [[nodiscard]] const Follow& following() const { return follow_; }
   // Bytes that are kept until they are taken.
   [[nodiscard]] std::size_t waiting() const { return out_.size(); }
-  // The end is near: where no byte of a request has come yet, none is waited for
-  // much longer, and who follows is let go.
-  void hurry(std::int64_t now_ms);
+  // The end is near: who follows is let go, and on the last call, where no byte of a
+  // request has come yet, none is waited for much longer.
+  void hurry(std::int64_t now_ms, bool is_last_call);
   [[nodiscard]] std::uint64_t id() const { return id_; }
   [[nodiscard]] const std::string& network() const { return network_; }
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
@@ -53,6 +54,8 @@ class HttpServer::Listener final : public ConnectionOwner {
   void run() { loop_.run(); }
   // Any thread.
   void end() { ended_.send(); }
+  // Before end(), any thread.
+  void leave() { left_ = true; }
 
   // Who follows has bounds of his own (may_follow()): a network of servers would shut
   // itself out.
@@ -215,10 +218,10 @@ class HttpServer::Listener final : public ConnectionOwner {
     arrived_.stop();
     gone_.clear();
     // What the kernel has taken already was promised an answer, however many.
-    while (accept_one() == 0) {}
+    while (!left_ && accept_one() == 0) {}
     socket_.reset();
     const std::int64_t now_ms = coarse_monotonic_ms();
-    for_all([&](HttpConnection& one) { one.hurry(now_ms); });
+    for_all([&](HttpConnection& one) { one.hurry(now_ms, !left_); });
     take_or_end();
   }
 
@@ -244,6 +247,7 @@ class HttpServer::Listener final : public ConnectionOwner {
   AsyncWatcher answered_;
   AsyncWatcher ended_;
   bool ending_ = false;
+  std::atomic<bool> left_{false};      // to a successor
   std::uint64_t last_id_ = 0;
   std::uint64_t ticks_ = 0;
   std::optional<std::int64_t> asked_after_;   // the events that are awaited
@@ -264,11 +268,21 @@ void HttpServer::inherit(UniqueFd socket) {
   ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC);
   socket_ = std::move(socket);
   number_ = socket_.get();
-  file_ = SocketFile(settings_.address);
+}
+
+void HttpServer::own_file() { file_ = SocketFile(settings_.address); }
+
+void HttpServer::leave() {
+  file_.leave();
+  if (listener_) listener_->leave();
 }
 
 Status HttpServer::bind() {
-  if (socket_.valid()) return Ok{};
+  if (socket_.valid()) {
+    const std::string path = settings_.address.unix_path();
+    if (!path.starts_with('/') || set_socket_mode(path, settings_.mode)) return Ok{};
+    return Error{"cannot set the mode of " + path + ": " + std::strerror(errno)};
+  }
   const Address& address = settings_.address;
   const auto failed = [&] {
     return Error{"cannot listen on " + address.to_string() + ": " +

@@ -69,12 +69,14 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // In place of bind()'s: a socket that listens there already.
+  // In place of bind()'s: a socket that listens there already. Its file is another
+  // process's until own_file().
   void inherit(UniqueFd socket);
+  void own_file();
   [[nodiscard]] Status bind();
   [[nodiscard]] int socket() const { return number_; }
-  // The socket's file is a successor's from now on.
-  void leave_file() { file_.leave(); }
+  // Before stop(): the socket and its file are a successor's, which takes who waits.
+  void leave();
   void start();
   void stop();
 

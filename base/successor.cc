@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -127,7 +128,8 @@ Program Program::own(int argc, char** argv) {
 
 // -------------------------------------------------------------------- the old
 
-Successor::Successor(Loop& loop, Program program) : program_(std::move(program)) {
+Successor::Successor(Loop& loop, Program program, std::int64_t start_most_ms)
+    : program_(std::move(program)), start_most_ms_(start_most_ms) {
   io_.bind<&Successor::on_said>(loop, this);
   timer_.bind<&Successor::on_late>(loop, this);
 }
@@ -153,7 +155,7 @@ Status Successor::start(std::string_view bytes, std::vector<int> fds, Done done)
   done_ = std::move(done);
   is_late_ = false;
   io_.start(says_.get(), EV_READ);
-  timer_.start(kStartMost_ms);
+  timer_.start(start_most_ms_);
   log::info("upgrade: {} was started as pid {}", program_.path, pid_);
   return Ok{};
 }
@@ -162,20 +164,37 @@ void Successor::on_said(int) {
   char said = 0;
   const ssize_t bytes = ::read(says_.get(), &said, 1);
   if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  io_.stop();
-  timer_.stop();
-  says_.reset();
+  stop_listening();
   const Done done = std::exchange(done_, nullptr);
   const std::string who = "pid " + std::to_string(pid_);
   if (bytes == 1 && said == kReady) return done(Ok{});
+  reap();
+  done(Error{who + (is_late_ ? " did not serve after " +
+                                   std::to_string(start_most_ms_ / 1'000) + " s"
+                             : " ended before it served") +
+             "; this process goes on"});
+}
+
+void Successor::give_up() {
+  if (!is_starting()) return;
+  stop_listening();
+  done_ = nullptr;
+  reap();
+}
+
+void Successor::stop_listening() {
+  io_.stop();
+  timer_.stop();
+  says_.reset();
+}
+
+// Whatever it is at: whoever serves waits for nobody.
+void Successor::reap() {
+  ::kill(pid_, SIGKILL);
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
   pid_ = 0;
-  done(Error{who + (is_late_ ? " did not serve after " +
-                                   std::to_string(kStartMost_ms / 1'000) + " s"
-                             : " ended before it served") +
-             "; this process goes on"});
 }
 
 // It does not come up: its end of the pipe closes with it.
@@ -195,6 +214,9 @@ Result<std::optional<Inheritance>> Inheritance::take() {
                     memory >= 3 && says >= 3;
   ::unsetenv(kVariable);
   if (!fine) return Error{std::string(kVariable) + " is not of this program's"};
+  // Who gave up root cannot be looked into by others of its user; who was started by
+  // such a one could, and has the same secrets.
+  if (::geteuid() != 0) ::prctl(PR_SET_DUMPABLE, 0);
   Inheritance inheritance;
   inheritance.says_ = UniqueFd(says);
   ::fcntl(says, F_SETFD, FD_CLOEXEC);

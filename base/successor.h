@@ -33,7 +33,9 @@ class Successor {
   // That it serves; or why it does not, and then nothing is left of it.
   using Done = std::function<void(Status)>;
 
-  Successor(Loop& loop, Program program);
+  Successor(Loop& loop, Program program,
+            std::int64_t start_most_ms = kStartMost_ms);
+  ~Successor() { give_up(); }
   Successor(const Successor&) = delete;
   Successor& operator=(const Successor&) = delete;
 
@@ -44,13 +46,19 @@ class Successor {
   [[nodiscard]] pid_t pid() const { return pid_; }
   // It was started, and has not said anything.
   [[nodiscard]] bool is_starting() const { return says_.valid(); }
+  // Ends one that is starting; `done` is not called.
+  void give_up();
+
+  static constexpr std::int64_t kStartMost_ms = 60'000;
 
  private:
-  static constexpr std::int64_t kStartMost_ms = 60'000;
   void on_said(int events);
   void on_late();
+  void stop_listening();
+  void reap();
 
   const Program program_;
+  const std::int64_t start_most_ms_;
   Done done_;
   pid_t pid_ = 0;
   UniqueFd says_;

@@ -236,13 +236,16 @@ void AddressKeeper::keep(Wanted& own) {
   const std::int64_t end_ms = now_ms + 1'000 * std::int64_t{valid_s(now, now_ms)};
   if (!own.wanted || end_ms == now_ms) return;
   const bool too_long = own.end_ms + kKernelLate_ms > now.until_ms + now.outlive_ms;
+  const bool may_retry = own.problem.empty() || now_ms - own.asked_ms >= kRetry_ms;
   const bool due = own.held() ? too_long || end_ms >= own.end_ms + kRenew_ms
                               : now_ms - own.asked_ms >= kRetry_ms;
-  if (!due) return;
+  if (!due || !may_retry) return;
   const Status done = ask(own);
   std::string problem = done ? std::string() : done.error().message;
   if (problem != own.problem && !done) log::error("{}", problem);
   own.problem = std::move(problem);
+  // The kernel has dropped what it does not renew.
+  if (!done && own.end_ms + kKernelLate_ms <= now_ms) own.end_ms = kNever;
 }
 
 // Adds it, or renews it.
@@ -284,16 +287,19 @@ void AddressKeeper::begin_to_tell(Wanted& own, std::int64_t since_ms) {
 
 void AddressKeeper::tell(Wanted& own) {
   const std::int64_t now_ms = clock_.monotonic_ms();
-  if (!own.held() || now_ms < own.tell_at_ms) return;
+  const bool is_ours = own.held() && own.wanted &&
+                       lease().until_ms - now_ms > kGiveBack_ms;
+  if (!is_ours || now_ms < own.tell_at_ms) return;
   const std::int64_t age_ms = now_ms - own.told_since_ms;
   const auto* const next = std::upper_bound(kTell_ms.begin(), kTell_ms.end(), age_ms);
   const std::int64_t often_ms = std::max(kTellOften_ms, tolerance_ms_);
   own.tell_at_ms = next != kTell_ms.end() ? own.told_since_ms + *next
                    : age_ms < often_ms    ? now_ms + kTellSoon_ms
                                           : now_ms + kTellLater_ms;
-  if (const Status told = interfaces_.tell_neighbours(own.address); !told) {
-    log::warning("{}", told.error().message);
-  }
+  const Status told = interfaces_.tell_neighbours(own.address);
+  std::string problem = told ? std::string() : told.error().message;
+  if (problem != own.tell_problem && !told) log::warning("{}", problem);
+  own.tell_problem = std::move(problem);
 }
 
 }  // namespace fealty::legion

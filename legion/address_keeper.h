@@ -75,6 +75,7 @@ class AddressKeeper {
     std::int64_t told_since_ms = 0;     // when telling began
     std::int64_t tell_at_ms = 0;        // when the neighbours are told next
     std::string problem{};              // that was logged last
+    std::string tell_problem{};
 
     [[nodiscard]] bool held() const { return end_ms != kNever; }
   };

@@ -87,15 +87,15 @@ int run(conf::RouterConfig config, const std::string& path,
       {std::move(config.router), std::move(config.subscription)},
       [&path] { return reload(path); }, std::move(program));
   Status ready = Ok{};
-  if (auto inherited = Inheritance::take(); !inherited) {
-    ready = inherited.error();
-  } else if (*inherited) {
-    ready = router.inherit(**std::move(inherited));
-  }
+  auto inherited = Inheritance::take();
+  const bool succeeds = inherited && *inherited;
+  if (!inherited) ready = inherited.error();
+  if (succeeds) ready = router.inherit(**std::move(inherited));
   if (ready) ready = router.bind();
   if (ready) ready = router.drop_privileges();
   if (!ready) {
     log::error("{}", ready.error().message);
+    if (succeeds) router.leave_files();   // the other process goes on
     return kExitRun;
   }
   return router.run();

@@ -209,6 +209,7 @@ void Router::on_end_signal(int signal) {
 
 void Router::begin_drain() {
   draining_ = true;
+  successor_.give_up();
   ::sd_notify(0, "STOPPING=1");
   listeners_.adopt({});  // a socket closes when its worker lets go of it
   for (const auto& worker : workers_) worker->drain();

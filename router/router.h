@@ -58,6 +58,8 @@ class Router {
 
   // What the process before this one hands over, before bind().
   [[nodiscard]] Status inherit(Inheritance inheritance);
+  // The files of Unix sockets are another process's.
+  void leave_files();
   // Every socket and secret, or why not.
   [[nodiscard]] Status bind();
   // To options.user, where the process is root; its groups go too.

@@ -96,13 +96,17 @@ void Router::retire() {
             "connection", successor_.pid());
   ::sd_notifyf(0, "MAINPID=%d", static_cast<int>(successor_.pid()));
   retired_ = true;
-  listeners_.leave_files();
-  admin_.leave_files();
-  subscriptions_.leave_sockets();
+  leave_files();
   health_.reset();
   admin_.adopt({});
   listeners_.adopt({});
   for (const auto& worker : workers_) worker->retire();
+}
+
+void Router::leave_files() {
+  listeners_.leave_files();
+  admin_.leave_files();
+  subscriptions_.leave_sockets();
 }
 
 // ------------------------------------------------------------------- the new

@@ -1,6 +1,7 @@
 """Stores as earlier versions of the service left them: it brings them up to its own; and
 SIGUSR2: another process takes over, and nobody who asks notices."""
 import contextlib
+import http.client
 import os
 import signal
 import threading
@@ -135,9 +136,11 @@ def test_upgrades_under_load_lose_no_request(platform):
 
     def work():
         while not ended.is_set():
-            name = unique("tag")
-            answers.append(customer.post("/tags", {"name": name}).status)
-            answers.append(customer.get("/tags").status)
+            try:
+                answers.append(customer.post("/tags", {"name": unique("tag")}).status)
+                answers.append(customer.get("/tags").status)
+            except (OSError, http.client.HTTPException) as lost:
+                answers.append(repr(lost))
     workers = [threading.Thread(target=work, daemon=True) for _ in range(8)]
     for worker in workers:
         worker.start()
@@ -147,8 +150,7 @@ def test_upgrades_under_load_lose_no_request(platform):
             pids.append(api.upgrade())
             before = len(answers)
             harness.wait_until(lambda before=before: len(answers) > before + 50, "work goes on")
-            harness.wait_until(lambda: not os.path.exists(f"/proc/{pids[-2]}")
-                               or pids[-2] == api.process.pid and not api.process.alive(),
+            harness.wait_until(lambda: pids[-2] not in api.process.session_pids(),
                                "the one before has ended", 30)
     finally:
         ended.set()
@@ -181,6 +183,26 @@ def test_a_successor_that_does_not_come_up_changes_nothing(platform):
     api.config_path.write_text(text)
     api.upgrade()
     assert api.answers()
+
+
+def test_a_successor_that_cannot_serve_leaves_the_sockets_files(platform):
+    api = platform.api
+    text = api.config_path.read_text()
+    api.config_path.write_text(text.replace(api.config["database"], "sqlite:///nowhere/api.db"))
+    os.kill(api.serving, signal.SIGUSR2)
+    harness.wait_until(lambda: "ended before it served; this process goes on"
+                       in api.process.log(), "it is said", 30)
+    assert api.answers(), "by the file of its Unix socket"
+    api.config_path.write_text(text)
+    api.upgrade()
+    assert api.answers()
+
+
+def test_an_end_while_a_successor_starts_ends_both(platform):
+    api = platform.api
+    os.kill(api.serving, signal.SIGUSR2)
+    os.kill(api.serving, signal.SIGTERM)
+    harness.wait_until(lambda: not api.process.session_pids(), "nobody is left", 30)
 
 
 def test_who_follows_is_told_to_come_again_and_misses_nothing(platform):

@@ -2,6 +2,7 @@
 import os
 import pathlib
 import signal
+import socket
 import threading
 
 import pytest
@@ -235,3 +236,24 @@ def test_sigterm_to_a_process_that_was_followed_drains_it(scene, router, node):
         os.kill(old, signal.SIGTERM)
         wait_gone(old)
     assert router.get().text == "node"
+
+
+def test_a_successor_that_cannot_serve_leaves_the_sockets_files(scene, router):
+    node = nodes.Node(scene, "node")
+    node.subscribe(router, "app.test")
+    router.wait_known("app.test")
+    blocked = socket.socket()
+    blocked.bind(("127.0.0.1", 0))
+    blocked.listen()
+    here = f"127.0.0.1:{blocked.getsockname()[1]}"
+    before = router.config["listeners"]
+    router.change(listeners=[*before, {"address": here}])
+    os.kill(router.serving, signal.SIGUSR2)
+    harness.wait_until(lambda: "ended before it served; this process goes on"
+                       in router.process.log(), "it is said", 30)
+    node.subscribe(router, "late.test")
+    router.wait_known("late.test")
+    blocked.close()
+    router.change(listeners=before)
+    router.upgrade()
+    router.wait_known("late.test")

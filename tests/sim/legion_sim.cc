@@ -565,8 +565,8 @@ class Sim {
     }
     // On the sealed wire a killed or stopped one's kernel holds it beside the next
     // Lord. On the uwsgi wire a vote that is repeated to whom it never came is a vote.
-    const bool misled = wire_ == Wire::kUwsgi &&
-                        lifetimes_.since_ms - replayed_ms_ < kTolerance_ms;
+    const std::int64_t since_ms = lifetimes_.since_ms < 0 ? now_ms_ : lifetimes_.since_ms;
+    const bool misled = wire_ == Wire::kUwsgi && since_ms - replayed_ms_ < kTolerance_ms;
     judge(lifetimes_, &Node::held_until_ms, &Ghost::kernel_ms, until_ms,
           misled ? 2 * tolerance_ms : tolerance_ms);
   }

@@ -65,6 +65,28 @@ TEST_F(SuccessorTest, WhoEndsWithoutAWordIsReapedAndTheReasonSaid) {
   EXPECT_EQ(errno, ECHILD);
 }
 
+TEST_F(SuccessorTest, WhoIsLateIsEnded) {
+  Successor successor(loop_, {"/bin/sh", {"sh", "-c", "exec sleep 600"}}, 50);
+  std::optional<Status> result;
+  ASSERT_TRUE(successor.start("", {}, [&](Status status) {
+    result = std::move(status);
+    loop_.stop();
+  }));
+  loop_.run();
+  ASSERT_FALSE(*result);
+  EXPECT_NE(result->error().message.find("did not serve"), std::string::npos);
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+}
+
+TEST_F(SuccessorTest, OneThatIsGivenUpIsEndedWithoutAWord) {
+  Successor successor(loop_, {"/bin/sh", {"sh", "-c", "exec sleep 600"}});
+  ASSERT_TRUE(successor.start("", {}, [](const Status&) { ADD_FAILURE(); }));
+  successor.give_up();
+  EXPECT_FALSE(successor.is_starting());
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+  successor.give_up();
+}
+
 TEST_F(SuccessorTest, ProgramThatIsNotThereIsSaid) {
   Successor nowhere(loop_, {"/no/such/program", {"program"}});
   EXPECT_FALSE(nowhere.start("", {}, nullptr));

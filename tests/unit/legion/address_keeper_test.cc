@@ -216,6 +216,11 @@ TEST_F(AddressKeeperTest, RefusedRemovalIsTriedAgainAndTheAddressIsHeldUntilThen
   EXPECT_EQ(keeper_.held().size(), 2U);
   EXPECT_THAT(keeper_.hold(address_).error().message,
               HasSubstr("not to be held any more"));
+  // The next Lord's neighbours are not told of it.
+  const auto told = count("tell");
+  clock_.now_ms += 1'100;
+  let_it_work();
+  EXPECT_EQ(count("tell"), told);
   interfaces_.refuses_removal = false;
   clock_.now_ms += 300;
   wait([&] { return keeper_.held().empty(); });
@@ -232,8 +237,7 @@ TEST_F(AddressKeeperTest, WhatIsWantedAgainIsNotRemovedLater) {
   clock_.now_ms += 300;
   keeper_.set_lease(now() + 3'000, 0);
   let_it_work();
-  EXPECT_TRUE(interfaces_.has(address_));
-  EXPECT_EQ(keeper_.held().size(), 1U);
+  wait([&] { return interfaces_.has(address_) && keeper_.held().size() == 1; });
 }
 
 // A dead Lord's host may answer for it as long as that.
