@@ -15,7 +15,7 @@
 namespace fealty {
 
 // An immutable set of items by key; owns a reference to each. T offers key(),
-// acquire() and release().
+// acquire() and release(), and, where its items lie in HomeCells, prefetch_home().
 template <typename T>
 class Shard : private KeyBlock<const T> {
   using Block = KeyBlock<const T>;
@@ -115,6 +115,7 @@ class KeyTree {
 
   [[nodiscard]] const T* find(std::string_view key) const {
     const std::uint64_t hash = hash_key(key);
+    if constexpr (requires { T::prefetch_home(hash); }) T::prefetch_home(hash);
     const Place its = place(shard_of(hash));
     if (its.shard == nullptr) return nullptr;
     its.shard->prefetch(hash, its.size);

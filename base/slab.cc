@@ -7,21 +7,10 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/sanitized.h"
 
 namespace fealty {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kPassThrough = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kPassThrough = true;
-#else
-constexpr bool kPassThrough = false;
-#endif
-#else
-constexpr bool kPassThrough = false;
-#endif
 
 constexpr std::size_t rounded(std::size_t bytes) {
   return (bytes + Slab::kAlignment - 1) / Slab::kAlignment * Slab::kAlignment;
@@ -35,7 +24,7 @@ Slab& Slab::shared() {
 }
 
 void* Slab::allocate(std::size_t bytes) {
-  if (kPassThrough || bytes > kBytesMost) return ::operator new(bytes);
+  if (kSanitized || bytes > kBytesMost) return ::operator new(bytes);
   FEALTY_CHECK(bytes > 0);
   Size& size = size_of(bytes);
   const std::lock_guard lock(size.mutex);
@@ -54,7 +43,7 @@ void* Slab::allocate(std::size_t bytes) {
 }
 
 void Slab::free(void* object, std::size_t bytes) {
-  if (kPassThrough || bytes > kBytesMost) {
+  if (kSanitized || bytes > kBytesMost) {
     ::operator delete(object);
     return;
   }

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "base/key_hash.h"
 #include "base/slab.h"
 
 namespace fealty::subscription {
@@ -69,7 +70,12 @@ Ref<const Pool> Pool::make(const Parts& parts) {
     bytes += sizeof(Tail) + plan->places.size() * sizeof(LevelPlace) +
              plan->turns.size() * sizeof(std::uint16_t);
   }
-  auto* const pool = new (Slab::shared().allocate(bytes)) Pool;
+  // Nobody looks for one that nobody answers for, and its place is soon needed
+  // for one that has a node.
+  void* const memory =
+      entries == 0 ? Slab::shared().allocate(bytes)
+                   : HomeCells::shared().allocate(bytes, hash_key(parts.key));
+  auto* const pool = new (memory) Pool;
   pool->node_count_ = static_cast<std::uint16_t>(parts.nodes.size());
   pool->sleeping_count_ = static_cast<std::uint16_t>(parts.sleeping.size());
   pool->key_bytes_ = static_cast<std::uint8_t>(parts.key.size());
@@ -100,10 +106,10 @@ void Pool::release() const {
   if (!refs_.drop()) return;
   for (const Node& node : nodes()) node.runtime->release();
   for (const Node& node : sleeping()) node.runtime->release();
-  const std::size_t bytes = key_offset() + key_bytes_;
+  const std::size_t size = bytes();
   if (PoolRuntime* const shared = runtime()) shared->release();
   this->~Pool();
-  Slab::shared().free(const_cast<Pool*>(this), bytes);
+  HomeCells::shared().free(const_cast<Pool*>(this), size);
 }
 
 std::string_view Pool::vassal_to_wake() const {

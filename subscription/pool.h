@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/home_cells.h"
 #include "base/ref.h"
 #include "subscription/announcement.h"
 #include "subscription/client_rule.h"
@@ -36,7 +37,8 @@ struct alignas(64) PoolRuntime {
 // runtime. One allocation: this header, the nodes by backup level, those that
 // sleep, then (where there is something to choose) the runtime, the levels and
 // the schedule, and the key last. A pool of one node is 32 bytes and its key.
-// Any thread; whoever holds a reference keeps the nodes alive.
+// It lies at its key's home (base/home_cells.h), if it has somebody to answer and
+// is small enough. Any thread; whoever holds a reference keeps the nodes alive.
 class Pool {
  public:
   // The nodes of one backup level, and their round: turns[i] is an index into
@@ -65,6 +67,15 @@ class Pool {
   void prefetch() const {
     __builtin_prefetch(this);
     __builtin_prefetch(reinterpret_cast<const char*>(this) + 64);
+  }
+  // Begins to fetch the pool of the key that has this hash, if there is one.
+  static void prefetch_home(std::uint64_t hash) {
+    HomeCells::shared().prefetch(hash);
+  }
+  // Its home is elsewhere since it was made: one made anew lies there.
+  [[nodiscard]] bool should_move() const {
+    return entry_count() != 0 &&
+           HomeCells::shared().should_move(this, bytes());
   }
   [[nodiscard]] Algorithm algorithm() const { return algorithm_; }
   [[nodiscard]] ClientRule client_rule() const { return client_rule_; }
@@ -122,9 +133,11 @@ class Pool {
   [[nodiscard]] const Node* entries() const {
     return reinterpret_cast<const Node*>(this + 1);
   }
+  [[nodiscard]] std::size_t entry_count() const {
+    return std::size_t{node_count_} + sleeping_count_;
+  }
   [[nodiscard]] const Tail* tail() const {
-    return reinterpret_cast<const Tail*>(entries() + node_count_ +
-                                         sleeping_count_);
+    return reinterpret_cast<const Tail*>(entries() + entry_count());
   }
   [[nodiscard]] const LevelPlace* places() const {
     return reinterpret_cast<const LevelPlace*>(tail() + 1);
@@ -133,13 +146,12 @@ class Pool {
     return reinterpret_cast<const std::uint16_t*>(places() + level_count_);
   }
   [[nodiscard]] std::size_t key_offset() const {
-    const std::size_t simple =
-        sizeof(Pool) + sizeof(Node) * (std::size_t{node_count_} +
-                                       sleeping_count_);
+    const std::size_t simple = sizeof(Pool) + sizeof(Node) * entry_count();
     if (level_count_ == 0) [[likely]] return simple;
     return simple + sizeof(Tail) + level_count_ * sizeof(LevelPlace) +
            tail()->turns * sizeof(std::uint16_t);
   }
+  [[nodiscard]] std::size_t bytes() const { return key_offset() + key_bytes_; }
 
   RefCount refs_;
   std::uint16_t node_count_ = 0;

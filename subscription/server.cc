@@ -689,6 +689,7 @@ void Server::on_publish() {
     ack->version = snapshot->version();
   }
   publish_(std::move(snapshot));
+  if (table_.dirty()) schedule_publish();
 }
 
 void Server::queue_ack(const Announcement& announcement, const char* what) {

@@ -9,6 +9,8 @@ namespace fealty::subscription {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
+// Pools that are moved at a turn: a millisecond's work.
+constexpr std::size_t kMovedLeast = 1024;
 // Changes that nobody asked a snapshot of are folded in at this number.
 constexpr std::size_t kDirtyMost = 65'536;
 // How many nodes are looked at for eight announcers.
@@ -629,12 +631,27 @@ void Table::renew(std::string_view key) {
 }
 
 std::shared_ptr<const Snapshot> Table::build() {
-  if (!dirty_.empty() || stale_) fold();
-  unpublished_ = false;
+  if (unpublished_) fold();
+  unpublished_ = next_moved_ < kShards ||
+                 homes_ != HomeCells::shared().growths();
   return last_;
 }
 
+// So many at each turn that all are at home before the cells grow again.
+void Table::move_some() {
+  const std::uint64_t homes = HomeCells::shared().growths();
+  if (std::exchange(homes_, homes) != homes) next_moved_ = 0;
+  const std::size_t enough =
+      dirty_.size() + std::max(kMovedLeast, 3 * dirty_.size());
+  for (; next_moved_ < kShards && dirty_.size() < enough; ++next_moved_) {
+    index_.for_each_in(next_moved_, 1, [&](PoolRecord& pool) {
+      if (pool.latest->should_move()) mark(pool);
+    });
+  }
+}
+
 void Table::fold() {
+  move_some();
   auto next = std::make_shared<Snapshot>(*last_, dotsplit_, last_->version() + 1);
   for (PoolRecord* const pool : dirty_) {
     pool->dirty = false;

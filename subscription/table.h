@@ -115,9 +115,10 @@ class Table {
       std::function<void(std::string_view key, const NodeRecord& node)>;
   Expiry expire(const OnDrop& on_drop = {});
 
-  // True if something changed since the last build().
+  // True if something changed since the last build(), or pools are being moved
+  // since their homes have grown (base/home_cells.h): each build() moves some.
   [[nodiscard]] bool dirty() const { return unpublished_; }
-  // The last snapshot itself where nothing changed.
+  // The last snapshot itself where that is not so.
   [[nodiscard]] std::shared_ptr<const Snapshot> build();
 
   // Called for each key that is forgotten, by build() or another call that
@@ -216,6 +217,7 @@ class Table {
                                        std::string_view name) const;
   void mark(PoolRecord& pool);
   void fold();
+  void move_some();
   [[nodiscard]] PoolRef make_pool(PoolRecord& pool);
   [[nodiscard]] ClientRule judge_clients(PoolRecord& pool);
 
@@ -240,6 +242,8 @@ class Table {
   std::size_t nodes_max_;
   std::size_t node_count_ = 0;
   std::size_t pool_count_ = 0;
+  std::uint64_t homes_ = 0;              // HomeCells::growths(), as last seen
+  std::size_t next_moved_ = kShards;     // the shard; kShards: all are at home
   bool unpublished_ = false;
   bool stale_ = false;                   // the last snapshot, though no pool is
   std::int64_t paused_from_ms_;

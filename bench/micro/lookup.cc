@@ -3,9 +3,9 @@
 // caches; "cold": all of them in random order, so that nothing but the upper
 // steps of the tree was looked at lately; the median of single lookups, less
 // what reading the clock costs; beside it "two_reads_cold", what the machine
-// itself takes for the two reads that no lookup can do without, one after the
-// other: of 8 MiB, which the index of a million keys has, then of 64 MiB, which
-// their pools have. "swept" is the worst there is: every 64 lookups
+// itself takes for two reads one after the other: of 8 MiB, which the index of a
+// million keys has, then of 64 MiB, which their pools have. (A lookup that begins
+// to fetch the pool beforehand needs less.) "swept" is the worst there is: every 64 lookups
 // all caches are emptied, page tables included.
 
 #include <benchmark/benchmark.h>

@@ -49,7 +49,9 @@ Routes::Routes(std::size_t keys) {
   subscription::Announcement wildcard = announcement_of(0);
   wildcard.key = ".wild.example.net";
   FEALTY_CHECK(table.apply(wildcard, {}));
-  snapshot = table.build();
+  do {
+    snapshot = table.build();
+  } while (table.dirty());
 }
 
 Routes& routes_of(std::size_t keys) { return *made_of(keys).routes; }

@@ -51,6 +51,13 @@ class TableTest : public testing::Test {
     return table_.build()->find_exact(key)->nodes()[at];
   }
 
+  // When no pool is on its way to another home any more.
+  std::shared_ptr<const Snapshot> settled() {
+    auto snapshot = table_.build();
+    while (table_.dirty()) snapshot = table_.build();
+    return snapshot;
+  }
+
   FakeClock clock_;
   Table table_{clock_, kTolerance_ms, true};
 };
@@ -256,7 +263,7 @@ TEST_F(TableTest, ChangeRebuildsOneShardAndOnePool) {
   for (int i = 0; i < 3'000; ++i) {
     add("d" + std::to_string(i) + ".example.com", "/run/1");
   }
-  const auto before = table_.build();
+  const auto before = settled();
   add("d7.example.com", "/run/2");
   const auto after = table_.build();
   std::size_t rebuilt = 0;
@@ -270,6 +277,33 @@ TEST_F(TableTest, ChangeRebuildsOneShardAndOnePool) {
     if (before->find_exact(key) != after->find_exact(key)) ++pools_made;
   }
   EXPECT_EQ(pools_made, 1U);
+}
+
+// However many there were when their homes grew.
+TEST_F(TableTest, PoolsMoveToTheirHomes) {
+  const auto key = [](int i) {
+    return "d" + std::to_string(i) + ".example.com";
+  };
+  for (int i = 0; i < 20'000; ++i) {
+    add(key(i), "/run/1");
+    if (i % 500 == 0) (void)table_.build();
+  }
+  for (int i = 0; i < 20'000; i += 10) remove(key(i), "/run/1");
+  const auto snapshot = settled();
+  EXPECT_EQ(table_.build(), snapshot);
+  for (int i = 0; i < 20'000; ++i) {
+    const Pool* const pool = snapshot->find_exact(key(i));
+    ASSERT_EQ(pool == nullptr, i % 10 == 0) << i;
+  }
+  std::size_t away = 0;
+  for (std::size_t i = 0; i < kShards; ++i) {
+    const Shard* const shard = snapshot->shard(i);
+    for (std::size_t at = 0; shard != nullptr && at < shard->size(); ++at) {
+      if ((*shard)[at]->should_move()) ++away;
+    }
+  }
+  // Those whose cells other pools had.
+  EXPECT_LT(away, 20'000U * 3 / 10);
 }
 
 TEST_F(TableTest, SenderAndTimesAreRecorded) {
