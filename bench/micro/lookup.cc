@@ -5,8 +5,8 @@
 // what reading the clock costs; beside it "two_reads_cold", what the machine
 // itself takes for two reads one after the other: of 8 MiB, which the index of a
 // million keys has, then of 64 MiB, which their pools have. (A lookup that begins
-// to fetch the pool beforehand needs less.) "swept" is the worst there is: every 64 lookups
-// all caches are emptied, page tables included.
+// to fetch the pool beforehand needs less.) "swept" is the worst there is: every
+// 64 lookups all caches are emptied, page tables included.
 
 #include <benchmark/benchmark.h>
 
