@@ -205,6 +205,9 @@ void Session::on_client_timeout() {
       context_.tls_counters.count_failure(sni::Failure::kTimeout);
       close();
       break;
+    case State::kIdle:
+      drain();
+      break;
     default:
       close();
   }

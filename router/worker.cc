@@ -102,7 +102,9 @@ void Worker::on_connection(UniqueFd fd, const Address& peer,
   Session* const session = free_sessions_.back();
   free_sessions_.pop_back();
   session->open(std::move(fd), peer, listener);
-  if (!tick_.active()) tick_.start(kTickMs, kTickMs);
+  if (tick_.active()) return;
+  last_tick_ms_ = coarse_monotonic_ms();
+  tick_.start(kTickMs, kTickMs);
 }
 
 void Worker::on_session_closed(Session& session) {
@@ -157,8 +159,20 @@ void Worker::check_drained() {
   on_progress_();
 }
 
+// A loop that could not run has not read what came meanwhile: it does so first.
+// Not twice in a row, or one that is always late would let everybody wait.
+bool Worker::came_late(std::int64_t now_ms) {
+  const std::int64_t since_ms = now_ms - std::exchange(last_tick_ms_, now_ms);
+  late_ = !late_ && since_ms > 2 * kTickMs;
+  return late_;
+}
+
 void Worker::on_tick() {
   const std::int64_t now_ms = coarse_monotonic_ms();
+  if (came_late(now_ms)) {
+    tick_.start(kTickMs, kTickMs);       // a whole one from now on
+    return;
+  }
   for (DeadlineQueue* queue :
        {&context_.handshake_deadline, &context_.head_deadline,
         &context_.keepalive_deadline, &context_.client_deadline,

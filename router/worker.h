@@ -94,6 +94,7 @@ class Worker final : public SessionOwner {
   void on_published();
   void on_wake();
   void on_tick();
+  [[nodiscard]] bool came_late(std::int64_t now_ms);
   void on_retry();
   void on_hold_retry();
   void retry(DeadlineQueue& queue, std::int64_t until_ms);
@@ -107,6 +108,8 @@ class Worker final : public SessionOwner {
   Mailbox<Published> published_;
   AsyncWatcher wake_;
   TimerWatcher tick_;
+  std::int64_t last_tick_ms_ = 0;
+  bool late_ = false;                    // the last tick was
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   // All that were made, in use or not; each knows its place by address.
   std::vector<std::unique_ptr<Session>> sessions_;

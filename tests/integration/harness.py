@@ -223,7 +223,9 @@ class Router:
                 "servers": [{"address": f"unix:{self.subscribe}", "mode": "0666"},
                             {"address": udp}],
                 "tolerance": "30s"},
-            "timeouts": {"drain": "10s"},
+            # Who starts a process stands still until that runs, which takes seconds on a
+            # busy machine, and the clients of a load are threads of his.
+            "timeouts": {"drain": "10s", "keepalive": "60s"},
             "admin": [f"127.0.0.1:{self.admin_port}", *self._more_admin]}
         self.config = config
         self.change(**changes)

@@ -1,6 +1,9 @@
 """Requests: bodies in every framing, connections that stay, old clients."""
 import hashlib
 import json
+import signal
+import threading
+import time
 
 import pytest
 
@@ -133,6 +136,39 @@ def test_an_idle_connection_is_closed_after_the_keepalive_time(scene):
     with router.client() as client:
         client.request("GET", "/", host="app.test")
         assert client.closed_by_peer(seconds=4)
+
+
+def test_a_router_that_could_not_run_reads_before_it_judges(scene):
+    """A machine that stood still: all had its time over, and all did in time what they had to."""
+    router = harness.Router(scene, timeouts={"keepalive": "1s", "head": "1s", "node": "1s"})
+    begun, goes_on, answered = threading.Event(), threading.Event(), threading.Event()
+    scene.on_close(goes_on.set)
+
+    def behave(seen):
+        if not seen.header("X-Slow"):
+            return seen.answer(b"node")
+        begun.set()
+        goes_on.wait(20)
+        seen.answer(b"slow")
+        return answered.set()
+    nodes.HttpNode(scene, "node", behave).subscribe(router, "app.test")
+    router.wait_answering("app.test", ["node"])
+    request = request_bytes("GET", "/", host="app.test")
+    with router.client() as idle, router.client() as reading, router.client() as waiting:
+        assert idle.request("GET", "/", host="app.test").text == "node"
+        reading.send(request[:20])
+        waiting.send(request_bytes("GET", "/", host="app.test", headers=[("X-Slow", "1")]))
+        assert begun.wait(20)
+        router.process.signal(signal.SIGSTOP)
+        idle.send(request)
+        reading.send(request[20:])
+        goes_on.set()
+        assert answered.wait(20)
+        time.sleep(2)  # the standstill itself
+        router.process.signal(signal.SIGCONT)
+        assert idle.read_answer().text == "node"
+        assert reading.read_answer().text == "node"
+        assert waiting.read_answer().text == "slow"
 
 
 def test_pipelined_requests_are_answered_in_order(router, vassal):
