@@ -171,16 +171,14 @@ Answer show_ini(Call& call, Transaction& transaction) {
 }  // namespace
 
 void add_private_containers(Routes& routes) {
-  const auto add = [&](std::string_view path, Handler handler,
-                       std::string_view summary) {
-    routes.push_back({"GET", path, Access::kServer, Mode::kRead, handler,
-                      summary});
-  };
-  add("/private/containers", list_containers,
-      "The containers that this server is to run");
-  add("/private/containers/{uid}.ini", show_ini, "One of them, as lines");
-  add("/private/containers/{uid}.json", show_json, "One of them");
-  add("/private/ssh_keys/{uid}", show_ssh_keys, "Who may log in");
+  add_for_servers(routes, "/private/containers", list_containers,
+                  "The containers that this server is to run");
+  add_for_servers(routes, "/private/containers/{uid}.ini", show_ini,
+                  "One of them, as lines");
+  add_for_servers(routes, "/private/containers/{uid}.json", show_json,
+                  "One of them");
+  add_for_servers(routes, "/private/ssh_keys/{uid}", show_ssh_keys,
+                  "Who may log in");
 }
 
 }  // namespace fealty::api

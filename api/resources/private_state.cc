@@ -120,19 +120,18 @@ Json domains_rsa(Transaction& transaction, std::string_view where,
 }
 
 void add_private_state(Routes& routes) {
-  const auto add = [&](std::string_view path, Handler handler,
-                       std::string_view summary) {
-    routes.push_back({"GET", path, Access::kServer, Mode::kRead, handler,
-                      summary});
-  };
-  add("/private/domains/rsa", list_domains_rsa,
-      "The customers' public keys and domains");
-  add("/private/legion/nodes", list_legion_nodes,
-      "The other servers of its Legions");
-  add("/private/nodes", list_all_nodes, "All other servers");
-  add("/private/loopboxes", list_loopboxes, "Its loopboxes");
-  add("/private/portmappings", list_portmappings, "Its port mappings");
-  add("/private/custom_services", list_custom_services, "Its custom services");
+  add_for_servers(routes, "/private/domains/rsa", list_domains_rsa,
+                  "The customers' public keys and domains");
+  add_for_servers(routes, "/private/legion/nodes", list_legion_nodes,
+                  "The other servers of its Legions");
+  add_for_servers(routes, "/private/nodes", list_all_nodes,
+                  "All other servers");
+  add_for_servers(routes, "/private/loopboxes", list_loopboxes,
+                  "Its loopboxes");
+  add_for_servers(routes, "/private/portmappings", list_portmappings,
+                  "Its port mappings");
+  add_for_servers(routes, "/private/custom_services", list_custom_services,
+                  "Its custom services");
   routes.push_back({"GET", "/privileged/secret_uuids", Access::kPrivileged,
                     Mode::kRead, list_secret_uuids,
                     "Every container's secret uuid, for listed addresses"});
