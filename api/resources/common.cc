@@ -176,9 +176,9 @@ std::optional<Answer> hash_password(Call& call) {
 }
 
 void add_for_servers(Routes& routes, std::string_view path, Handler handler,
-                     std::string_view summary) {
-  routes.push_back(
-      {"GET", path, Access::kServer, Mode::kRead, handler, summary});
+                     std::string_view summary, std::string_view query) {
+  routes.push_back(with_query(
+      {"GET", path, Access::kServer, Mode::kRead, handler, summary}, query));
 }
 
 Field domain_name_field() {
