@@ -481,7 +481,7 @@ def test_alarms_are_filtered_ranged_and_bounded(api, kratos):
 def test_alarms_since_one_come_in_the_order_in_which_they_were_raised(api, kratos, zeus):
     uid = api.container(kratos, kratos.server)
     other = api.container(kratos, kratos.server)
-    ids = [kratos.post(f"/alarms/raise/{uid}", "x", unix=9000 - i).json["id"] for i in range(4)]
+    ids = [kratos.post(f"/alarms/raise/{uid}", "x", unix=9000 + i).json["id"] for i in range(4)]
     kratos.post(f"/alarms/raise/{other}", "x")
     theirs = api.container(zeus, zeus.server)
     zeus.post(f"/alarms/raise/{theirs}", "x")

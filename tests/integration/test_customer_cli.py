@@ -431,9 +431,13 @@ def following(fealty, *words):
     process = subprocess.Popen(["fealty", "alarms", "--follow", *map(str, words)],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env=fealty.env)
+    # Who waits for a line that does not come gets none.
+    deadline = threading.Timer(command_line.SECONDS, process.kill)
+    deadline.start()
     try:
         yield process
     finally:
+        deadline.cancel()
         process.kill()
         process.wait()
         process.stdout.close()
