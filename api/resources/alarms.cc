@@ -15,7 +15,7 @@ constexpr std::string_view kColumns =
     "a.filename, a.func, a.unix, a.msg";
 constexpr std::string_view kTables = "FROM alarms a";
 constexpr std::string_view kFilters = "container,vassal,class,color,level,line,"
-                                      "filename,func,range,with_total,after,limit";
+                                      "filename,func,range,with_total,after,limit,since";
 // The same, of a list that was put the other way round.
 constexpr std::string_view kPageColumns =
     "id, container_id, level, color, class, vassal, line, filename, func, unix, "
@@ -43,11 +43,12 @@ void write_alarm(const RowView& row, ListWriter& out) {
 }
 
 // Which of the list, newest first: [from, from + count), backwards if it was
-// asked so.
+// asked so. `in_turn`: in the order in which they were raised.
 struct Range {
   std::int64_t from = 0;
   std::int64_t count = 0;
   bool backwards = false;
+  bool in_turn = false;
 };
 
 std::optional<std::int64_t> read_number(std::string_view text) {
@@ -107,7 +108,7 @@ void go_on_after(const Call& call, Transaction& transaction, std::int64_t id,
   filter.add("(a.unix < ? OR (a.unix = ? AND a.id < ?))", {unix, unix, id});
 }
 
-// ?after= goes to the filter, ?range= and ?limit= to `range`.
+// ?after= and ?since= go to the filter, ?range= and ?limit= to `range`.
 std::optional<Answer> read_page(const Call& call, Transaction& transaction,
                                 Filter& filter, Range& range) {
   bool valid = true;
@@ -115,8 +116,16 @@ std::optional<Answer> read_page(const Call& call, Transaction& transaction,
   const auto limit = asked_limit(call);
   if (!valid || !limit) return bad_page();
   if (after) go_on_after(call, transaction, *after, filter);
-  range = {0, *limit, false};
+  range = {0, *limit};
   const auto asked = call.request.asked("range");
+  const auto since = asked_number(call, "since", valid);
+  if (!valid || (since && (after || asked))) {
+    return bad_request("since: an alarm's id, without after and range");
+  }
+  if (since) {
+    filter.add("a.id > ?", {*since});
+    range.in_turn = true;
+  }
   if (!asked) return std::nullopt;
   const auto found = read_range(*asked);
   if (!found) return refusal(416, "Requested Range Not Satisfiable");
@@ -128,8 +137,9 @@ void write_page(Transaction& transaction, const Filter& filter,
                 const Range& range, ListWriter& out) {
   std::string_view columns = kColumns;
   std::string rest = std::string(kTables) + filter.text() +
-                     " ORDER BY a.unix DESC, a.id DESC LIMIT " +
-                     std::to_string(range.count) + " OFFSET " +
+                     " ORDER BY " +
+                     (range.in_turn ? "a.id" : "a.unix DESC, a.id DESC") +
+                     " LIMIT " + std::to_string(range.count) + " OFFSET " +
                      std::to_string(range.from);
   if (range.backwards) {
     columns = kPageColumns;

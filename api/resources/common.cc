@@ -175,6 +175,12 @@ std::optional<Answer> hash_password(Call& call) {
   return std::nullopt;
 }
 
+void add_for_servers(Routes& routes, std::string_view path, Handler handler,
+                     std::string_view summary, std::string_view query) {
+  routes.push_back(with_query(
+      {"GET", path, Access::kServer, Mode::kRead, handler, summary}, query));
+}
+
 Field domain_name_field() {
   return {"name", Type::kLine,
           "a domain in lower case (xn--… for others), with a dot in front for "

@@ -78,6 +78,10 @@ void reset_for_server(Transaction& transaction, std::int64_t id);
 // Prepares `password_hash` where a password is given.
 [[nodiscard]] std::optional<Answer> hash_password(Call& call);
 
+// What servers may read, and its query.
+void add_for_servers(Routes& routes, std::string_view path, Handler handler,
+                     std::string_view summary, std::string_view query = {});
+
 // The key of a domain's name, as every schema has it.
 [[nodiscard]] Field domain_name_field();
 

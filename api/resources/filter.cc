@@ -35,11 +35,12 @@ std::optional<std::int64_t> asked_number(const Call& call,
   return std::nullopt;
 }
 
-std::optional<std::int64_t> asked_limit(const Call& call) {
+std::optional<std::int64_t> asked_limit(const Call& call,
+                                        std::int64_t otherwise) {
   bool valid = true;
   const auto limit = asked_number(call, "limit", valid);
   if (!valid || (limit && (*limit < 1 || *limit > kPageMax))) return std::nullopt;
-  return limit.value_or(kPageMax);
+  return limit.value_or(otherwise);
 }
 
 Answer bad_page() {
@@ -73,13 +74,14 @@ void Filter::add_tags(const Call& call, std::string_view table,
 }
 
 std::optional<Answer> Filter::add_page(const Call& call,
-                                       std::string_view column) {
+                                       std::string_view column,
+                                       std::int64_t otherwise) {
   if (too_many_tags_) {
     return bad_request("tags: " + std::to_string(kTagsMax) + " names at most");
   }
   bool valid = true;
   const auto after = asked_number(call, "after", valid);
-  const auto limit = asked_limit(call);
+  const auto limit = asked_limit(call, otherwise);
   if (!valid || !limit) return bad_page();
   if (after) add(std::string(column) + " > ?", {*after});
   order_ = " ORDER BY " + std::string(column) + " LIMIT " + std::to_string(*limit);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,8 @@ namespace fealty::api {
 
 // A list without ?limit= has so many at most, as one with it.
 inline constexpr std::int64_t kPageMax = 10'000;
+// But for those who act on a list: what were missing there would be taken away.
+inline constexpr std::int64_t kWhole = std::numeric_limits<std::int64_t>::max();
 
 // The conditions and values that a list's WHERE is made of.
 class Filter {
@@ -20,9 +23,10 @@ class Filter {
   void add_tags(const Call& call, std::string_view table,
                 std::string_view object);
   // ?after= and ?limit= by this column, ascending; refuses where these, or the
-  // tags before, make no sense.
-  [[nodiscard]] std::optional<Answer> add_page(const Call& call,
-                                               std::string_view column);
+  // tags before, make no sense. Without a limit there are `otherwise`.
+  [[nodiscard]] std::optional<Answer> add_page(
+      const Call& call, std::string_view column,
+      std::int64_t otherwise = kPageMax);
 
   // " WHERE … ORDER BY … LIMIT …"
   [[nodiscard]] std::string text() const { return conditions_ + order_; }
@@ -35,8 +39,9 @@ class Filter {
   bool too_many_tags_ = false;
 };
 
-// ?limit=, kPageMax where there is none; nothing where it makes no sense.
-[[nodiscard]] std::optional<std::int64_t> asked_limit(const Call& call);
+// ?limit=, `otherwise` where there is none; nothing where it makes no sense.
+[[nodiscard]] std::optional<std::int64_t> asked_limit(
+    const Call& call, std::int64_t otherwise = kPageMax);
 [[nodiscard]] Answer bad_page();
 
 // A query's number; `valid` false where it is none.

@@ -12,11 +12,16 @@ constexpr std::string_view kRunnable =
     "distro_id IS NOT NULL AND ssh_keys <> '[]'";
 
 Answer list_containers(Call& call, Transaction& transaction) {
+  Filter filter;
+  filter.add("server_id = ?", {call.caller.id});
+  filter.add(kRunnable, {});
+  if (auto refused = filter.add_page(call, "id", kWhole)) {
+    return *std::move(refused);
+  }
   Json out = Json::array();
   for (const Row& row : transaction.select(
-           "id, mtime, ssh_keys_mtime",
-           "FROM containers WHERE server_id = ? AND " + std::string(kRunnable) +
-               " ORDER BY id", {call.caller.id})) {
+           "id, mtime, ssh_keys_mtime", "FROM containers" + filter.text(),
+           filter.values())) {
     out.push_back({{"uid", uid_of(row.integer("id"))},
                    {"mtime", row.integer("mtime")},
                    {"ssh_keys_mtime", row.integer("ssh_keys_mtime")}});
@@ -171,16 +176,14 @@ Answer show_ini(Call& call, Transaction& transaction) {
 }  // namespace
 
 void add_private_containers(Routes& routes) {
-  const auto add = [&](std::string_view path, Handler handler,
-                       std::string_view summary) {
-    routes.push_back({"GET", path, Access::kServer, Mode::kRead, handler,
-                      summary});
-  };
-  add("/private/containers", list_containers,
-      "The containers that this server is to run");
-  add("/private/containers/{uid}.ini", show_ini, "One of them, as lines");
-  add("/private/containers/{uid}.json", show_json, "One of them");
-  add("/private/ssh_keys/{uid}", show_ssh_keys, "Who may log in");
+  add_for_servers(routes, "/private/containers", list_containers,
+                  "The containers that this server is to run", "after,limit");
+  add_for_servers(routes, "/private/containers/{uid}.ini", show_ini,
+                  "One of them, as lines");
+  add_for_servers(routes, "/private/containers/{uid}.json", show_json,
+                  "One of them");
+  add_for_servers(routes, "/private/ssh_keys/{uid}", show_ssh_keys,
+                  "Who may log in");
 }
 
 }  // namespace fealty::api

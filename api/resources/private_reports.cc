@@ -138,8 +138,8 @@ void add_private_reports(Routes& routes) {
                                Mode::kWrite, take_alarm,
                                "A system alarm; the raw body is its message"},
                               "unix"));
-  routes.push_back({"GET", "/private/serverfilemetadata", Access::kServer,
-                    Mode::kRead, list_metadata, "What is known of its files"});
+  add_for_servers(routes, "/private/serverfilemetadata", list_metadata,
+                  "What is known of its files");
   routes.push_back({"POST", "/private/serverfilemetadata", Access::kServer,
                     Mode::kWrite, take_metadata, "What is to be known of one",
                     &kMetadata});

@@ -42,11 +42,16 @@ Answer list_domains_rsa(Call& call, Transaction& transaction) {
 }
 
 Answer list_loopboxes(Call& call, Transaction& transaction) {
+  Filter filter;
+  filter.add("c.server_id = ?", {call.caller.id});
+  if (auto refused = filter.add_page(call, "l.id", kWhole)) {
+    return *std::move(refused);
+  }
   Json out = Json::array();
   for (const Row& row : transaction.select(
            "l.id, l.container_id, l.filename, l.mountpoint, l.ro",
-           "FROM loopboxes l JOIN containers c ON c.id = l.container_id "
-           "WHERE c.server_id = ? ORDER BY l.id", {call.caller.id})) {
+           "FROM loopboxes l JOIN containers c ON c.id = l.container_id" +
+               filter.text(), filter.values())) {
     out.push_back({{"id", row.integer("id")},
                    {"uid", uid_of(row.integer("container_id"))},
                    {"filename", row.text("filename")},
@@ -71,11 +76,15 @@ Answer list_portmappings(Call& call, Transaction& transaction) {
 }
 
 Answer list_custom_services(Call& call, Transaction& transaction) {
+  Filter filter;
+  filter.add("server_id = ?", {call.caller.id});
+  if (auto refused = filter.add_page(call, "id", kWhole)) {
+    return *std::move(refused);
+  }
   Json out = Json::array();
   for (const Row& row : transaction.select(
            "id, customer_id, config, mtime",
-           "FROM custom_services WHERE server_id = ? ORDER BY id",
-           {call.caller.id})) {
+           "FROM custom_services" + filter.text(), filter.values())) {
     out.push_back({{"customer", row.integer("customer_id")},
                    {"config", row.text("config")},
                    {"mtime", row.integer("mtime")},
@@ -84,10 +93,15 @@ Answer list_custom_services(Call& call, Transaction& transaction) {
   return ok(std::move(out));
 }
 
-Answer list_secret_uuids(Call&, Transaction& transaction) {
+Answer list_secret_uuids(Call& call, Transaction& transaction) {
+  Filter filter;
+  if (auto refused = filter.add_page(call, "id", kWhole)) {
+    return *std::move(refused);
+  }
   Json out = Json::array();
   for (const Row& row : transaction.select(
-           "id, uuid, secret_uuid", "FROM containers ORDER BY id")) {
+           "id, uuid, secret_uuid", "FROM containers" + filter.text(),
+           filter.values())) {
     out.push_back({{"uid", uid_of(row.integer("id"))},
                    {"uuid", row.text("uuid")},
                    {"secret_uuid", row.text("secret_uuid")}});
@@ -120,22 +134,22 @@ Json domains_rsa(Transaction& transaction, std::string_view where,
 }
 
 void add_private_state(Routes& routes) {
-  const auto add = [&](std::string_view path, Handler handler,
-                       std::string_view summary) {
-    routes.push_back({"GET", path, Access::kServer, Mode::kRead, handler,
-                      summary});
-  };
-  add("/private/domains/rsa", list_domains_rsa,
-      "The customers' public keys and domains");
-  add("/private/legion/nodes", list_legion_nodes,
-      "The other servers of its Legions");
-  add("/private/nodes", list_all_nodes, "All other servers");
-  add("/private/loopboxes", list_loopboxes, "Its loopboxes");
-  add("/private/portmappings", list_portmappings, "Its port mappings");
-  add("/private/custom_services", list_custom_services, "Its custom services");
-  routes.push_back({"GET", "/privileged/secret_uuids", Access::kPrivileged,
-                    Mode::kRead, list_secret_uuids,
-                    "Every container's secret uuid, for listed addresses"});
+  add_for_servers(routes, "/private/domains/rsa", list_domains_rsa,
+                  "The customers' public keys and domains");
+  add_for_servers(routes, "/private/legion/nodes", list_legion_nodes,
+                  "The other servers of its Legions");
+  add_for_servers(routes, "/private/nodes", list_all_nodes,
+                  "All other servers");
+  add_for_servers(routes, "/private/loopboxes", list_loopboxes,
+                  "Its loopboxes", "after,limit");
+  add_for_servers(routes, "/private/portmappings", list_portmappings,
+                  "Its port mappings");
+  add_for_servers(routes, "/private/custom_services", list_custom_services,
+                  "Its custom services", "after,limit");
+  routes.push_back(with_query(
+      {"GET", "/privileged/secret_uuids", Access::kPrivileged, Mode::kRead,
+       list_secret_uuids, "Every container's secret uuid, for listed addresses"},
+      "after,limit"));
 }
 
 }  // namespace fealty::api

@@ -3,8 +3,7 @@
 #include <cstdio>
 #include <thread>
 
-#include "cli/admin_client.h"
-#include "cli/advice.h"
+#include "cli/client/event_reader.h"
 #include "cli/client/prompt.h"
 #include "cli/client/runs.h"
 #include "cli/client/visible.h"
@@ -13,94 +12,105 @@ namespace fealty::cli::runs {
 namespace {
 
 constexpr std::size_t kShownAtFirst = 10;
-constexpr std::size_t kAskedAtOnce = 100;
-constexpr std::size_t kAskedMost = 100'000;
-constexpr std::int64_t kEveryLeast_ms = 100;
-constexpr std::int64_t kEveryMost_ms = 60'000;
+// So many of the longest messages are less than an answer may have.
+constexpr std::size_t kAskedAtOnce = 40;
+// Between streams, where they do not say it themselves.
+constexpr std::int64_t kRetry_ms = 2'000;
+constexpr std::int64_t kRetryLeast_ms = 100;
+constexpr std::int64_t kRetryMost_ms = 60'000;
 constexpr std::size_t kMessageBytesMax = 65'536;
 
-// Shows new alarms as they come. The API has nothing that waits for them: it is
-// asked again and again, with the ETag of the answer before.
+// Shows new alarms as they come. The stream of events tells that there are some;
+// which they are is asked for by the number of the last one that was seen, so that
+// a stream that breaks off, or is not to be had, loses none and repeats none.
 class Follower {
  public:
-  Follower(Session& session, std::string query)
+  Follower(Session& session, const std::string& query)
       : session_(session),
-        path_(std::string(alarms().path) + (query.empty() ? "?" : query + "&") +
-              "range=") {}
+        path_(std::string(alarms().path) + (query.empty() ? "?" : query + "&")) {}
 
-  Done run(std::int64_t every_ms) {
-    std::int64_t pause_ms = every_ms;
-    for (bool first = true;; first = false) {
-      const Done done = look(first);
-      if (done) {
-        pause_ms = every_ms;
-        is_away_ = false;
-      } else if (first || failed_for_good_) {
-        return done;
-      } else {
-        tell_once(done.error().message);
-        pause_ms = std::min(pause_ms * 2, std::max(every_ms, kEveryMost_ms));
-      }
+  // Until there is no use in going on.
+  Done run() {
+    const Done begun = show_last();
+    if (!begun) return begun;
+    for (std::int64_t pause_ms = kRetry_ms;;) {
+      const Done done = listen();
+      if (!done && is_final(done.error())) return done;
+      if (done) pause_ms = retry_ms_;
+      if (!done) tell_once(done.error().message);
+      is_away_ = !done;
       std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+      pause_ms = std::min(pause_ms * 2, kRetryMost_ms);
     }
   }
 
  private:
-  void tell_once(const std::string& message) {
-    if (!is_away_) {
-      std::fprintf(stderr, "fealty alarms: %s; trying on\n", message.c_str());
-    }
-    is_away_ = true;
+  // A 404 is not: it may be the router's, while the API is away.
+  [[nodiscard]] bool is_final(const Problem& problem) const {
+    return is_unread_ || problem.exit_code != kExitRun ||
+           problem.status == 400 || problem.status == 403;
   }
 
-  // What is newer than all that was seen, and as far back as there is any.
-  Done look(bool first) {
-    for (std::size_t range = kAskedAtOnce;; range *= 2) {
-      const auto answer = session_.send(
-          {"GET", path_ + std::to_string(range), {}, {},
-           range == kAskedAtOnce ? etag_ : ""});
-      if (!answer) {
-        failed_for_good_ = answer.error().exit_code != kExitRun;
-        return answer.error();
-      }
-      if (answer->status == 304) return Ok{};
-      const auto list = parse_json(answer->body);
-      if (!list || !list->is_array()) return Problem("the API answers no list");
-      const auto fresh = new_ones(*list);
-      if (!first && fresh.size() >= range && range < kAskedMost) continue;
-      if (range == kAskedAtOnce) etag_ = answer->etag;
-      return show(fresh, first);
-    }
+  void tell_once(const std::string& message) const {
+    if (is_away_) return;
+    std::fprintf(stderr, "fealty alarms: %s; trying on\n", message.c_str());
   }
 
-  std::vector<Json> new_ones(const Json& list) const {
-    std::vector<Json> out;
-    for (const Json& alarm : list) {
-      if (id_of(alarm) > last_id_) out.push_back(alarm);
-    }
-    std::sort(out.begin(), out.end(), [](const Json& a, const Json& b) {
-      return id_of(a) < id_of(b);
+  // What came since the last stream, and all until this one ends: at its first
+  // bytes whatever the look before has missed.
+  Done listen() {
+    Done looked = look();
+    if (!looked) return looked;
+    EventReader events("alarm");
+    bool has_begun = false;
+    const auto answer = session_.listen("/events", [&](std::string_view piece) {
+      if (events.feed(piece) || !has_begun) looked = look();
+      has_begun = true;
+      return static_cast<bool>(looked);
     });
-    return out;
+    retry_ms_ = std::clamp(events.retry_ms().value_or(kRetry_ms), kRetryLeast_ms,
+                           kRetryMost_ms);
+    if (has_begun) return looked;
+    if (!answer) return answer.error();
+    return Problem("/events is no stream; is this the API?");
   }
-  static std::int64_t id_of(const Json& alarm) {
-    return number_in(alarm, "id");
+
+  Done show_last() {
+    const auto list = session_.get_list(
+        path_ + "range=" + std::to_string(kAskedAtOnce) + "-0");
+    if (!list) return list.error();
+    return show(*list, std::max(list->size(), kShownAtFirst) - kShownAtFirst);
   }
+
+  Done look() {
+    while (true) {
+      const std::int64_t before = last_id_;
+      const auto list = session_.get_list(
+          path_ + "limit=" + std::to_string(kAskedAtOnce) +
+          "&since=" + std::to_string(last_id_));
+      if (!list) return list.error();
+      const Done shown = show(*list, 0);
+      const bool is_all = list->size() < kAskedAtOnce || last_id_ == before;
+      if (!shown || is_all) return shown;
+    }
+  }
+
   static std::int64_t number_in(const Json& alarm, const char* key) {
     const auto at = alarm.find(key);
     const bool fits = at != alarm.end() && at->is_number_integer();
     return fits ? at->get<std::int64_t>() : 0;
   }
 
-  Done show(const std::vector<Json>& fresh, bool first) {
-    const std::size_t from = first && fresh.size() > kShownAtFirst
-                                 ? fresh.size() - kShownAtFirst
-                                 : 0;
-    for (std::size_t i = 0; i < fresh.size(); ++i) {
-      last_id_ = std::max(last_id_, id_of(fresh[i]));
+  // Those that are new, from this place on.
+  Done show(const Json& list, std::size_t from) {
+    const std::int64_t seen = last_id_;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::int64_t id = number_in(list[i], "id");
+      if (id <= seen) continue;
+      last_id_ = std::max(last_id_, id);
       if (i < from) continue;
-      const Done printed = Session::print(line_of(fresh[i]));
-      failed_for_good_ = !printed;
+      const Done printed = Session::print(line_of(list[i]));
+      is_unread_ = !printed;
       if (!printed) return printed;
     }
     return Ok{};
@@ -124,10 +134,10 @@ class Follower {
 
   Session& session_;
   const std::string path_;
-  std::string etag_;
   std::int64_t last_id_ = 0;
+  std::int64_t retry_ms_ = kRetry_ms;
   bool is_away_ = false;
-  bool failed_for_good_ = false;
+  bool is_unread_ = false;       // nobody takes what is printed
 };
 
 Result<std::string, Problem> message_of(const Session& session) {
@@ -138,21 +148,13 @@ Result<std::string, Problem> message_of(const Session& session) {
 }  // namespace
 
 Done list_alarms(Session& session) {
-  const bool is_timed = session.call().has("--every");
-  if (!session.call().has("--follow")) {
-    return is_timed ? wrong_usage("--every is for --follow") : list(session);
-  }
-  const auto every =
-      read_duration_ms(is_timed ? session.call().one("--every") : "5s");
-  if (!every || *every < kEveryLeast_ms) {
-    return wrong_usage("--every: a time from 100ms on is expected");
-  }
+  if (!session.call().has("--follow")) return list(session);
   if (session.call().has("--range")) {
     return wrong_usage("--range is for a list, not with --follow");
   }
   const auto query = query_of(session);
   if (!query) return query.error();
-  return Follower(session, *query).run(*every);
+  return Follower(session, *query).run();
 }
 
 Done raise_alarm(Session& session) {

@@ -25,6 +25,10 @@ constexpr std::int64_t kPauseMax_ms = 5'000;
 constexpr std::int64_t kLate_ms = 100;
 // What an answer may have beside its body: its head, and what TLS and chunks add.
 constexpr std::uint64_t kAroundBody_bytes = std::uint64_t{1} << 20;
+constexpr std::uint64_t kReadMost_bytes =
+    ApiClient::kAnswerBytesMax + kAroundBody_bytes;
+// The API ends a stream after minutes.
+constexpr std::int64_t kStreamMost_ms = 3'600'000;
 
 std::string new_idempotency_key() {
   std::array<unsigned char, 16> bytes{};
@@ -123,6 +127,16 @@ std::int64_t pause_ms(int attempt, const std::string& retry_after) {
                   kPauseMax_ms);
 }
 
+httplib::Result exchange(const ApiClient::Settings& settings,
+                         const httplib::Request& request,
+                         std::int64_t limit_ms) {
+  const auto client = new_client(settings);
+  Watchdog watchdog(limit_ms, kReadMost_bytes);
+  client->set_socket_options(
+      [&watchdog](int socket) { watchdog.watch(socket); });
+  return client->send(request);
+}
+
 ApiAnswer answer_of(const httplib::Result& result, std::string body) {
   return {result->status, std::move(body), result->get_header_value("ETag"),
           result->get_header_value("Location"),
@@ -147,12 +161,8 @@ Result<ApiAnswer> ApiClient::send(const ApiRequest& wanted) const {
   };
   for (int attempt = 1;; ++attempt) {
     body.clear();
-    const auto client = new_client(settings_);
-    Watchdog watchdog(settings_.timeout_ms + kLate_ms,
-                      kAnswerBytesMax + kAroundBody_bytes);
-    client->set_socket_options(
-        [&watchdog](int socket) { watchdog.watch(socket); });
-    const auto result = client->send(request);
+    const auto result =
+        exchange(settings_, request, settings_.timeout_ms + kLate_ms);
     const bool last = attempt >= settings_.attempts;
     if (result && (last || !may_repeat(request, result->status))) {
       return answer_of(result, std::move(body));
@@ -163,6 +173,28 @@ Result<ApiAnswer> ApiClient::send(const ApiRequest& wanted) const {
     std::this_thread::sleep_for(milliseconds(pause_ms(
         attempt, result ? result->get_header_value("Retry-After") : "")));
   }
+}
+
+Result<ApiAnswer> ApiClient::listen(const std::string& path,
+                                    const OnPiece& on_piece) const {
+  httplib::Request request = request_of(settings_, {"GET", path});
+  bool is_stream = false;
+  std::string body;
+  request.response_handler = [&is_stream](const httplib::Response& response) {
+    is_stream = response.status == 200 &&
+                response.get_header_value("Content-Type")
+                    .starts_with("text/event-stream");
+    return true;
+  };
+  request.content_receiver = [&](const char* data, std::size_t bytes,
+                                 std::uint64_t, std::uint64_t) {
+    if (is_stream) return on_piece({data, bytes});
+    body.append(data, bytes);
+    return body.size() <= kAnswerBytesMax;
+  };
+  const auto result = exchange(settings_, request, kStreamMost_ms);
+  if (!result) return Error{where() + ": " + advice_on(result.error())};
+  return answer_of(result, std::move(body));
 }
 
 }  // namespace fealty::cli

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -53,6 +54,13 @@ class ApiClient {
 
   // Fails where there is no answer, saying why and what to look at.
   [[nodiscard]] Result<ApiAnswer> send(const ApiRequest& request) const;
+
+  // Asks for a stream of events (text/event-stream), and hands on what comes
+  // until `on_piece` says false, it ends, or `timeout_ms` pass without a byte. Is
+  // not tried again. What is no stream is an answer as any other.
+  using OnPiece = std::function<bool(std::string_view)>;
+  [[nodiscard]] Result<ApiAnswer> listen(const std::string& path,
+                                         const OnPiece& on_piece) const;
 
   [[nodiscard]] std::string where() const;
 

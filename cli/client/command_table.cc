@@ -182,8 +182,6 @@ std::vector<ClientCommand> alarm_commands() {
   listed.push_back(filter("container", "Only this container's"));
   listed.push_back(filter("range", "N, or FROM-TO; TO-FROM turns it around"));
   listed.push_back({"--follow", "Show new ones as they come", Take::kFlag});
-  listed.push_back({"--every", "How often to look, with --follow [5s]",
-                    Take::kOptional});
   std::vector<Parameter> raising = {
       kUid, {"MESSAGE", "What it says; without one, stdin", Take::kOptional}};
   raising.insert(raising.end(), about_it.begin(), about_it.end());

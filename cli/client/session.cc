@@ -226,12 +226,22 @@ Result<ApiClient::Settings, Problem> Session::find_settings() {
 }
 
 Result<ApiAnswer, Problem> Session::send(const ApiRequest& request) {
+  return ask_api([&](const ApiClient& api) { return api.send(request); });
+}
+
+Result<ApiAnswer, Problem> Session::listen(const std::string& path,
+                                           const ApiClient::OnPiece& on_piece) {
+  return ask_api(
+      [&](const ApiClient& api) { return api.listen(path, on_piece); });
+}
+
+Result<ApiAnswer, Problem> Session::ask_api(const Question& question) {
   if (!client_) {
     auto settings = find_settings();
     if (!settings) return settings.error();
     client_.emplace(*std::move(settings));
   }
-  auto answer = client_->send(request);
+  auto answer = question(*client_);
   if (!answer) {
     std::string message = answer.error().message;
     if (command().is_admin()) {

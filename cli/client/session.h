@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -26,6 +27,9 @@ class Session {
 
   // Answers that are neither 2xx nor 304 are problems, and say what to do next.
   [[nodiscard]] Result<ApiAnswer, Problem> send(const ApiRequest& request);
+  // As the client does; the answer where it is over.
+  [[nodiscard]] Result<ApiAnswer, Problem> listen(
+      const std::string& path, const ApiClient::OnPiece& on_piece);
   // What is no JSON, or not of this type, is no answer of the API's.
   [[nodiscard]] Result<Json, Problem> answer_to(
       const ApiRequest& request, Json::value_t type = Json::value_t::object);
@@ -62,6 +66,8 @@ class Session {
   void use(ApiClient client) { client_.emplace(std::move(client)); }
 
  private:
+  using Question = std::function<Result<ApiAnswer>(const ApiClient&)>;
+  [[nodiscard]] Result<ApiAnswer, Problem> ask_api(const Question& question);
   [[nodiscard]] Result<ApiClient::Settings, Problem> find_settings();
   [[nodiscard]] Result<std::int64_t, Problem> timeout_ms() const;
   [[nodiscard]] std::string option_or(std::string_view option,

@@ -478,6 +478,26 @@ def test_alarms_are_filtered_ranged_and_bounded(api, kratos):
     assert refused(kratos.get("/alarms", level="x"), 400, "Bad request")
 
 
+def test_alarms_since_one_come_in_the_order_in_which_they_were_raised(api, kratos, zeus):
+    uid = api.container(kratos, kratos.server)
+    other = api.container(kratos, kratos.server)
+    ids = [kratos.post(f"/alarms/raise/{uid}", "x", unix=9000 + i).json["id"] for i in range(4)]
+    kratos.post(f"/alarms/raise/{other}", "x")
+    theirs = api.container(zeus, zeus.server)
+    zeus.post(f"/alarms/raise/{theirs}", "x")
+
+    def since(number, **query):
+        return [each["id"] for each in
+                kratos.get("/alarms", container=uid, since=number, **query).json]
+    assert since(ids[0]) == ids[1:] and since(ids[3]) == []
+    assert since(ids[0], limit=2) == ids[1:3]
+    kratos.delete(f"/alarms/{ids[1]}")
+    assert since(ids[1]) == ids[2:]
+    for bad in [{"since": "x"}, {"since": "-1"}, {"since": 1, "after": 1},
+                {"since": 1, "range": 1}]:
+        assert refused(kratos.get("/alarms", **bad), 400, "Bad request")
+
+
 def test_pages_of_alarms_go_on_after_one_that_is_gone(api, kratos, zeus):
     uid = api.container(kratos, kratos.server)
     ids = [kratos.post(f"/alarms/raise/{uid}", "x").json["id"] for _ in range(5)]

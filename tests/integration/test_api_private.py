@@ -155,6 +155,62 @@ def test_nodes_loopboxes_ports_and_services(api, kratos, runnable):
     assert shown["legion_address"] == []
 
 
+def server_lists(api, server):
+    """A path of each list that has pages, by how it is asked for with a query."""
+    api.made("privileged_clients", name=unique("client"), address="198.51.100.77")
+
+    def privileged(path, **query):
+        query = "?" + api_stage.urllib.parse.urlencode(query) if query else ""
+        return api.request("GET", path + query, headers={"X-Forwarded-For": "198.51.100.77"})
+
+    def private(path, **query):
+        return api.as_server(server, "GET", path.removeprefix("/private"), **query)
+    return {"/private/containers": private, "/private/loopboxes": private,
+            "/private/custom_services": private, "/privileged/secret_uuids": privileged}
+
+
+def test_lists_of_servers_have_pages(api, kratos, zeus):
+    server = api.server(kratos)
+    distro = api.made("distros", name=unique("distro"), path="/distros/" + unique("d"))
+    for number in range(5):
+        uid = api.container(kratos, server)
+        kratos.post(f"/containers/{uid}", {"distro": distro["id"], "ssh_keys": ["ssh-rsa x"]})
+        kratos.post("/loopboxes", {"container": uid, "filename": "i", "mountpoint": "m"})
+        for where in (server, zeus.server):
+            api.made("custom_services", name=unique("service"), customer=kratos.username,
+                     server=where["name"], config=str(number))
+    document = api.request("GET", "/openapi.json").json
+    for path, get in server_lists(api, server).items():
+        whole = get(path).json
+        assert len(whole) >= 5
+        # Containers go by their number, as everywhere.
+        ids = [each.get("id") or each["uid"] - 30_000 for each in whole]
+        assert ids == sorted(ids)
+        found, after = [], 0
+        while page := get(path, limit=2, after=after).json:
+            assert len(page) <= 2
+            found += page
+            after = page[-1].get("id") or page[-1]["uid"] - 30_000
+        assert found == whole
+        assert get(path, after=ids[0]).json == whole[1:] and get(path, limit=1).json == whole[:1]
+        for bad in [{"limit": 0}, {"limit": 10_001}, {"limit": "x"}, {"after": "x"}]:
+            assert refused(get(path, **bad), 400, "Bad request")
+        named = [each["name"] for each in document["paths"][path]["get"]["parameters"]]
+        assert {"after", "limit"} <= set(named)
+
+
+def test_lists_of_servers_are_whole_where_no_page_is_asked_for(api, kratos):
+    server = api.server(kratos)
+    api.sql("INSERT INTO custom_services (name, customer_id, server_id, config, mtime) "
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10002) "
+            f"SELECT 'bulk' || i, {kratos.id}, {server['id']}, '', 0 FROM n")
+    whole = api.as_server(server, "GET", "/custom_services").json
+    page = api.as_server(server, "GET", "/custom_services", limit=10_000).json
+    # They would be all that the administration sees on its first page.
+    assert api.admin("DELETE", f"/admin/servers/{server['id']}").status == 200
+    assert len(whole) == 10_002 and page == whole[:10_000]
+
+
 def test_system_alarms_and_file_metadata(api, kratos, zeus, runnable):
     reply = api.as_server(kratos.server, "POST", f"/alarms/{runnable}", "out of memory",
                           unix=5000)

@@ -1,8 +1,10 @@
 """fealty for customers and for the operator, against the real API: what is typed, what comes
 out on pipes and on a terminal, and what it ends with."""
+import contextlib
 import http.server
 import json
 import os
+import queue
 import signal
 import socket
 import stat
@@ -424,34 +426,89 @@ def test_alarms_cannot_move_the_cursor(fealty, container):
     assert said == "evil \x1b[2J\u202e\u009b1m ünïcödé\tx"
 
 
-def follow(fealty, *words):
-    return subprocess.Popen(["fealty", "alarms", "--follow", "--every", "100ms", *map(str, words)],
-                            stdout=subprocess.PIPE, text=True, env=fealty.env)
-
-
-def test_followed_alarms_come_once_each(fealty, kratos, container):
-    kratos.post(f"/alarms/raise/{container}", "before")
-    process = follow(fealty, "--container", container)
+@contextlib.contextmanager
+def following(fealty, *words):
+    process = subprocess.Popen(["fealty", "alarms", "--follow", *map(str, words)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=fealty.env)
+    # Who waits for a line that does not come gets none.
+    deadline = threading.Timer(command_line.SECONDS, process.kill)
+    deadline.start()
     try:
-        assert process.stdout.readline().endswith("\tbefore\n")
+        yield process
+    finally:
+        deadline.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def messages(process, count):
+    return [process.stdout.readline().rstrip("\n").rpartition("\t")[2] for _ in range(count)]
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_followed_alarms_come_once_each(fealty, kratos, container, end):
+    kratos.post(f"/alarms/raise/{container}", "before")
+    with following(fealty, "--container", container) as process:
+        assert messages(process, 1) == ["before"]
         for i in range(150):        # more than are asked for at once, and than are kept
             assert kratos.post(f"/alarms/raise/{container}", f"n{i}").status == 201
         last = -1
         while last < 149:
-            number = int(process.stdout.readline().rpartition("\tn")[2])
+            number = int(messages(process, 1)[0].removeprefix("n"))
             assert number > last
             last = number
-        process.send_signal(signal.SIGINT)
-        assert process.wait(command_line.SECONDS) == -signal.SIGINT
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        # Of the order in which the list has them it is the last.
+        kratos.post(f"/alarms/raise/{container}?unix=2000000000", "of 2033")
+        kratos.delete(f"/alarms/{kratos.get('/alarms', container=container).json[-1]['id']}")
+        kratos.post(f"/alarms/raise/{container}?unix=1", "of 1970")
+        assert messages(process, 2) == ["of 2033", "of 1970"]
+        process.send_signal(end)
+        assert process.wait(command_line.SECONDS) == -end
+
+
+def test_the_last_ten_are_shown_before_those_that_are_followed(fealty, kratos, container):
+    for i in range(12):
+        kratos.post(f"/alarms/raise/{container}", f"n{i}")
+    with following(fealty, "--container", container) as process:
+        assert messages(process, 10) == [f"n{i}" for i in range(2, 12)]
+        kratos.post(f"/alarms/raise/{container}", "new", **{"class": "x"})
+        assert messages(process, 1) == ["new"]
+    with following(fealty, "--container", container, "--class", "x") as process:
+        assert messages(process, 1) == ["new"]
+
+
+def test_followed_alarms_outlive_the_service(fealty, api, kratos, container):
+    with following(fealty, "--container", container) as process:
+        kratos.post(f"/alarms/raise/{container}", "before")
+        assert messages(process, 1) == ["before"]
+        for kill in range(2):
+            api.kill()
+            api.start()
+            names = [f"{kill}.{i}" for i in range(50)]
+            for name in names:
+                assert kratos.post(f"/alarms/raise/{container}", name).status == 201
+            assert messages(process, 50) == names
+
+
+def test_following_ends_with_the_login(nobody, api, url):
+    customer = api_stage.Customer(api)
+    uid = api.container(customer, api.server(customer))
+    nobody.log_in(url, customer)
+    customer.post(f"/alarms/raise/{uid}", "one")
+    with following(nobody) as process:
+        assert messages(process, 1) == ["one"]
+        assert customer.post("/me", {"password": "other"}).status == 200
+        customer.password = "other"
+        customer.post(f"/alarms/raise/{uid}", "two")
+        assert process.wait(command_line.SECONDS) == LOGIN
+        assert "fealty login" in process.stderr.read() and process.stdout.read() == ""
 
 
 def test_following_ends_with_whoever_reads(fealty, kratos, container):
-    process = follow(fealty, "--container", container, "--json")
-    try:
+    with following(fealty, "--container", container, "--json") as process:
         kratos.post(f"/alarms/raise/{container}", "one")
         assert json.loads(process.stdout.readline())["msg"] == "one"
         process.stdout.close()
@@ -459,9 +516,131 @@ def test_following_ends_with_whoever_reads(fealty, kratos, container):
             lambda: kratos.post(f"/alarms/raise/{container}", "more").status == 201
             and process.poll() is not None, "it ends", 20)
         assert process.returncode == 1
-    finally:
-        process.kill()
-        process.wait()
+
+
+class Announcer:
+    """An API of alarms, and of streams that say what a test has them say (None: no more)."""
+
+    def __init__(self):
+        self.alarms, self.lists, self.streams = [], 0, 0
+        self.says = queue.Queue()
+        self.status = {"alarms": 200, "events": 200}
+        stage = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                path, _, query = self.path.removeprefix("/api/").partition("?")
+                if stage.status[path] != 200:
+                    return self.send_error(stage.status[path])
+                self.send_response(200)
+                return (self.list if path == "alarms" else self.stream)(query)
+
+            def list(self, query):
+                since = int(dict(api_stage.urllib.parse.parse_qsl(query)).get("since", 0))
+                stage.lists += 1
+                body = json.dumps([each for each in stage.alarms if each["id"] > since])
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def stream(self, _):
+                stage.streams += 1
+                self.send_header("Content-Type", "text/event-stream")
+                self.end_headers()
+                while (piece := stage.says.get()) is not None:
+                    self.wfile.write(piece.encode())
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/api"
+
+    def raise_alarm(self):
+        number = len(self.alarms) + 1
+        self.alarms.append({"id": number, "unix": number, "msg": f"n{number}"})
+        return f"n{number}"
+
+    def say(self, *pieces):
+        for piece in pieces:
+            self.says.put(piece)
+
+    def close(self):
+        self.say(*[None] * (self.streams + 1))
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def announcer():
+    with contextlib.closing(Announcer()) as found:
+        yield found
+
+
+@pytest.fixture
+def to_announcer(nobody, announcer):
+    return ["--url", announcer.url, "--user", "x", "--password-file",
+            nobody.file("secret", "x\n")]
+
+
+def test_alarms_are_asked_for_when_there_are_some(nobody, announcer, to_announcer):
+    with following(nobody, *to_announcer) as process:
+        announcer.say("retry: 100\n\n")
+        harness.wait_until(lambda: announcer.lists == 3, "it follows", 20)
+        announcer.say(*["event: tag\ndata: {}\n\n", ":\n\n"] * 500)
+        for _ in range(2):
+            name = announcer.raise_alarm()
+            announcer.say("event: al", "arm\ndata: {}\n\n")
+            assert messages(process, 1) == [name]
+        announcer.say(None)
+        harness.wait_until(lambda: announcer.streams == 2, "all of the first was read", 20)
+        assert announcer.lists == 3 + 2 + 1
+
+
+def test_a_stream_that_ends_is_followed_by_another_when_it_said(nobody, announcer,
+                                                                to_announcer):
+    with following(nobody, *to_announcer) as process:
+        announcer.say(*["retry: 100\n\n", None] * 20)
+        harness.wait_until(lambda: announcer.streams > 20, "streams came", 20)
+        name = announcer.raise_alarm()
+        announcer.say("retry: 100\n\n")
+        assert messages(process, 1) == [name]
+
+
+def test_a_stream_that_falls_silent_is_not_waited_for(nobody, announcer, to_announcer):
+    with following(nobody, *to_announcer, "--timeout", "300ms") as process:
+        announcer.say("retry: 100\n\n")
+        harness.wait_until(lambda: announcer.lists >= 3, "it follows", 20)
+        name = announcer.raise_alarm()
+        assert messages(process, 1) == [name]
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_without_a_stream_alarms_are_asked_for_now_and_then(nobody, announcer, to_announcer,
+                                                            status):
+    with following(nobody, *to_announcer) as process:
+        announcer.say("retry: 100\n\n")
+        harness.wait_until(lambda: announcer.lists >= 3, "it follows", 20)
+        announcer.status["events"] = status
+        announcer.say(None)
+        for _ in range(2):
+            name = announcer.raise_alarm()
+            assert messages(process, 1) == [name]
+        assert "trying on" in process.stderr.readline()
+
+
+@pytest.mark.parametrize("path, status, code", [
+    ("events", 401, LOGIN), ("alarms", 401, LOGIN), ("alarms", 403, 1)])
+def test_following_ends_where_it_is_refused(nobody, announcer, to_announcer, path, status, code):
+    with following(nobody, *to_announcer) as process:
+        announcer.say("retry: 100\n\n")
+        harness.wait_until(lambda: announcer.lists >= 3, "it follows", 20)
+        announcer.status[path] = status
+        announcer.say(None)
+        assert process.wait(command_line.SECONDS) == code
+        assert str(status) in process.stderr.read()
 
 
 def test_the_alarm_key_raises_without_a_login(fealty, api, container):
@@ -676,9 +855,9 @@ def test_a_command_that_is_misspelt_is_guessed(fealty):
 
 
 @pytest.mark.parametrize("words", [
-    ["alarms", "--every", "5s"], ["metrics", "30001", "cpu", "--plot", "--json"],
+    ["metrics", "30001", "cpu", "--plot", "--json"],
     ["tags", "nonsense"], ["container"], ["containers", "--nothing"], ["admin"],
-    ["link", "30001"], ["metrics", "30001"], ["alarms", "--follow", "--every", "x"]])
+    ["link", "30001"], ["metrics", "30001"], ["alarms", "--follow", "--range", "5"]])
 def test_a_wrong_usage_ends_with_2(fealty, words):
     fealty(*words, code=USAGE)
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -38,7 +39,10 @@ class Endless {
     if (::poll(&come, 1, 10'000) != 1) return;
     const UniqueFd client(::accept(listener_.fd.get(), nullptr, nullptr));
     const auto send = [&](const std::string& text) {
-      return ::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL) > 0;
+      // Not waited for: who stopped reading would be, for minutes.
+      return ::send(client.get(), text.data(), text.size(),
+                    MSG_NOSIGNAL | MSG_DONTWAIT) > 0 ||
+             errno == EAGAIN;
     };
     for (bool goes_on = send(head); goes_on && !is_over_; goes_on = send(piece)) {
       std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
