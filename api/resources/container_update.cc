@@ -117,7 +117,8 @@ class Update {
         integer_of(body_, "memory", row_.integer("memory"));
     const std::int64_t storage =
         integer_of(body_, "storage", row_.integer("storage"));
-    const bool changed = set("memory", memory) | set("storage", storage);
+    const bool more_memory = set("memory", memory);
+    const bool changed = set("storage", storage) || more_memory;
     if (!changed) return std::nullopt;
     reboots_ = true;
     return check_capacity(transaction_, server, memory, storage, id_);
