@@ -39,7 +39,7 @@ constinit HomeCells HomeCells::shared_;
 static_assert(std::is_trivially_destructible_v<HomeCells>);
 
 void* HomeCells::allocate(std::size_t bytes, std::uint64_t hash) {
-  const bool may = bytes <= kCellBytes && !(kSanitized && this == &shared_);
+  const bool may = bytes <= kCellBytes && !(kAddressSanitized && this == &shared_);
   if (may) {
     const std::lock_guard lock(mutex_);
     if (count_ == 0) grow();
@@ -82,7 +82,7 @@ void* HomeCells::take(Region& region, std::uint64_t hash) {
 // False: it is none of the cells.
 bool HomeCells::give_back(std::byte* object) {
   if (current_.load(std::memory_order_relaxed) == 0) return false;
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   const auto end = regions_.begin() + static_cast<std::ptrdiff_t>(count_);
   const auto region =
       std::find_if(regions_.begin(), end,
@@ -98,8 +98,9 @@ bool HomeCells::give_back(std::byte* object) {
   --region->unit_used[unit];
   if (region + 1 == end) return true;
   if (region->used == 0) {
-    ::munmap(region->base, mapped_bytes(region->units));
-    *region = {};
+    const Region gone = std::exchange(*region, {});
+    lock.unlock();
+    ::munmap(gone.base, mapped_bytes(gone.units));
   } else if (region->unit_used[unit] == 0) {
     ::madvise(region->base + unit * kUnitBytes, kUnitBytes, MADV_DONTNEED);
   }
@@ -111,10 +112,17 @@ void HomeCells::grow() {
   const std::size_t before = count_ == 0 ? 0 : regions_[count_ - 1].units;
   const std::size_t units = before + std::max<std::size_t>(1, before / 2);
   if (units > kUnitsMost || count_ == kRegionsMost) return;
+  if (pause_ > 0) {
+    --pause_;
+    return;
+  }
   const std::size_t bytes = units * kUnitBytes;
   std::byte* const base =
       map(mapped_bytes(units), bytes < kHugePage ? kUnitBytes : kHugePage);
-  if (base == nullptr) return;
+  if (base == nullptr) {
+    pause_ = kPause;
+    return;
+  }
   if (bytes >= kHugePage) ::madvise(base, bytes, MADV_HUGEPAGE);
   Region& region = regions_[count_++];
   region.base = base;

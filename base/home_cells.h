@@ -19,8 +19,9 @@ namespace fealty {
 // ones stays there, and is fetched later than it might, until its user makes it
 // anew (should_move); they are given back as they become empty.
 //
-// Any thread; a call takes a lock for a few instructions, prefetch() none. Under
-// a sanitizer the shared() one leaves everything to Slab.
+// Any thread. A call takes a lock for a few instructions, or for a system call
+// where cells are got or given back; prefetch() takes none. Under AddressSanitizer
+// the shared() one leaves everything to Slab.
 class HomeCells {
  public:
   static constexpr std::size_t kCellBytes = 64;
@@ -41,11 +42,10 @@ class HomeCells {
   // Begins to fetch what may lie where this hash leads.
   void prefetch(std::uint64_t hash) const {
     const std::uint64_t word = current_.load(std::memory_order_relaxed);
-    const auto* const pair =
-        reinterpret_cast<const char*>(base_of(word)) +
-        pair_of(units_of(word), hash) * 2 * kCellBytes;
-    __builtin_prefetch(pair);
-    __builtin_prefetch(pair + kCellBytes);
+    const std::uintptr_t pair =
+        base_of(word) + pair_of(units_of(word), hash) * 2 * kCellBytes;
+    __builtin_prefetch(reinterpret_cast<const void*>(pair));
+    __builtin_prefetch(reinterpret_cast<const void*>(pair + kCellBytes));
   }
 
   // How often the cells have grown: who sees another number than before makes
@@ -62,6 +62,7 @@ class HomeCells {
   static constexpr std::size_t kUnitCells = kUnitBytes / kCellBytes;
   static constexpr std::size_t kUnitsMost = kUnitBytes - 1;
   static constexpr std::size_t kRegionsMost = 32;   // 1.5^32 units are more
+  static constexpr std::size_t kPause = 4096;       // after one that failed
 
   // The cells of one size of the whole; current is the last.
   struct Region {
@@ -84,10 +85,9 @@ class HomeCells {
     return word & kUnitsMost;
   }
   static constexpr std::size_t mapped_bytes(std::size_t units) {
-    constexpr std::size_t kPage = 4096;
-    const std::size_t bytes =
-        units * (kUnitBytes + kUnitCells / 8 + sizeof(std::uint16_t));
-    return (bytes + kPage - 1) / kPage * kPage;
+    const std::size_t behind =
+        units * (kUnitCells / 8 + sizeof(std::uint16_t));
+    return (units + (behind + kUnitBytes - 1) / kUnitBytes) * kUnitBytes;
   }
   // Neighbours by hash are neighbours in memory, as they are in a KeyTree.
   static std::size_t pair_of(std::size_t units, std::uint64_t hash) {
@@ -104,6 +104,7 @@ class HomeCells {
   std::mutex mutex_;
   std::array<Region, kRegionsMost> regions_{};
   std::size_t count_ = 0;
+  std::size_t pause_ = 0;                  // calls of grow() that do not try
 };
 
 }  // namespace fealty

@@ -12,6 +12,8 @@
 namespace fealty {
 namespace {
 
+constexpr bool kPassThrough = kAddressSanitized || kThreadSanitized;
+
 constexpr std::size_t rounded(std::size_t bytes) {
   return (bytes + Slab::kAlignment - 1) / Slab::kAlignment * Slab::kAlignment;
 }
@@ -24,7 +26,7 @@ Slab& Slab::shared() {
 }
 
 void* Slab::allocate(std::size_t bytes) {
-  if (kSanitized || bytes > kBytesMost) return ::operator new(bytes);
+  if (kPassThrough || bytes > kBytesMost) return ::operator new(bytes);
   FEALTY_CHECK(bytes > 0);
   Size& size = size_of(bytes);
   const std::lock_guard lock(size.mutex);
@@ -43,7 +45,7 @@ void* Slab::allocate(std::size_t bytes) {
 }
 
 void Slab::free(void* object, std::size_t bytes) {
-  if (kSanitized || bytes > kBytesMost) {
+  if (kPassThrough || bytes > kBytesMost) {
     ::operator delete(object);
     return;
   }

@@ -206,7 +206,9 @@ void Session::on_client_timeout() {
       close();
       break;
     case State::kIdle:
-      drain();
+      // A request that has arrived is served, and sets a deadline of its own.
+      if (in_.empty()) read_head();
+      if (state_ == State::kIdle && !deadline_.armed()) close();
       break;
     default:
       close();

@@ -9,8 +9,9 @@ namespace fealty::subscription {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-// Pools that are moved at a turn: a millisecond's work.
+// Pools that are moved at a turn: one to some ten milliseconds' work.
 constexpr std::size_t kMovedLeast = 1024;
+constexpr std::size_t kMovedMost = 16'384;
 // Changes that nobody asked a snapshot of are folded in at this number.
 constexpr std::size_t kDirtyMost = 65'536;
 // How many nodes are looked at for eight announcers.
@@ -637,15 +638,19 @@ std::shared_ptr<const Snapshot> Table::build() {
   return last_;
 }
 
-// So many at each turn that all are at home before the cells grow again.
+// So many at each turn that all are at home before the cells grow again, as long
+// as changes come in no great number at once.
 void Table::move_some() {
   const std::uint64_t homes = HomeCells::shared().growths();
   if (std::exchange(homes_, homes) != homes) next_moved_ = 0;
-  const std::size_t enough =
-      dirty_.size() + std::max(kMovedLeast, 3 * dirty_.size());
-  for (; next_moved_ < kShards && dirty_.size() < enough; ++next_moved_) {
-    index_.for_each_in(next_moved_, 1, [&](PoolRecord& pool) {
+  const std::size_t moved_most =
+      std::clamp(3 * dirty_.size(), kMovedLeast, kMovedMost);
+  const std::size_t dirty_most = dirty_.size() + moved_most;
+  std::size_t may_look = 8 * moved_most;   // at those that stay, too
+  while (next_moved_ < kShards && dirty_.size() < dirty_most && may_look > 0) {
+    index_.for_each_in(next_moved_++, 1, [&](PoolRecord& pool) {
       if (pool.latest->should_move()) mark(pool);
+      may_look -= may_look > 0 ? 1 : 0;
     });
   }
 }

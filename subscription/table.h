@@ -242,7 +242,7 @@ class Table {
   std::size_t nodes_max_;
   std::size_t node_count_ = 0;
   std::size_t pool_count_ = 0;
-  std::uint64_t homes_ = 0;              // HomeCells::growths(), as last seen
+  std::uint64_t homes_ = HomeCells::shared().growths();   // as last seen
   std::size_t next_moved_ = kShards;     // the shard; kShards: all are at home
   bool unpublished_ = false;
   bool stale_ = false;                   // the last snapshot, though no pool is

@@ -138,6 +138,18 @@ def test_an_idle_connection_is_closed_after_the_keepalive_time(scene):
         assert client.closed_by_peer(seconds=4)
 
 
+@pytest.mark.parametrize("used", [False, True], ids=["first", "later"])
+def test_half_an_empty_line_is_no_beginning(scene, used):
+    router = harness.Router(scene, timeouts={"keepalive": "1s", "head": "1s"})
+    nodes.Node(scene, "node").subscribe(router, "app.test")
+    router.wait_answering("app.test", ["node"])
+    with router.client() as client:
+        if used:
+            client.request("GET", "/", host="app.test")
+        client.send(b"\r\n\r")
+        assert client.closed_by_peer(seconds=6)
+
+
 def test_a_router_that_could_not_run_reads_before_it_judges(scene):
     """A machine that stood still: all had its time over, and all did in time what they had to."""
     router = harness.Router(scene, timeouts={"keepalive": "1s", "head": "1s", "node": "1s"})
