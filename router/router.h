@@ -152,6 +152,7 @@ class Router {
   std::vector<std::thread> threads_;
   bool running_ = false;
   bool reloading_ = false;         // until all workers go by the new settings
+  bool upgrade_wanted_ = false;    // as soon as they do
   bool draining_ = false;
   bool retired_ = false;           // a successor serves
   Successor successor_;

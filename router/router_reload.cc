@@ -265,6 +265,7 @@ void Router::on_reloaded() {
     log::info("listening on {}", listener.text);
   }
   ::sd_notify(0, "READY=1");
+  if (std::exchange(upgrade_wanted_, false)) upgrade();
 }
 
 }  // namespace fealty::router

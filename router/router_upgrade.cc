@@ -25,8 +25,12 @@ namespace fealty::router {
 // ------------------------------------------------------------------- the old
 
 void Router::upgrade() {
-  if (draining_ || retired_ || reloading_ || successor_.is_starting()) {
+  if (draining_ || retired_ || successor_.is_starting()) {
     return log::warning("SIGUSR2: not now");
+  }
+  if (reloading_) {
+    upgrade_wanted_ = true;
+    return;
   }
   subscriptions_.stop();
   const Status begun = begin_upgrade();
