@@ -97,7 +97,10 @@ Daemon::Daemon(Options options, Load load, Program program)
 HttpServer::Handlers Daemon::handlers() {
   return {[this](Request& request) { return service_->admit(request); },
           [this](Request& request) { return service_->answer(request); },
-          [this](std::int64_t id) { return service_->events_after(id); }};
+          [this](std::int64_t id) { return service_->events_after(id); },
+          [this](Entrance entrance, Answer& answer) {
+            service_->complete(entrance, answer);
+          }};
 }
 
 Daemon::~Daemon() {

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t kNameBytesMax = 253;
 constexpr std::size_t kLabelBytesMax = 63;
-constexpr std::size_t kParentsMax = 8;
 constexpr std::size_t kNameServersMax = 4;
 constexpr std::size_t kAddressesMax = 8;
 
@@ -64,8 +63,8 @@ bool is_domain(std::string_view name) {
     has_dot = true;
     name.remove_prefix(dot + 1);
   }
-  // Numbers at the end make it an address.
-  return has_dot && name.find_first_not_of("0123456789") != name.npos;
+  // A number at the end makes it an address, as 127.1 and 127.0.0.0x1 are.
+  return has_dot && name.front() >= 'a' && name.front() <= 'z';
 }
 
 bool is_global(const Address& address) {
@@ -147,9 +146,7 @@ Result<Ok, DomainCheck::Refusal> DomainCheck::check(
   const std::int64_t deadline_ms = coarse_monotonic_ms() + options_.timeout_ms;
   const std::string wanted = "uwsgi:" + uuid;
   std::string problem;
-  for (std::size_t i = 0; i < kParentsMax && !name.empty() &&
-                          !is_public_suffix(name);
-       ++i, name = parent_of(name)) {
+  for (; !name.empty() && !is_public_suffix(name); name = parent_of(name)) {
     const std::vector<Address> servers = servers_of(name, deadline_ms);
     if (servers.empty()) {
       problem = "; no name server of " + name + " can be asked";

@@ -33,15 +33,15 @@ bool would_block() {
   return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
-Answer with_text(Answer answer) {
-  answer.text = json_line(answer.body);
-  return answer;
-}
-
-Answer refusal_of(const http::HeadProblem& problem) {
+Answer refusal_of(const http::HeadProblem& problem,
+                  const http::RequestHead& head) {
   // A method that HTTP does not know is none that a path knows.
-  if (problem.status == 501) return method_not_allowed();
-  return bad_request(std::string(problem.reason));
+  const bool is_method = problem.status == 501 &&
+                         (head.method.empty() || head.method == "CONNECT");
+  if (!is_method) return bad_request(std::string(problem.reason));
+  Answer answer = method_not_allowed();
+  answer.headers["Allow"] = "GET, HEAD, POST, DELETE, OPTIONS";
+  return answer;
 }
 
 bool takes_body(const std::string& method) {
@@ -82,7 +82,7 @@ void HttpConnection::receive() {
   if (got < 0 && would_block()) return;
   if (got <= 0) {
     if (state_ == State::kHead || got < 0) return close();
-    return write(with_text(bad_request("the body did not come whole")));
+    return write(completed(bad_request("the body did not come whole")));
   }
   in_.append(piece.data(), static_cast<std::size_t>(got));
   if (state_ == State::kHead) return read_head();
@@ -97,17 +97,17 @@ void HttpConnection::read_head() {
   http::RequestHead head;
   http::HeadProblem problem{400, "the head holds what none may hold"};
   if (scanner_.head_bytes() > HttpServer::kHeadBytesMax) {
-    return write(with_text(refusal(431, "Request header fields too large")));
+    return write(completed(refusal(431, "Request header fields too large")));
   }
   if (step == Step::kComplete) {
     problem = http::parse_request_head(
         std::string_view(in_).substr(0, scanner_.head_bytes()), head);
   }
-  if (problem.status != 0) return write(with_text(refusal_of(problem)));
+  if (problem.status != 0) return write(completed(refusal_of(problem, head)));
   auto request = read_request(head, peer_);
-  if (!request) return write(with_text(request.error()));
+  if (!request) return write(completed(request.error()));
   std::string network = network_of(request->address);
-  if (!owner_.may_enter(network)) return write(with_text(too_many(1)));
+  if (!owner_.may_enter(network)) return write(completed(too_many(1)));
   network_ = std::move(network);
   to_head_ = head.is_head();
   wants_continue_ = head.expect_continue;
@@ -132,7 +132,7 @@ void HttpConnection::read_body() {
   if (framing_ == http::BodyFraming::kChunked) {
     const auto decoded = chunks_.decode(in_);
     if (decoded.step == http::ChunkedDecoder::Step::kBad) {
-      return write(with_text(bad_request("the body's chunks are none")));
+      return write(completed(bad_request("the body's chunks are none")));
     }
     bytes = decoded.data_bytes;
     whole_ = decoded.step == http::ChunkedDecoder::Step::kEnd;
@@ -177,10 +177,15 @@ void HttpConnection::take(std::shared_ptr<Exchange> exchange,
   io_.want(EV_READ);
 }
 
+Answer HttpConnection::completed(Answer answer) {
+  owner_.complete(answer);
+  return answer;
+}
+
 void HttpConnection::write(const Answer& answer) {
   out_ = encode_answer(answer, to_head_);
   if (!owner_.may_wait(network_, out_.size())) {
-    out_ = encode_answer(with_text(busy()), to_head_);
+    out_ = encode_answer(completed(busy()), to_head_);
   }
   in_.clear();
   exchange_.reset();
@@ -208,7 +213,7 @@ void HttpConnection::send() {
 
 void HttpConnection::begin_following(const Answer& answer) {
   if (!owner_.may_follow(answer.follow->audience)) {
-    return write(with_text(busy()));
+    return write(completed(busy()));
   }
   follow_ = *answer.follow;
   const std::uint64_t spread = id_ % kFollowSpreads;
@@ -295,7 +300,7 @@ void HttpConnection::look_at_deadline(std::int64_t now_ms) {
   const bool sends = !in_.empty() || state_ == State::kBody;
   const bool was_reading = state_ == State::kHead || state_ == State::kBody;
   if (!was_reading || !sends) return close();
-  write(with_text(refusal(408, "Request timeout")));
+  write(completed(refusal(408, "Request timeout")));
 }
 
 }  // namespace fealty::api

@@ -30,6 +30,8 @@ class HttpConnection;
 class ConnectionOwner {
  public:
   virtual ~ConnectionOwner() = default;
+  // What every answer has, for one that is given here.
+  virtual void complete(Answer& answer) = 0;
   // Whether another request of this network may be taken.
   [[nodiscard]] virtual bool may_enter(const std::string& network) = 0;
   // To the threads. With `whole` it comes back with an answer; else it does where
@@ -90,6 +92,7 @@ class HttpConnection {
   void read_head();
   void read_body();
   void hand_over(State state);
+  [[nodiscard]] Answer completed(Answer answer);
   void write(const Answer& answer);
   void send();
   void begin_following(const Answer& answer);

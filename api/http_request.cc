@@ -88,6 +88,32 @@ bool is_loopback(const std::string& host) {
   return address && (v4.contains(*address) || v6.contains(*address));
 }
 
+// By the fetch standard: what needs no preflight is of these types, and POST is
+// the only such method that writes. A site's other hosts are customers'.
+bool is_foreign_form(const RequestHead& head, const Request& request) {
+  std::string type(only(head, "content-type"));
+  type.erase(std::min(type.find(';'), type.size()));
+  while (type.ends_with(' ')) type.pop_back();
+  std::transform(type.begin(), type.end(), type.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  });
+  const bool is_form = type.empty() || type == "text/plain" ||
+                       type == "multipart/form-data" ||
+                       type == "application/x-www-form-urlencoded";
+  if (!is_form) return false;
+  const std::string_view site = only(head, "sec-fetch-site");
+  if (has(head, "sec-fetch-site")) {
+    return site != "same-origin" && site != "none";
+  }
+  if (!has(head, "origin")) return false;
+  std::string_view origin = request.origin;
+  origin.remove_prefix(std::min(origin.size(), origin.find("://")));
+  origin.remove_prefix(std::min(origin.size(), std::size_t{3}));
+  const std::string host = host_of(origin);
+  return host.empty() ||
+         (host != request.host && host != request.forwarded_host);
+}
+
 const char* phrase_of(int status) {
   switch (status) {
     case 200: return "OK";
@@ -153,7 +179,12 @@ Result<Request, Answer> read_request(const RequestHead& head,
   out.hex_password = only(head, "x-uwsgi-it-password");
   out.if_none_match = only(head, "if-none-match");
   out.idempotency_key = only(head, "idempotency-key");
+  if (out.idempotency_key.empty() && has(head, "idempotency-key")) {
+    return bad_request("Idempotency-Key: one, and not empty, is expected");
+  }
   out.last_event_id = only(head, "last-event-id");
+  out.origin = only(head, "origin");
+  out.foreign_form = is_foreign_form(head, out);
   for (const char* const name :
        {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
         "x-client-dn", "origin", "sec-fetch-site"}) {

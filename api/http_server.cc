@@ -57,6 +57,9 @@ class HttpServer::Listener final : public ConnectionOwner {
   // Before end(), any thread.
   void leave() { left_ = true; }
 
+  void complete(Answer& answer) override {
+    handlers_.complete(settings_.entrance, answer);
+  }
   // Who follows has bounds of his own (may_follow()): a network of servers would shut
   // itself out.
   bool may_enter(const std::string& network) override {

@@ -62,6 +62,9 @@ class HttpServer {
     // What happened after an event, for those who follow: asked twice a second
     // while there are any, once for all of them.
     std::function<std::vector<Event>(std::int64_t)> events;
+    // What the service writes to every answer, for one that is given before a
+    // request could be read.
+    std::function<void(Entrance, Answer&)> complete;
   };
 
   HttpServer(Settings settings, Handlers handlers);

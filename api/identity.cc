@@ -59,11 +59,12 @@ std::string container_ip(std::int64_t id) {
 }
 
 std::string hostname_of(std::string_view name) {
-  std::string out(name);
-  for (char& c : out) {
+  std::string out;
+  for (const char c : name) {
     const bool stays = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                        (c >= '0' && c <= '9') || c == '-';
-    if (!stays) c = '-';
+    const bool goes_on = (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+    if (!goes_on) out += stays ? c : '-';
   }
   return out;
 }

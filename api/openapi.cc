@@ -1,11 +1,17 @@
 #include "api/openapi.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/version.h"
 
 namespace fealty::api {
 namespace {
+
+// Keys of queries.
+constexpr std::array<std::string_view, 10> kNumbers = {
+    "after", "container", "day", "level", "limit",
+    "line",  "month",     "since", "unix", "year"};
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -38,7 +44,8 @@ Json parameters_of(const Route& route) {
                    {"schema", {{"type", is_number ? "integer" : "string"}}}});
   }
   for (const std::string& name : split(route.query)) {
-    const bool is_number = name == "after" || name == "limit";
+    const bool is_number =
+        std::find(kNumbers.begin(), kNumbers.end(), name) != kNumbers.end();
     out.push_back({{"name", name},
                    {"in", "query"},
                    {"required", false},
@@ -71,6 +78,10 @@ Json operation_of(const Route& route) {
   Json out = {{"summary", route.summary},
               {"parameters", parameters_of(route)},
               {"security", security_of(route.access)}};
+  if (route.takes_text) {
+    out["requestBody"] = {
+        {"content", {{"text/plain", {{"schema", {{"type", "string"}}}}}}}};
+  }
   if (route.schema != nullptr) {
     out["requestBody"] = {
         {"required", true},

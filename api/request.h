@@ -46,6 +46,10 @@ struct Request {
   std::string if_none_match;
   std::string idempotency_key;
   std::string last_event_id;
+  // A browser says that a page of another site sent it, as one may without asking
+  // first (a form); and whose page.
+  bool foreign_form = false;
+  std::string origin;
   // A router or a browser sent it: whoever is behind those is not on this host.
   bool passed_on = false;
   // Who asks, where that was found out before the body came.

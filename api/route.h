@@ -86,11 +86,17 @@ struct Route {
   int missing_key_status = 400;
   std::string_view query = {};      // its keys, by commas, for the documentation
   const AdminCollection* collection = nullptr;   // of /admin/...
+  bool takes_text = false;          // a raw body, for the documentation
 };
 
 using Routes = std::vector<Route>;
 [[nodiscard]] inline Route with_query(Route route, std::string_view query) {
   route.query = query;
+  return route;
+}
+
+[[nodiscard]] inline Route with_raw_text(Route route) {
+  route.takes_text = true;
   return route;
 }
 

@@ -46,6 +46,20 @@ std::string etag_of(const std::string& text) {
   return out.data();
 }
 
+// Of an If-None-Match (RFC 9110, 13.1.2).
+bool names(std::string_view list, std::string_view etag) {
+  while (!list.empty()) {
+    const std::size_t end = std::min(list.find(','), list.size());
+    std::string_view each = list.substr(0, end);
+    list.remove_prefix(std::min(end + 1, list.size()));
+    while (each.starts_with(' ') || each.starts_with('\t')) each.remove_prefix(1);
+    while (each.ends_with(' ') || each.ends_with('\t')) each.remove_suffix(1);
+    if (each.starts_with("W/")) each.remove_prefix(2);
+    if (each == etag || each == "*") return true;
+  }
+  return false;
+}
+
 Answer preflight(const std::string& allowed) {
   Answer answer{204};
   answer.headers["Allow"] = allowed + ", OPTIONS";
@@ -55,6 +69,18 @@ Answer preflight(const std::string& allowed) {
       "Last-Event-ID, X-uwsgi-it-username, X-uwsgi-it-password";
   answer.headers["Access-Control-Max-Age"] = "86400";
   return answer;
+}
+
+// A page of another site's, where a login or certificate is sent along that the
+// browser keeps. (Pages that may, and those that log in by themselves, ask first:
+// preflight().)
+bool is_forged(const Request& request, const Route& route,
+               const Options& options) {
+  const bool is_kept = !request.authorization.empty() ||
+                       route.access == Access::kServer ||
+                       route.access == Access::kPrivileged;
+  return request.foreign_form && is_kept && route.mode == Mode::kWrite &&
+         (request.origin.empty() || request.origin != options.allow_origin);
 }
 
 Answer wrong_method(const std::string& allowed) {
@@ -159,6 +185,9 @@ std::optional<Answer> Service::dispatch(Request& request, Step step) {
   if (request.method == "OPTIONS") return preflight(match.allowed);
   if (match.route == nullptr) return wrong_method(match.allowed);
   const CurrentOptions::Snapshot options = tools_.options.get();
+  if (is_forged(request, *match.route, *options)) {
+    return forbidden("this is a page of another site's");
+  }
   Call call{request, tools_, *options, *match.route, {}, match.parts};
   auto answer = (this->*step)(call);
   if (!answer) request.caller = call.caller;
@@ -374,12 +403,17 @@ Answer Service::transact(Call& call) {
   });
 }
 
-void Service::finish(const Request& request, Answer& answer) const {
+void Service::complete(Entrance entrance, Answer& answer) const {
   if (!answer.body.is_null()) answer.text = json_line(answer.body);
   const std::string origin = tools_.options.get()->allow_origin;
-  if (!origin.empty() && request.entrance == Entrance::kPublic) {
-    answer.headers["Access-Control-Allow-Origin"] = origin;
-  }
+  if (origin.empty() || entrance != Entrance::kPublic) return;
+  answer.headers["Access-Control-Allow-Origin"] = origin;
+  answer.headers["Access-Control-Expose-Headers"] =
+      "ETag, Idempotency-Replayed, Retry-After";
+}
+
+void Service::finish(const Request& request, Answer& answer) const {
+  complete(request.entrance, answer);
   if (answer.status != 200 || answer.follow ||
       (request.method != "GET" && request.method != "HEAD")) {
     return;
@@ -387,7 +421,8 @@ void Service::finish(const Request& request, Answer& answer) const {
   const std::string etag = etag_of(answer.text);
   answer.headers["ETag"] = etag;
   answer.headers.try_emplace("Cache-Control", "private, no-cache");
-  if (request.if_none_match.find(etag) != std::string::npos) {
+  answer.headers["Vary"] = "Authorization, X-uwsgi-it-username";
+  if (names(request.if_none_match, etag)) {
     answer.status = 304;
     answer.text.clear();
   }

@@ -25,6 +25,8 @@ class Service {
   [[nodiscard]] Answer answer(Request& request);
   // For those who follow; none where the database cannot be used.
   [[nodiscard]] std::vector<Event> events_after(std::int64_t id);
+  // The text, and the headers that every answer of this entrance has.
+  void complete(Entrance entrance, Answer& answer) const;
   [[nodiscard]] const Routes& routes() const { return routes_; }
 
  private:

@@ -44,6 +44,18 @@ constexpr const char* kRouterExamples =
 
 constexpr std::uint32_t kWeightMax = 1'000'000;
 
+// As packets have numbers: 010 is no eight here.
+CLI::Validator decimal() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        const bool fits =
+            !text.empty() && (text == "0" || text.front() != '0') &&
+            text.find_first_not_of("0123456789") == text.npos;
+        return fits ? "" : "a decimal number is expected, not " + text;
+      },
+      "");
+}
+
 void define_logging(CLI::App& app, Arguments& arguments) {
   app.add_option("--log-format", arguments.log_format, "text or json")
       ->transform(CLI::CheckedTransformer(
@@ -81,15 +93,15 @@ void define_node(CLI::App& app, SubscribeArguments& out) {
           {"http", "h", "uwsgi", "u", "fastcgi", "f", "scgi", "s"}))
       ->capture_default_str();
   app.add_option("--weight", out.weight, "Turns in the round")
-      ->check(CLI::Range(std::uint32_t{0}, kWeightMax))
+      ->check(decimal() & CLI::Range(std::uint32_t{0}, kWeightMax))
       ->capture_default_str();
   app.add_option("--modifier1", out.modifier1, "uwsgi: the request modifier")
-      ->check(CLI::Range(0, 255));
+      ->check(decimal() & CLI::Range(0, 255));
   app.add_option("--modifier2", out.modifier2, "uwsgi: the second modifier")
-      ->check(CLI::Range(0, 255));
+      ->check(decimal() & CLI::Range(0, 255));
   app.add_option("--backup", out.backup,
                  "Backup level: used when no node of a lower level is alive")
-      ->check(CLI::Range(std::uint32_t{0}, UINT32_MAX));
+      ->check(decimal() & CLI::Range(std::uint32_t{0}, UINT32_MAX));
   app.add_option("--algo", out.algo, "How the nodes of this key take turns")
       ->check(CLI::IsMember({"wrr", "lrc", "wlrc", "iphash", "sticky"}));
 }

@@ -100,7 +100,16 @@ void Check::on_answer() {
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got < 0) return failed(errno);
   answer_.append(bytes.data(), static_cast<std::size_t>(got));
-  const int status = http_status(answer_);
+  int status = http_status(answer_);
+  while (status >= 100 && status < 200 && status != 101) {
+    // Hints, and what else comes before the answer.
+    const std::size_t head_end = answer_.find("\r\n\r\n");
+    if (head_end == answer_.npos) break;
+    answer_.erase(0, head_end + 4);
+    status = http_status(answer_);
+  }
+  const bool goes_on = status >= 100 && status < 200 && status != 101;
+  if (goes_on && got > 0 && answer_.size() <= kHeadBytesMax) return;
   if (status >= 200 && status < 400) return done(Finding::kAnswers, "");
   if (status > 0) {
     return done(Finding::kBad, "it answers with " + std::to_string(status));

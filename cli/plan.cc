@@ -158,6 +158,13 @@ struct Url {
   std::string target = "/";
 };
 
+bool is_port(std::string_view text) {
+  unsigned number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, problem] = std::from_chars(text.data(), end, number);
+  return problem == std::errc() && at == end && number >= 1 && number <= 65'535;
+}
+
 Result<Url> parse_url(std::string_view text) {
   constexpr std::string_view kScheme = "http://";
   const Error error{"write http://host:port/path, or /path at the "
@@ -169,10 +176,15 @@ Result<Url> parse_url(std::string_view text) {
   if (!text.starts_with(kScheme)) return error;
   text.remove_prefix(kScheme.size());
   Url url;
-  const std::size_t slash = text.find('/');
-  if (slash != text.npos) url.target = text.substr(slash);
-  url.authority = text.substr(0, slash);
+  const std::size_t end = std::min(text.find_first_of("/?#"), text.size());
+  const std::string_view rest = text.substr(end);
+  if (!rest.empty()) {
+    const std::string target(rest.substr(0, rest.find('#')));
+    url.target = target.starts_with('/') ? target : "/" + target;
+  }
+  url.authority = text.substr(0, end);
   const std::string_view authority = url.authority;
+  if (authority.find('@') != authority.npos) return error;
   const std::size_t bracket = authority.rfind(']');
   const std::size_t colon =
       authority.find(':', bracket == authority.npos ? 0 : bracket);
@@ -180,7 +192,7 @@ Result<Url> parse_url(std::string_view text) {
   if (colon != authority.npos) url.port = authority.substr(colon + 1);
   if (host.starts_with('[')) host = host.substr(1, bracket - 1);
   url.host = host;
-  if (url.host.empty() || url.port.empty()) return error;
+  if (url.host.empty() || !is_port(url.port)) return error;
   return url;
 }
 

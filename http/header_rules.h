@@ -17,6 +17,7 @@ enum class Header : std::uint8_t {
   kContentType,
   kCookie,
   kExpect,
+  kForwarded,
   kFrontEndHttps,
   kHost,
   kKeepAlive,
@@ -30,8 +31,12 @@ enum class Header : std::uint8_t {
   kXForwardedFor,
   kXForwardedHost,
   kXForwardedProto,
+  kXForwardedProtocol,
+  kXForwardedScheme,
   kXForwardedSsl,
+  kXScheme,
   kXSslClient,
+  kXUrlScheme,
 };
 
 // How a request header travels to a node that takes variables (uwsgi, FastCGI,
@@ -80,6 +85,10 @@ inline constexpr std::array kHeaderRules = {
                AsField::kWritten, true, false},
     HeaderRule{"upgrade", Header::kUpgrade, AsVariable::kPrefixed,
                AsField::kWritten, true, false},
+    HeaderRule{"x-scheme", Header::kXScheme, AsVariable::kDropped,
+               AsField::kWritten, false, false},
+    HeaderRule{"forwarded", Header::kForwarded, AsVariable::kDropped,
+               AsField::kWritten, false, false},
     HeaderRule{"connection", Header::kConnection, AsVariable::kPrefixed,
                AsField::kWritten, true, false},
     HeaderRule{"keep-alive", Header::kKeepAlive, AsVariable::kPrefixed,
@@ -89,6 +98,8 @@ inline constexpr std::array kHeaderRules = {
                AsField::kWritten, false, false},
     HeaderRule{"content-type", Header::kContentType, AsVariable::kBare,
                AsField::kCopied, false, true},
+    HeaderRule{"x-url-scheme", Header::kXUrlScheme, AsVariable::kDropped,
+               AsField::kWritten, false, false},
     HeaderRule{"content-length", Header::kContentLength, AsVariable::kBare,
                AsField::kWritten, false, true},
     // These would make an application take plain HTTP for HTTPS (uWSGI sets its
@@ -108,6 +119,11 @@ inline constexpr std::array kHeaderRules = {
                AsVariable::kDropped, AsField::kWritten, true, false},
     // uwsgi nodes are told by HTTPS.
     HeaderRule{"x-forwarded-proto", Header::kXForwardedProto,
+               AsVariable::kDropped, AsField::kWritten, false, false},
+    // As are those above, other spellings of it (Gunicorn believes them).
+    HeaderRule{"x-forwarded-scheme", Header::kXForwardedScheme,
+               AsVariable::kDropped, AsField::kWritten, false, false},
+    HeaderRule{"x-forwarded-protocol", Header::kXForwardedProtocol,
                AsVariable::kDropped, AsField::kWritten, false, false},
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 namespace fealty::http {
 namespace {
@@ -241,11 +242,18 @@ std::size_t write_response_head(const ResponseHead& head,
   text.add(" ");
   text.add(head.reason);
   text.add("\r\n");
+  bool has_length = false;
   std::string_view rest = head.fields;
   while (!rest.empty()) {
     const std::string_view line = take_line(rest);
     const std::string_view name = line.substr(0, line.find(':'));
     if (!forwarded(head, framing, name)) continue;
+    // A length that is said twice (the same one, or the head is refused) is said
+    // once: clients refuse the repetition.
+    if (rule_of(name).id == Header::kContentLength &&
+        std::exchange(has_length, true)) {
+      continue;
+    }
     text.add(line);
     text.add("\r\n");
   }

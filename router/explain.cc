@@ -139,7 +139,7 @@ void add_drained(Json& nodes, const StatsSource& source,
                        {"weight", node->weight},
                        {"proto", subscription::to_string(node->protocol)},
                        {"eligible", false},
-                       {"why", "drained by an operator, until "
+                       {"why", "drained by an operator, until it comes anew or "
                                "POST /undrain?key=KEY&node=NODE"}});
     }
   };

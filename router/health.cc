@@ -119,18 +119,37 @@ class HealthChecker::Probe {
   }
 
   void receive() {
+    std::array<char, 512> piece;
     const ssize_t got =
-        ::recv(fd_.get(), answer_.data() + received_,
-               answer_.size() - received_, MSG_DONTWAIT);
+        ::recv(fd_.get(), piece.data(), piece.size(), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got < 0) return end(false, std::strerror(errno));
     if (got == 0) return end(false, "it closed the connection");
-    received_ += static_cast<std::size_t>(got);
-    if (received_ == answer_.size()) judge();
+    for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
+      if (passes_over_) {
+        pass_over(piece[i]);
+        continue;
+      }
+      answer_[received_++] = piece[i];
+      if (received_ < answer_.size()) continue;
+      const int status = status_of({answer_.data(), answer_.size()});
+      if (status < 100 || status >= 200 || status == 101) return judge(status);
+      // Hints, and what else comes before the answer.
+      passes_over_ = true;
+      line_is_empty_ = false;
+    }
   }
 
-  void judge() {
-    const int status = status_of({answer_.data(), answer_.size()});
+  // To the end of a head.
+  void pass_over(char c) {
+    if (c == '\n' && line_is_empty_) {
+      passes_over_ = false;
+      received_ = 0;
+    }
+    line_is_empty_ = c == '\n' || (c == '\r' && line_is_empty_);
+  }
+
+  void judge(int status) {
     if (status >= 200 && status <= 399) return end(true, "");
     end(false, status == 0 ? std::string("it does not speak HTTP/1")
                            : "it answered " + std::to_string(status));
@@ -144,6 +163,8 @@ class HealthChecker::Probe {
   std::string request_;
   std::array<char, kStatusBytes> answer_{};
   std::size_t received_ = 0;
+  bool passes_over_ = false;         // the rest of a head before the answer's
+  bool line_is_empty_ = false;
 };
 
 HealthChecker::HealthChecker(Loop& loop, const Clock& clock,

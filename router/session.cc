@@ -437,6 +437,11 @@ void Session::read_ahead() {
     fail(503, "No instance of the application is reachable.");
     return;
   }
+  if (client_ended_ && in_.empty() && !answered_ && !body_unread()) {
+    // Nobody waits for the answer (0007).
+    close();
+    return;
+  }
   watch_client();
 }
 

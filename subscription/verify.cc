@@ -175,7 +175,7 @@ void Verifier::on_node_left(std::string_view key, const Address& address,
 // An unsubscribe brings nothing into use: where it points does not matter.
 Verifier::Verdict Verifier::judge_text(const Announcement& announcement,
                                        bool trusted) {
-  if (!announcement.address_text.empty() &&
+  if (announcement.subscribe && !announcement.address_text.empty() &&
       !address_allowed(announcement.address, trusted)) {
     return Rejection::kAddressNotAllowed;
   }

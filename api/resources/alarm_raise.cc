@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "api/metrics.h"
 #include "api/resources/alarm_store.h"
 #include "api/resources/common.h"
 #include "api/resources/resources.h"
@@ -23,6 +24,9 @@ Answer raise(Call& call, Transaction& transaction) {
   if (!valid || alarm.level > kLevelMax ||
       std::max(alarm.line.value_or(0), alarm.unix) > kUnixMax) {
     return bad_request("level (0 to 4), line, unix: numbers are expected");
+  }
+  if (alarm.unix > call.now() + kDaySeconds) {
+    return bad_request("unix: it is in the future");
   }
   if (alarm.level == 0) return forbidden("level: 0 is the system's");
   if (const auto color = call.request.asked("color")) {
@@ -86,10 +90,10 @@ std::int64_t store_alarm(const Call& call, Transaction& transaction,
 void add_alarm_raising(Routes& routes) {
   for (const std::string_view path :
        {"/alarms/raise/{uid}", "/alarms/trigger/{uid}"}) {
-    routes.push_back(with_query(
+    routes.push_back(with_raw_text(with_query(
         {"POST", path, Access::kAlarmKey, Mode::kWrite, raise,
          "Raises one; the raw body is its message"},
-        "key,color,class,vassal,line,func,filename,level,unix"));
+        "key,color,class,vassal,line,func,filename,level,unix")));
   }
 }
 

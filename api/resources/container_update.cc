@@ -16,9 +16,7 @@ bool is_webhook(std::string_view url) {
   if (!url.starts_with(kHttps)) return false;
   url.remove_prefix(kHttps.size());
   const std::string_view host = url.substr(0, url.find('/'));
-  const std::size_t dot = host.rfind('.');
   return is_domain(host) && host.front() != '.' &&
-         host.substr(dot + 1).find_first_not_of("0123456789") != host.npos &&
          url.find_first_of(" \"'\\<>#") == url.npos;
 }
 
@@ -238,7 +236,7 @@ const Schema& container_schema() {
        {"pushover_sound", Type::kLine, "Pushover's sound"},
        {"pushbullet_token", Type::kLine, "Pushbullet's access token"},
        {"slack_webhook", Type::kLine, "an https URL of a host with a name, or empty",
-        false, 0, 1024, is_webhook, "^(https://[a-z0-9.-]+(/[^ \"'\\\\<>#]*)?)?$"},
+        false, 0, 1024, is_webhook, "^(https://([a-z0-9-]+[.])+[a-z][a-z0-9-]*(/[^ \"'\\\\<>#]*)?)?$"},
        {"alarm_freq", Type::kInteger, "seconds between two alarms", false, 60, 31'536'000},
        {"custom_distros_storage", Type::kFlag, "it stores custom distros"},
        {"ssh_keys", Type::kLines, "public keys, one a string", false, 0, 64},

@@ -15,8 +15,9 @@ bool is_path(std::string_view path) {
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find('/'), rest.size());
     const std::string_view part = rest.substr(0, end);
-    if (part.empty() || part.ends_with('.') || part.starts_with("..") ||
-        part.find("..") != part.npos) {
+    const bool is_last = end == rest.size();
+    if (part.empty() || part == "." || part.find("..") != part.npos ||
+        (part.ends_with('.') && !is_last)) {
       return false;
     }
     constexpr std::array<std::string_view, 5> kManaged = {"etc", "logs", "run",
@@ -32,7 +33,7 @@ bool is_path(std::string_view path) {
 }
 
 constexpr std::string_view kPattern =
-    "^(?!(etc|logs|run|tmp|vassals)(/|$))(?!/)(?!.*(\\.\\.|\\./|//))(?!.*[/.]$).+$";
+    "^(?!(etc|logs|run|tmp|vassals)(/|$))(?!/)(?!.*(\\.\\.|\\./|//))(?!(.*/)?[.]$)(?!.*/$).+$";
 
 const Schema kCreate = {
     "NewLoopbox",

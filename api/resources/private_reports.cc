@@ -91,6 +91,9 @@ Answer take_alarm(Call& call, Transaction& transaction) {
   if (!valid || alarm.unix > kUnixMax) {
     return bad_request("unix: a number is expected");
   }
+  if (alarm.unix > call.now() + kDaySeconds) {
+    return bad_request("unix: it is in the future");
+  }
   alarm.message = call.request.body;
   if (!is_text(alarm.message)) return bad_request("the message is no UTF-8");
   const std::int64_t id = store_alarm(call, transaction, alarm);
@@ -134,10 +137,10 @@ void add_private_reports(Routes& routes) {
   routes.push_back({"POST", "/private/metrics/{name}/{uid}", Access::kServer,
                     Mode::kWrite, take_metric, "A sample of a metric",
                     &kSample});
-  routes.push_back(with_query({"POST", "/private/alarms/{uid}", Access::kServer,
-                               Mode::kWrite, take_alarm,
-                               "A system alarm; the raw body is its message"},
-                              "unix"));
+  routes.push_back(with_raw_text(with_query(
+      {"POST", "/private/alarms/{uid}", Access::kServer, Mode::kWrite, take_alarm,
+       "A system alarm; the raw body is its message"},
+      "unix")));
   add_for_servers(routes, "/private/serverfilemetadata", list_metadata,
                   "What is known of its files");
   routes.push_back({"POST", "/private/serverfilemetadata", Access::kServer,

@@ -59,6 +59,7 @@ std::size_t terminal_columns() {
 struct Series {
   std::string container;
   std::vector<Sample> samples;
+  std::vector<std::string> values;   // theirs, to the last digit
 };
 
 void add_samples(const Json& list, Series& out) {
@@ -67,6 +68,7 @@ void add_samples(const Json& list, Series& out) {
         pair[1].is_number()) {
       out.samples.emplace_back(pair[0].get<std::int64_t>(),
                                pair[1].get<double>());
+      out.values.push_back(pair[1].dump());
     }
   }
 }
@@ -74,11 +76,11 @@ void add_samples(const Json& list, Series& out) {
 std::vector<Series> series_of(const Json& answer, bool of_domain,
                               const std::string& target) {
   std::vector<Series> out;
-  if (!of_domain) add_samples(answer, out.emplace_back(Series{target, {}}));
+  if (!of_domain) add_samples(answer, out.emplace_back(Series{target, {}, {}}));
   for (const Json& each : answer) {
     if (!of_domain || !each.is_object()) continue;
     auto& series = out.emplace_back(
-        Series{cell_text(each.value("container", Json(nullptr))), {}});
+        Series{cell_text(each.value("container", Json(nullptr))), {}, {}});
     add_samples(each.value("metrics", Json::array()), series);
   }
   return out;
@@ -103,10 +105,10 @@ std::string plotted(const std::vector<Series>& all, const std::string& title,
 Json rows_of(const std::vector<Series>& all) {
   Json rows = Json::array();
   for (const Series& series : all) {
-    for (const auto& [unix_s, value] : series.samples) {
-      Json row = {{"container", series.container}, {"unix", unix_s}};
-      row["value"] = fmt::format("{:.15g}", value);
-      rows.push_back(std::move(row));
+    for (std::size_t i = 0; i < series.samples.size(); ++i) {
+      rows.push_back({{"container", series.container},
+                      {"unix", series.samples[i].first},
+                      {"value", series.values[i]}});
     }
   }
   return rows;

@@ -112,6 +112,8 @@ def test_options_answers_the_preflight(api):
     ('{"memory": 18446744073709551615}', "memory:"),
     ('{"slack_webhook": "http://x.example"}', "slack_webhook:"),
     ('{"slack_webhook": "https://127.0.0.1/x"}', "slack_webhook:"),
+    ('{"slack_webhook": "https://127.0.0.0x1/x"}', "slack_webhook:"),
+    ('{"slack_webhook": "https://169.254.169.0xfe/x"}', "slack_webhook:"),
     ('{"slack_webhook": "https://u@x.example/x"}', "slack_webhook:")])
 def test_a_malformed_body_is_400_and_says_where(kratos, container, body, reason):
     assert refused(kratos.post(f"/containers/{container}", body), 400, "Bad request", reason)
@@ -153,7 +155,7 @@ def test_a_container_as_the_quickstart_shows_it(kratos, container):
 def test_the_hostname_is_the_name_in_a_safe_form(kratos, container):
     kratos.post(f"/containers/{container}", {"name": "my app_é.1"})
     found = kratos.get(f"/containers/{container}").json
-    assert found["name"] == "my app_é.1" and found["hostname"] == "my-app----1"
+    assert found["name"] == "my app_é.1" and found["hostname"] == "my-app---1"
 
 
 def test_owners_of_a_server_make_containers(api, kratos, zeus):
@@ -398,12 +400,17 @@ def test_loopboxes(kratos, zeus, container):
     assert refused(kratos.get(path), 403, "Forbidden")
 
 
-@pytest.mark.parametrize("bad", ["/a", "a/", "..", "a/../b", "./a", "a/./b", "a//b", "etc",
+@pytest.mark.parametrize("bad", ["/a", "a/", "..", "a/../b", "./a", "a/./b", "a//b", ".", "a/.", "a./b", "etc",
                                  "logs", "run", "tmp", "vassals", "vassals/x", "etc/x", ""])
 def test_paths_of_loopboxes_stay_in_the_home(kratos, container, bad):
     for key in ["filename", "mountpoint"]:
         new = {"container": container, "filename": "f", "mountpoint": "m", key: bad}
         assert refused(kratos.post("/loopboxes", new), 400, "Bad request", key + ":")
+
+
+def test_a_path_may_end_in_a_dot(kratos, container):
+    new = {"container": container, "filename": "foo.", "mountpoint": "b/r."}
+    assert kratos.post("/loopboxes", new).status == 201
 
 
 # ------------------------------------------------------------------ alarms
@@ -668,8 +675,42 @@ def test_an_etag_saves_the_answer(kratos):
     etag = kratos.get("/me").headers["etag"]
     reply = kratos("GET", "/me", headers={"If-None-Match": etag})
     assert reply.status == 304 and reply.data == b""
+    for named in [f'"x", W/{etag}', "*"]:
+        assert kratos("GET", "/me", headers={"If-None-Match": named}).status == 304
+    assert kratos("GET", "/me", headers={"If-None-Match": "x" + etag}).status == 200
     kratos.post("/me", {"company": unique("company")})
     assert kratos("GET", "/me", headers={"If-None-Match": etag}).status == 200
+
+
+@pytest.mark.parametrize("said", [
+    {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "https://evil.example"}, {"Origin": "null"}])
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded; charset=x",
+                                  "Multipart/Form-Data; boundary=y", None])
+def test_a_page_of_another_site_changes_nothing(kratos, said, kind):
+    headers = {**said, **({"Content-Type": kind} if kind else {})}
+    reply = kratos("POST", "/tags", {"name": unique("tag")}, headers)
+    assert refused(reply, 403, "Forbidden", "another site")
+    # What a browser asks about first, or what is of no page's, goes on.
+    own = [{"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"},
+           {"Origin": f"http://127.0.0.1:{kratos.api.port}"},
+           {**said, "Content-Type": "application/json"}]
+    for headers in own:
+        assert kratos("POST", "/tags", {"name": unique("tag")}, headers).status == 201
+
+
+def test_an_alarm_of_the_future_is_refused(kratos, container):
+    path = f"/alarms/raise/{container}"
+    reply = kratos.post(path, "x", unix=int(time.time()) + 90_000)
+    assert refused(reply, 400, "Bad request", "unix:")
+    assert kratos.post(path, "x", unix=int(time.time()) + 80_000).status == 201
+
+
+def test_what_is_no_request_is_told_to_other_origins_too(api):
+    for method, path in [("GET", "/me%"), ("BREW", "/me"), ("GET", "/" + "x" * 2000)]:
+        reply = api.request(method, path)
+        assert reply.status in (400, 405) and reply.headers["access-control-allow-origin"] == "*"
+        assert reply.status == 400 or "POST" in reply.headers["allow"]
 
 
 def test_a_post_with_a_key_happens_once(kratos):

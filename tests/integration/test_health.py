@@ -55,6 +55,19 @@ def test_a_pool_whose_nodes_are_all_ill_is_served_all_the_same(scene):
     assert {router.get().text for _ in range(16)} == {"one", "two"}
 
 
+def test_hints_before_the_answer_are_no_answer(scene):
+    router = harness.Router(scene, health_check=EAGER)
+    well, ill = Patient(scene, "well"), Patient(scene, "ill")
+    hints = "103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 "
+    well.status, ill.status = hints + "204 Fine", hints + "500 Worn Out"
+    for node in (well, ill):
+        node.subscribe(router, "app.test")
+    harness.wait_until(
+        lambda: healthy(router) == {well.address: True, ill.address: False}, "it is ill")
+    assert "is ill: it answered 500" in router.process.log()
+    assert f"{well.address} is ill" not in router.process.log()
+
+
 def test_a_node_that_hangs_is_ill(scene):
     router = harness.Router(scene, health_check=EAGER)
     hung = nodes.HttpNode(scene, "hung", lambda seen: seen.reader.read(), tcp=True)

@@ -331,6 +331,33 @@ def test_a_client_that_vanishes_ends_the_node_too(scene, router):
     assert ended.wait(20)
 
 
+@pytest.mark.parametrize("protocol", [nodes.Node, nodes.HttpNode])
+def test_a_client_that_goes_takes_its_request_along(scene, router, protocol):
+    begun, ended = threading.Event(), threading.Event()
+
+    def never(seen):
+        begun.set()
+        if seen.connection.recv(1) == b"":
+            ended.set()
+        seen.connection.close()
+    protocol(scene, "silent", never).subscribe(router, "app.test")
+    router.wait_known("app.test")
+    begun.clear()
+    with router.client() as client:
+        client.send(request_bytes("GET", "/", host="app.test"))
+        assert begun.wait(20)
+    assert ended.wait(20)
+    harness.wait_until(lambda: router.nodes("app.test")[0]["ref"] == 0, "it counts no more")
+    assert "failed" not in router.process.log()
+
+
+def test_a_length_that_is_said_twice_is_said_once(scene, router):
+    http_node(scene, router, lambda seen: seen.send(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok"))
+    answer = router.get("/", host="app.test")
+    assert (answer.text, answer.all("content-length")) == ("ok", ["2"])
+
+
 def test_a_switch_that_nobody_asked_for_is_502(scene, router):
     def switch(seen):
         seen.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")

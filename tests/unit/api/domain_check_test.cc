@@ -99,7 +99,8 @@ TEST(IsDomain, KnowsTheForm) {
     EXPECT_TRUE(is_domain(name)) << name;
   }
   for (const char* name : {"", ".", "com", "..com", "a..b", "A.com", "a_b.com", "-a.com",
-                           "a-.com", "a.com.", "a b.com", "1.2.3.4", "*.a.com"}) {
+                           "a-.com", "a.com.", "a b.com", "1.2.3.4", "*.a.com",
+                           "127.0.0.0x1", "127.0x1", "0x7f.1a", ".1.0x7f000001"}) {
     EXPECT_FALSE(is_domain(name)) << name;
   }
   EXPECT_FALSE(is_domain(std::string(64, 'a') + ".com"));

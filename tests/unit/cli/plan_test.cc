@@ -69,6 +69,12 @@ TEST(MakePlan, NamesTheOptionThatIsWrong) {
               StartsWith("--check-url"));
   EXPECT_THAT(problem([](A& a) { a.check_url = "a.test/x"; }),
               StartsWith("--check-url"));
+  for (const char* const url :
+       {"http://127.0.0.1:99999/", "http://127.0.0.1:/", "http://127.0.0.1:0/",
+        "http://127.0.0.1:8x/", "http://u@127.0.0.1:80/"}) {
+    EXPECT_THAT(problem([&](A& a) { a.check_url = url; }),
+                HasSubstr("host:port")) << url;
+  }
   EXPECT_THAT(problem([](A& a) { a.check_url = "/a b"; }),
               StartsWith("--check-url"));
   EXPECT_THAT(problem([](A& a) { a.check_url = "http://host.invalid/"; }),

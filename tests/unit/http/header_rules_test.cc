@@ -98,7 +98,9 @@ TEST(HeaderRules, ForgeriesAreDroppedAndFramingIsTheRouters) {
   EXPECT_EQ(rule_of("Proxy").as_variable, AsVariable::kDropped);
   for (const std::string_view name :
        {"X-Client-DN", "X-Forwarded-Proto", "X-Forwarded-SSL",
-        "Front-End-Https", "X-SSL-Client-Verify", "x-ssl-client-s-dn"}) {
+        "Front-End-Https", "X-SSL-Client-Verify", "x-ssl-client-s-dn",
+        "Forwarded", "X-Forwarded-Protocol", "X-Forwarded-Scheme", "X-Scheme",
+        "X-Url-Scheme"}) {
     EXPECT_EQ(rule_of(name).as_variable, AsVariable::kDropped) << name;
     EXPECT_EQ(rule_of(name).as_field, AsField::kWritten) << name;
   }

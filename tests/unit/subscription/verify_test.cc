@@ -354,6 +354,13 @@ TEST_F(VerifyTest, TrustedUidMayNotPointEverywhereEither) {
             "address-not-allowed");
 }
 
+TEST_F(VerifyTest, AnUnsubscribeMayNameWhatIsNotAllowedAnyMore) {
+  options_.sign_check->skip_uids = {33};
+  EXPECT_EQ(outcome(test::encode(plain_pairs("example.com", "8.8.8.8:80"), 1),
+                    Credentials{1, 33, 33}),
+            "accepted");
+}
+
 TEST_F(VerifyTest, DefaultAddressesAreLoopbackPrivateAndUnix) {
   options_.sign_check.reset();
   for (const char* address :
