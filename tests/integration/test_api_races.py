@@ -178,7 +178,7 @@ class Fuzz:
 
     def body(self, operation):
         content = operation.get("requestBody")
-        if content is None:
+        if content is None or "application/json" not in content["content"]:
             return self.random.choice([None, b"\xff\xfe", "text"])
         name = content["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
         properties = self.document["components"]["schemas"][name]["properties"]
