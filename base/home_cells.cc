@@ -39,7 +39,8 @@ constinit HomeCells HomeCells::shared_;
 static_assert(std::is_trivially_destructible_v<HomeCells>);
 
 void* HomeCells::allocate(std::size_t bytes, std::uint64_t hash) {
-  const bool may = bytes <= kCellBytes && !(kAddressSanitized && this == &shared_);
+  const bool may =
+      bytes <= kCellBytes && !(kAddressSanitized && this == &shared_);
   if (may) {
     const std::lock_guard lock(mutex_);
     if (count_ == 0) grow();

@@ -163,8 +163,7 @@ class Appender {
 };
 
 bool forwarded(const ResponseHead& head, const ClientFraming& framing,
-               std::string_view name) {
-  const HeaderRule& rule = rule_of(name);
+               std::string_view name, const HeaderRule& rule) {
   if (rule.hop_by_hop) return false;
   // Beside chunked or an end by closing, a length would be a lie; with 1xx and
   // 204 it has no meaning (RFC 9110 section 8.6).
@@ -247,10 +246,11 @@ std::size_t write_response_head(const ResponseHead& head,
   while (!rest.empty()) {
     const std::string_view line = take_line(rest);
     const std::string_view name = line.substr(0, line.find(':'));
-    if (!forwarded(head, framing, name)) continue;
+    const HeaderRule& rule = rule_of(name);
+    if (!forwarded(head, framing, name, rule)) continue;
     // A length that is said twice (the same one, or the head is refused) is said
     // once: clients refuse the repetition.
-    if (rule_of(name).id == Header::kContentLength &&
+    if (rule.id == Header::kContentLength &&
         std::exchange(has_length, true)) {
       continue;
     }
