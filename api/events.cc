@@ -14,9 +14,10 @@ constexpr std::string_view kColumns =
 
 // Those that customers and servers have to do with; the administration's tables
 // have the plural.
-constexpr std::array<std::string_view, 10> kObjects = {
-    "alarm",   "container", "custom_distro", "custom_service", "customer",
-    "domain",  "loopbox",   "portmapping",   "rule",           "tag"};
+constexpr std::array<std::string_view, 11> kObjects = {
+    "alarm",    "container", "custom_distro", "custom_service",
+    "customer", "domain",    "loopbox",       "portmapping",
+    "rule",     "server",    "tag"};
 
 std::optional<std::string> object_of(std::string_view name) {
   if (name.ends_with('s')) name.remove_suffix(1);
@@ -48,6 +49,7 @@ Concerned concerned_by(const Call& call, Transaction& transaction,
                        std::string_view object, std::int64_t id,
                        const Json& shown) {
   Concerned out;
+  if (object == "server") return {0, id};
   if (call.caller.kind == Caller::Kind::kCustomer) out.customer = call.caller.id;
   if (object == "customer") out.customer = id;
   std::int64_t container = object == "container" ? id : 0;
@@ -99,6 +101,7 @@ Event event_of(const RowView& row) {
                        ? Audience{Audience::Kind::kCustomer, row.integer(kCustomer)}
                        : Audience{Audience::Kind::kServer, row.integer(kServer)};
   const bool is_container = row.text(kObject) == "container";
+  event.ends = row.text(kObject) == "customer" || row.text(kObject) == "server";
   const Json data = {
       {"object", row.text(kObject)},
       {"id", row.integer(kObjectId) + (is_container ? kUidBase : 0)},

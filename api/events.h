@@ -25,6 +25,9 @@ struct Event {
   std::int64_t id = 0;
   Audience audience;
   std::string text;                 // as the stream has it, its empty line included
+  // It is of the reader itself, whose password or certificate may be another now:
+  // its streams end with it, and it comes back as who it is.
+  bool ends = false;
 };
 // A reader of the stream: what comes after `last_id` is for it.
 struct Follow {

@@ -43,7 +43,7 @@ void Housekeeper::run() {
 void Housekeeper::tidy() {
   const auto audit_days =
       static_cast<std::int64_t>(options_.get()->limits.audit_days);
-  remove_older("answered", "(customer_id, token)",
+  remove_older("answered", "(caller, token)",
                clock_.unix_s() - kAnsweredDays * kDaySeconds);
   remove_older("events", "id", clock_.unix_s() - kEventDays * kDaySeconds);
   remove_older("audit", "id", clock_.unix_s() - audit_days * kDaySeconds);

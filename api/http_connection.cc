@@ -228,12 +228,17 @@ void HttpConnection::begin_following(const Answer& answer) {
 void HttpConnection::feed(const std::vector<Event>& events,
                           std::int64_t now_ms) {
   now_ms_ = now_ms;
+  if (now_ms >= follows_until_ms_) return;
   out_.erase(0, std::exchange(sent_, 0));
   const bool was_waiting = !out_.empty();
   for (const Event& event : events) {
     if (event.id <= follow_.last_id) continue;
     follow_.last_id = event.id;
-    if (event.audience == follow_.audience) out_ += event.text;
+    if (event.audience != follow_.audience) continue;
+    out_ += event.text;
+    if (!event.ends) continue;
+    follows_until_ms_ = now_ms;
+    break;
   }
   if (out_.size() > kFeedBytesMax) return close();
   if (out_.empty()) return;

@@ -8,9 +8,20 @@ namespace {
 constexpr std::size_t kTokenBytesMax = 255;
 
 bool counts(const Call& call) {
-  return call.request.method == "POST" &&
-         !call.request.idempotency_key.empty() &&
-         call.caller.kind == Caller::Kind::kCustomer;
+  return call.request.method == "POST" && !call.request.idempotency_key.empty();
+}
+
+// Whose key it is, by what is never another's.
+std::string owner_of(const Caller& caller) {
+  switch (caller.kind) {
+    case Caller::Kind::kCustomer: return caller.uuid;
+    case Caller::Kind::kContainer:
+      return "container " + std::to_string(caller.id);
+    case Caller::Kind::kServer: return "server " + std::to_string(caller.id);
+    case Caller::Kind::kAdmin: return "admin";
+    case Caller::Kind::kNobody: break;
+  }
+  return "";
 }
 
 // What must be the same for the answer to be the same. Kept as a keyed hash: it
@@ -25,7 +36,7 @@ std::string fingerprint(const Call& call) {
 
 // Answers may hold keys and tokens.
 std::string purpose(const Call& call) {
-  return purpose_of("answered", "body", call.caller.uuid) + "/" +
+  return purpose_of("answered", "body", owner_of(call.caller)) + "/" +
          call.request.idempotency_key;
 }
 
@@ -40,8 +51,8 @@ std::optional<Answer> earlier_answer(const Call& call,
   }
   const auto row = transaction.one(
       "request, status, body",
-      "FROM answered WHERE customer_id = ? AND token = ? AND unix > ?",
-      {call.caller.id, token, call.now() - kAnsweredDays * kDaySeconds});
+      "FROM answered WHERE caller = ? AND token = ? AND unix > ?",
+      {owner_of(call.caller), token, call.now() - kAnsweredDays * kDaySeconds});
   if (!row) return std::nullopt;
   if (row->text("request") != fingerprint(call)) {
     return conflict("this Idempotency-Key was another request's");
@@ -58,12 +69,13 @@ std::optional<Answer> earlier_answer(const Call& call,
 void remember_answer(const Call& call, Transaction& transaction,
                      const Answer& answer) {
   if (!counts(call) || answer.headers.contains("Idempotency-Replayed")) return;
-  transaction.run("DELETE FROM answered WHERE customer_id = ? AND token = ?",
-                  {call.caller.id, call.request.idempotency_key});
+  const std::string owner = owner_of(call.caller);
+  transaction.run("DELETE FROM answered WHERE caller = ? AND token = ?",
+                  {owner, call.request.idempotency_key});
   transaction.run(
-      "INSERT INTO answered (customer_id, token, request, status, body, unix) "
+      "INSERT INTO answered (caller, token, request, status, body, unix) "
       "VALUES (?, ?, ?, ?, ?, ?)",
-      {call.caller.id, call.request.idempotency_key, fingerprint(call),
+      {owner, call.request.idempotency_key, fingerprint(call),
        std::int64_t{answer.status},
        call.tools.sealer.seal(answer.body.dump(), purpose(call)), call.now()});
 }

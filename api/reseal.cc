@@ -1,6 +1,6 @@
 #include "api/reseal.h"
 
-#include <array>
+#include <span>
 
 namespace fealty::api {
 namespace {
@@ -8,16 +8,25 @@ namespace {
 constexpr std::string_view kKeyPurpose = "settings.key_check";
 constexpr std::string_view kKeyProof = "fealty";
 
-struct Sealed {
+struct Column {
   std::string_view table;
-  std::string_view column;
+  std::string_view name;
 };
-constexpr std::array<Sealed, 6> kSealed = {{{"customers", "rsa_private"},
-                                            {"containers", "jid_secret"},
-                                            {"containers", "pushover_token"},
-                                            {"containers", "pushbullet_token"},
-                                            {"containers", "slack_webhook"},
-                                            {"legions", "secret"}}};
+// What was sealed for its column alone, and what lay in clear, until the setting
+// of that name is there.
+struct Round {
+  std::string_view setting;
+  bool was_clear;
+  std::span<const Column> columns;
+};
+constexpr Column kSealed[] = {
+    {"customers", "rsa_private"},     {"containers", "jid_secret"},
+    {"containers", "pushover_token"}, {"containers", "pushbullet_token"},
+    {"containers", "slack_webhook"},  {"legions", "secret"}};
+constexpr Column kClear[] = {{"containers", "alarm_key"},
+                             {"containers", "secret_uuid"}};
+constexpr Round kRounds[] = {{"sealed_for_rows", false, kSealed},
+                             {"sealed_alarm_keys", true, kClear}};
 
 bool is_set(Transaction& transaction, std::string_view name) {
   return transaction.exists("FROM settings WHERE name = ?", {std::string(name)});
@@ -36,19 +45,17 @@ bool proves(Transaction& transaction, const Sealer& sealer) {
 }
 
 bool seal_for_rows(Transaction& transaction, const Sealer& sealer,
-                   const Sealed& sealed) {
-  const std::string table(sealed.table);
-  const std::string column(sealed.column);
-  const std::string before = table + "." + column;
+                   const Column& column, bool was_clear) {
+  const std::string table(column.table);
+  const std::string name(column.name);
   for (const Row& row : transaction.select(
-           "id, uuid, " + column,
-           "FROM " + table + " WHERE " + column + " <> ''")) {
-    const auto secret = sealer.open(row.text(column), before);
+           "id, uuid, " + name, "FROM " + table + " WHERE " + name + " <> ''")) {
+    const auto secret = was_clear ? Result<std::string>(row.text(name))
+                                  : sealer.open(row.text(name), table + "." + name);
     if (!secret) return false;
     transaction.update(
         table, row.integer("id"),
-        {{column, sealer.seal(*secret, purpose_of(table, column,
-                                                  row.text("uuid")))}});
+        {{name, sealer.seal(*secret, purpose_of(table, name, row.text("uuid")))}});
   }
   return true;
 }
@@ -65,13 +72,15 @@ Status check_seals(Database& database, const Sealer& sealer) {
     if (!proves(transaction, sealer)) {
       return refuse("is not the key that this database was written with");
     }
-    if (is_set(transaction, "sealed_for_rows")) return ok_message();
-    for (const Sealed& sealed : kSealed) {
-      if (!seal_for_rows(transaction, sealer, sealed)) {
-        return refuse("does not open what the database holds");
+    for (const Round& round : kRounds) {
+      if (is_set(transaction, round.setting)) continue;
+      for (const Column& column : round.columns) {
+        if (!seal_for_rows(transaction, sealer, column, round.was_clear)) {
+          return refuse("does not open what the database holds");
+        }
       }
+      set(transaction, round.setting, "1");
     }
-    set(transaction, "sealed_for_rows", "1");
     return ok_message();
   });
   if (answer.refuses()) return Error{problem};

@@ -103,10 +103,14 @@ bool is_well_formed(const Request& request) {
 }
 
 // Whether the container is there and this is its key, told without haste.
-bool has_key(Transaction& transaction, std::int64_t id, std::string_view key) {
+bool has_alarm_key(const Call& call, Transaction& transaction, std::int64_t id) {
   const auto row =
-      transaction.one("alarm_key", "FROM containers WHERE id = ?", {id});
-  return row && equals_in_constant_time(key, row->text("alarm_key"));
+      transaction.one("uuid, alarm_key", "FROM containers WHERE id = ?", {id});
+  if (!row) return false;
+  const auto key = call.tools.sealer.open(
+      row->text("alarm_key"),
+      purpose_of("containers", "alarm_key", row->text("uuid")));
+  return key && equals_in_constant_time(*call.request.asked("key"), *key);
 }
 
 // Who asked was found out in a transaction of its own: who has gone since then has
@@ -125,7 +129,7 @@ std::optional<Answer> caller_left(const Call& call, Transaction& transaction) {
       if (!is_in("customers")) return unauthorized();
       break;
     case Caller::Kind::kContainer:
-      there = has_key(transaction, caller.id, *call.request.asked("key"));
+      there = has_alarm_key(call, transaction, caller.id);
       break;
     case Caller::Kind::kServer: there = is_in("servers"); break;
   }
@@ -296,7 +300,7 @@ std::optional<Answer> Service::check_password(const Call& call,
 std::optional<Answer> Service::check_alarm_key(Call& call) {
   const std::int64_t id = call.number() - kUidBase;
   const Answer looked = database_.read([&](Transaction& transaction) {
-    const bool fits = has_key(transaction, id, *call.request.asked("key"));
+    const bool fits = has_alarm_key(call, transaction, id);
     return fits ? ok_message() : forbidden();
   });
   if (!looked.refuses()) {

@@ -50,8 +50,9 @@ std::optional<Answer> check_customer(Call& call, Transaction&, std::int64_t,
 
 // ------------------------------------------------------------ containers
 
-void complete_container(Call& call, Fields& fields, const std::string&) {
-  for (auto& field : new_container_fields(call)) {
+void complete_container(Call& call, Fields& fields, const std::string& uuid) {
+  fields.emplace_back("uuid", uuid);
+  for (auto& field : new_container_fields(call, uuid)) {
     fields.push_back(std::move(field));
   }
 }

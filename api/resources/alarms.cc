@@ -200,19 +200,22 @@ Answer remove(Call& call, Transaction& transaction) {
   return ok_message();
 }
 
+constexpr std::string_view kKey[] = {"alarm_key"};
+
 Answer show_key(Call& call, Transaction& transaction) {
   const auto row =
-      own_container(call, transaction, call.number(), "id, alarm_key");
+      own_container(call, transaction, call.number(), "uuid, alarm_key");
   if (!row) return forbidden();
-  return ok({{"message", "Ok"}, {"alarm_key", row->text("alarm_key")}});
+  Json answer = {{"message", "Ok"}};
+  if (!open_secrets(call, *row, kKey, answer)) return kept_shut();
+  return ok(std::move(answer));
 }
 
 Answer renew_key(Call& call, Transaction& transaction) {
-  const auto row = own_container(call, transaction, call.number());
+  const auto row = own_container(call, transaction, call.number(), "id, uuid");
   if (!row) return forbidden();
   const std::string key = make_uuid();
-  transaction.update("containers", row->integer("id"), {{"alarm_key", key}});
-  audit_secret(call, transaction, "container", row->integer("id"), "alarm_key");
+  set_secret(call, transaction, *row, "alarm_key", key);
   return ok({{"message", "Ok"}, {"alarm_key", key}});
 }
 

@@ -82,10 +82,39 @@ std::optional<Answer> check_capacity(Transaction& transaction,
   return std::nullopt;
 }
 
-Fields new_container_fields(const Call& call) {
+std::string sealed_for_container(const Call& call, std::string_view key,
+                                 std::string_view uuid,
+                                 std::string_view secret) {
+  return call.tools.sealer.seal(secret, purpose_of("containers", key, uuid));
+}
+
+bool open_secrets(const Call& call, const Row& row,
+                  std::span<const std::string_view> keys, Json& out) {
+  for (const std::string_view key : keys) {
+    auto opened = call.tools.sealer.open(
+        row.text(key), purpose_of("containers", key, row.text("uuid")));
+    if (!opened) return false;
+    out[std::string(key)] = *std::move(opened);
+  }
+  return true;
+}
+
+Answer kept_shut() { return unavailable("a secret cannot be opened"); }
+
+void set_secret(const Call& call, Transaction& transaction, const Row& row,
+                std::string_view key, std::string_view secret) {
+  const std::int64_t id = row.integer("id");
+  transaction.update(
+      "containers", id,
+      {{std::string(key),
+        sealed_for_container(call, key, row.text("uuid"), secret)}});
+  audit_secret(call, transaction, "container", id, key);
+}
+
+Fields new_container_fields(const Call& call, const std::string& uuid) {
   Fields fields;
-  for (const char* key : {"uuid", "secret_uuid", "alarm_key"}) {
-    fields.emplace_back(key, make_uuid());
+  for (const char* key : {"secret_uuid", "alarm_key"}) {
+    fields.emplace_back(key, sealed_for_container(call, key, uuid, make_uuid()));
   }
   for (const char* key : {"note", "jid", "jid_secret", "jid_destinations",
                           "pushover_user", "pushover_token", "pushover_sound",
@@ -106,7 +135,9 @@ Fields new_container_fields(const Call& call) {
 std::int64_t insert_container(const Call& call, Transaction& transaction,
                               std::int64_t customer, std::int64_t server,
                               const Json& body) {
-  Fields fields = new_container_fields(call);
+  const std::string uuid = make_uuid();
+  Fields fields = new_container_fields(call, uuid);
+  fields.emplace_back("uuid", uuid);
   for (auto& field : stored_fields(body, {"name", "memory", "storage"})) {
     fields.push_back(std::move(field));
   }
@@ -161,9 +192,9 @@ void reset_for_customer(const Call& call, Transaction& transaction,
       "DELETE FROM container_links WHERE container_id = ? OR linked_id = ?",
       {id, id});
   // As it would be made.
-  Fields fields = new_container_fields(call);
-  std::erase_if(fields, [](const auto& field) { return field.first == "uuid"; });
-  transaction.update("containers", id, fields);
+  const auto row = transaction.one("uuid", "FROM containers WHERE id = ?", {id});
+  transaction.update("containers", id,
+                     new_container_fields(call, row->text("uuid")));
 }
 
 std::optional<Answer> hash_password(Call& call) {

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,8 +45,9 @@ namespace fealty::api {
                                                    std::int64_t memory,
                                                    std::int64_t storage,
                                                    std::int64_t except = 0);
-// What a new container begins with, beside its name, owner, place and size.
-[[nodiscard]] Fields new_container_fields(const Call& call);
+// What a new container begins with, beside its uuid, name, owner, place and size.
+[[nodiscard]] Fields new_container_fields(const Call& call,
+                                          const std::string& uuid);
 // A new container's row; its id.
 std::int64_t insert_container(const Call& call, Transaction& transaction,
                               std::int64_t customer, std::int64_t server,
@@ -62,8 +64,22 @@ inline constexpr std::string_view kContainerTables =
     "FROM containers c JOIN servers s ON s.id = c.server_id "
     "LEFT JOIN distros d ON d.id = c.distro_id";
 void write_container(const RowView& row, const Json& tags, ListWriter& out);
-// All of it; it must be there.
+// All of it but its secrets; it must be there.
 [[nodiscard]] Json container_object(Transaction& transaction, std::int64_t id);
+
+// A container's secrets lie sealed in the columns of their names. `row` has those
+// and the uuid; they are opened into `out`, false where one cannot be.
+[[nodiscard]] std::string sealed_for_container(const Call& call,
+                                               std::string_view key,
+                                               std::string_view uuid,
+                                               std::string_view secret);
+// What is answered then: the database was changed behind the service's back.
+[[nodiscard]] Answer kept_shut();
+[[nodiscard]] bool open_secrets(const Call& call, const Row& row,
+                                std::span<const std::string_view> keys, Json& out);
+// Another secret, with its line in the audit log. `row` has the id and the uuid.
+void set_secret(const Call& call, Transaction& transaction, const Row& row,
+                std::string_view key, std::string_view secret);
 
 // Rebooted, as far as the server that it is on goes by: a later mtime.
 void touch_container(const Call& call, Transaction& transaction,

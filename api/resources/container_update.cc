@@ -82,9 +82,8 @@ class Update {
       const auto found = body_.find(key);
       if (found == body_.end()) continue;
       fields_.emplace_back(
-          key, call_.tools.sealer.seal(
-                   found->get<std::string>(),
-                   purpose_of("containers", key, row_.text("uuid"))));
+          key, sealed_for_container(call_, key, row_.text("uuid"),
+                                    found->get<std::string>()));
       audit_secret(call_, transaction_, "container", id_, key);
       reboots_ = true;
     }

@@ -17,7 +17,7 @@ constexpr std::string_view kTexts[] = {
     "jid", "jid_destinations", "pushover_user", "pushover_sound", "note"};
 // And those that are sealed.
 constexpr std::string_view kSealed[] = {"pushover_token", "pushbullet_token",
-                                        "slack_webhook"};
+                                        "slack_webhook", "secret_uuid"};
 
 Answer list(Call& call, Transaction& transaction) {
   Filter filter;
@@ -60,14 +60,9 @@ Answer show(Call& call, Transaction& transaction) {
   if (!row) return forbidden();
   Json object = container_object(transaction, row->integer("id"));
   const auto sealed = transaction.one(
-      "uuid, pushover_token, pushbullet_token, slack_webhook",
+      "uuid, pushover_token, pushbullet_token, slack_webhook, secret_uuid",
       "FROM containers WHERE id = ?", {row->integer("id")});
-  for (const std::string_view key : kSealed) {
-    const auto opened = call.tools.sealer.open(
-        sealed->text(key), purpose_of("containers", key, sealed->text("uuid")));
-    if (!opened) return unavailable(opened.error().message);
-    object[std::string(key)] = *opened;
-  }
+  if (!open_secrets(call, *sealed, kSealed, object)) return kept_shut();
   return ok(std::move(object));
 }
 
@@ -77,13 +72,12 @@ Answer change(Call& call, Transaction& transaction) {
 }
 
 Answer regenerate_secret(Call& call, Transaction& transaction) {
-  const auto row = own_container(call, transaction, call.number());
+  const auto row = own_container(call, transaction, call.number(), "id, uuid");
   if (!row) return forbidden();
   const std::int64_t id = row->integer("id");
   const std::string secret = make_uuid();
-  transaction.update("containers", id, {{"secret_uuid", secret}});
+  set_secret(call, transaction, *row, "secret_uuid", secret);
   touch_container(call, transaction, id);
-  audit_secret(call, transaction, "container", id, "secret_uuid");
   return ok({{"message", "Ok"}, {"secret_uuid", secret}});
 }
 
@@ -106,8 +100,7 @@ Json container_object(Transaction& transaction, std::int64_t id) {
                    });
   const auto row = transaction.one(
       "server_id, jid, jid_destinations, pushover_user, pushover_sound, note, "
-      "alarm_freq, quota_threshold, nofollow, custom_distros_storage, "
-      "secret_uuid, ssh_keys",
+      "alarm_freq, quota_threshold, nofollow, custom_distros_storage, ssh_keys",
       "FROM containers WHERE id = ?", {id});
   Json object = std::move(Json::parse(list.take()).front());
   for (const std::string_view key : kTexts) {
@@ -117,7 +110,6 @@ Json container_object(Transaction& transaction, std::int64_t id) {
   object["quota_threshold"] = row->integer("quota_threshold");
   object["nofollow"] = row->boolean("nofollow");
   object["custom_distros_storage"] = row->boolean("custom_distros_storage");
-  object["secret_uuid"] = row->text("secret_uuid");
   object["ssh_keys"] = Json::parse(row->text("ssh_keys"));
   object["linked_to"] = numbers(transaction.select(
       "linked_id",

@@ -83,15 +83,13 @@ Json rules_of(Transaction& transaction, std::int64_t id) {
   return out;
 }
 
-// Opens what is sealed into `out`; false where that cannot be.
-bool open_secrets(const Call& call, const Row& row, Json& out) {
-  for (const std::string_view key : {"jid_secret", "pushover_token",
-                                     "pushbullet_token", "slack_webhook"}) {
-    const auto opened = call.tools.sealer.open(
-        row.text(key), purpose_of("containers", key, row.text("uuid")));
-    if (!opened) return false;
-    out[std::string(key)] = *opened;
-  }
+constexpr std::string_view kSealed[] = {
+    "jid_secret",    "pushover_token", "pushbullet_token",
+    "slack_webhook", "secret_uuid",    "alarm_key"};
+
+// The customer's, too; false where one cannot be opened.
+bool open_all_secrets(const Call& call, const Row& row, Json& out) {
+  if (!open_secrets(call, row, kSealed, out)) return false;
   const auto key = call.tools.sealer.open(
       row.text("rsa_private"),
       purpose_of("customers", "rsa_private", row.text("customer")));
@@ -109,7 +107,7 @@ Result<Json, Answer> configuration(const Call& call, Transaction& transaction) {
   const std::int64_t id = found->integer("id");
   const auto row = transaction.one(
       "c.uuid, c.jid_secret, c.pushover_token, c.pushbullet_token, c.slack_webhook, "
-      "c.alarm_key, c.mtime, c.ssh_keys_mtime, u.uuid AS customer, "
+      "c.secret_uuid, c.alarm_key, c.mtime, c.ssh_keys_mtime, u.uuid AS customer, "
       "u.rsa_private, u.rsa_public, s.etc_hosts, s.etc_resolv_conf, "
       "d.path AS distro_path, x.path AS custom_path, x.container_id AS store",
       std::string(kContainerTables) +
@@ -121,10 +119,7 @@ Result<Json, Answer> configuration(const Call& call, Transaction& transaction) {
   out["custom_distro_path"] = row->text_or_null("custom_path");
   out["custom_distro_store"] =
       row->is_null("store") ? Json(nullptr) : Json(uid_of(row->integer("store")));
-  out["alarm_key"] = row->text("alarm_key");
-  if (!open_secrets(call, *row, out)) {
-    return unavailable("a secret cannot be opened");
-  }
+  if (!open_all_secrets(call, *row, out)) return kept_shut();
   out["etc_hosts"] = row->text("etc_hosts");
   out["etc_resolv_conf"] = row->text("etc_resolv_conf");
   out["links"] = links_of(transaction, id, call.caller.id);

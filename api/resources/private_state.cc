@@ -93,6 +93,8 @@ Answer list_custom_services(Call& call, Transaction& transaction) {
   return ok(std::move(out));
 }
 
+constexpr std::string_view kSecret[] = {"secret_uuid"};
+
 Answer list_secret_uuids(Call& call, Transaction& transaction) {
   Filter filter;
   if (auto refused = filter.add_page(call, "id", kWhole)) {
@@ -102,9 +104,9 @@ Answer list_secret_uuids(Call& call, Transaction& transaction) {
   for (const Row& row : transaction.select(
            "id, uuid, secret_uuid", "FROM containers" + filter.text(),
            filter.values())) {
-    out.push_back({{"uid", uid_of(row.integer("id"))},
-                   {"uuid", row.text("uuid")},
-                   {"secret_uuid", row.text("secret_uuid")}});
+    Json one = {{"uid", uid_of(row.integer("id"))}, {"uuid", row.text("uuid")}};
+    if (!open_secrets(call, row, kSecret, one)) return kept_shut();
+    out.push_back(std::move(one));
   }
   return ok(std::move(out));
 }

@@ -173,6 +173,15 @@ class Api:
         with contextlib.closing(sqlite3.connect(file, 30 * harness.SLOW)) as connection:
             connection.executescript(f"BEGIN IMMEDIATE; {text}; COMMIT")
 
+    def stored(self, columns, table):
+        """What the database itself holds, as text."""
+        url, query = self.config["database"], f"SELECT {columns} FROM {table}"
+        if url.startswith("postgresql:"):
+            return self.postgresql.psql(query, url.rpartition("/")[2])
+        file = self.directory / "api.db"
+        with contextlib.closing(sqlite3.connect(file, 30 * harness.SLOW)) as connection:
+            return repr(connection.execute(query).fetchall())
+
     def request(self, method, path, body=None, headers=None):
         return request(self.port, method, "/api" + path, body, headers)
 
@@ -246,10 +255,17 @@ class Postgresql:
                        timeout=120, cwd="/")
 
     def try_psql(self, statement, database="postgres"):
-        done = subprocess.run(
+        return self._psql(statement, database).returncode == 0
+
+    def psql(self, statement, database):
+        done = self._psql(statement, database)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _psql(self, statement, database):
+        return subprocess.run(
             ["psql", "-h", str(self.directory), "-U", "fealty", "-d", database, "-Atqc",
              statement], capture_output=True, text=True, timeout=60, check=False)
-        return done.returncode == 0
 
     def new_database(self):
         name = unique("api")

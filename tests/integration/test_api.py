@@ -726,6 +726,51 @@ def test_a_post_with_a_key_happens_once(kratos):
                    "Idempotency-Key")
 
 
+def test_keys_of_alarms_servers_and_the_administrator_count_once_too(api, kratos, zeus, container):
+    key = {"Idempotency-Key": unique("key")}
+    alarm_key = kratos.get(f"/alarm_key/{container}").json["alarm_key"]
+    raised = f"/alarms/raise/{container}?key={alarm_key}"
+    server = kratos.server
+    as_server = {"X-Client-DN": "/CN=x", "X-Forwarded-For": server["address"],
+                 "X-Forwarded-Host": api_stage.DOMAIN}
+    sends = [lambda body: api.request("POST", raised, body, key),
+             lambda body: api.request("POST", f"/private/alarms/{container}", body,
+                                      {**as_server, **key}),
+             lambda body: api_stage.request(api.admin_socket, "POST", "/admin/news",
+                                            {"content": body}, key),
+             lambda body: kratos("POST", f"/alarms/raise/{container}", body, key),
+             lambda body: zeus("POST", "/tags", {"name": body}, key)]
+    before = len(kratos.get("/alarms", container=container).json)
+    for send in sends:
+        word = unique("x")
+        first, again = send(word), send(word)
+        assert first.status == again.status == 201 and first.data == again.data
+        assert "idempotency-replayed" in again.headers
+        assert "idempotency-replayed" not in first.headers, "each has keys of its own"
+        assert refused(send(word + "."), 409, "Conflict", "Idempotency-Key")
+    assert len(kratos.get("/alarms", container=container).json) == before + 3
+
+
+def test_secrets_are_sealed_at_rest(api, kratos):
+    uid = api.container(kratos, kratos.server)
+    words = ["plain-to-see-jid", "plain-to-see-token", "https://hooks.example/plain-to-see"]
+    assert kratos.post(f"/containers/{uid}", {
+        "jid_secret": words[0], "pushover_token": words[1], "pushbullet_token": words[1],
+        "slack_webhook": words[2]}).status == 200
+    api.made("legions", name=unique("legion"), address="10.0.0.1", key="plain-to-see-legion")
+    for renew in [None, "renewed"]:
+        for method in ["POST", "GET"] if renew else ["GET"]:
+            words.append(kratos(method, f"/alarm_key/{uid}").json["alarm_key"])
+        if renew:
+            kratos.post(f"/regenerate_secret_uuid/{uid}")
+        words.append(kratos.get(f"/containers/{uid}").json["secret_uuid"])
+    stored = "".join(api.stored("*", table) for table in [
+        "containers", "customers", "legions", "audit", "answered", "events"])
+    assert str(kratos.uuid) in stored, "what is no secret is seen"
+    for word in [*words, "plain-to-see", "PRIVATE KEY", kratos.password]:
+        assert word not in stored
+
+
 def test_answers_that_are_kept_are_sealed(api, kratos, container):
     if "sqlite" not in api.config["database"]:
         pytest.skip("the file of SQLite is looked at")

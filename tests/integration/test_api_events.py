@@ -102,6 +102,38 @@ def may_follow(follow, api, path, headers):
     return "200 OK" in follow(api, path, headers).head
 
 
+def test_a_stream_ends_where_its_reader_has_changed(api, follow):
+    customer = api_stage.Customer(api)
+    server = api.server(customer)
+    mine = follow(api, "/events", customer.basic)
+    other = follow(api, "/events", api_stage.Customer(api).basic)
+    own = follow(api, "/private/events", as_server(server))
+
+    def ended(follower, event):
+        harness.wait_until(follower.ended, "it ends", 20)
+        assert what(events_in(follower.text))[-1] == event
+    assert customer.post("/me", {"password": "another"}).status == 200
+    ended(mine, ("customer", customer.id, "changed"))
+    assert "401" in follow(api, "/events", customer.basic).head
+    customer.password = "another"
+    last = {**customer.basic, "Last-Event-ID": str(events_in(mine.text)[-1][0])}
+    mine = follow(api, "/events", last)
+    assert what(mine.events) == [], "nothing twice"
+    path = f"/admin/customers/{customer.id}"
+    assert api.admin("POST", path, {"password": "third"}).status == 200
+    ended(mine, ("customer", customer.id, "changed"))
+    customer.password = "third"
+    api.admin("POST", f"/admin/servers/{server['id']}", {"subject": "/CN=y"})
+    ended(own, ("server", server["id"], "changed"))
+    assert "403" in follow(api, "/private/events", as_server(server)).head
+    mine = follow(api, "/events", customer.basic)
+    assert api.admin("DELETE", f"/admin/servers/{server['id']}").status == 200
+    assert api.admin("DELETE", path).status == 200
+    ended(mine, ("customer", customer.id, "deleted"))
+    assert "401" in follow(api, "/events", customer.basic).head
+    assert not other.ended(), "others' go on"
+
+
 def test_a_customer_hears_of_what_is_his(api, kratos, zeus, follow):
     uid = api.container(kratos, kratos.server)
     theirs = api.container(zeus, zeus.server)

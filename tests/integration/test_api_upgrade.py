@@ -17,6 +17,15 @@ from test_api_events import Follower, make_tag, what
 
 # What the steps of the schema (api/migrations.cc) have made since the first, taken back.
 TAKEN_BACK = {
+    5: ["""CREATE TABLE old_answered (
+            customer_id BIGINT NOT NULL REFERENCES customers(id) ON DELETE CASCADE,
+            token TEXT NOT NULL, request TEXT NOT NULL, status BIGINT NOT NULL,
+            body TEXT NOT NULL, unix BIGINT NOT NULL, PRIMARY KEY (customer_id, token))""",
+        """INSERT INTO old_answered SELECT c.id, a.token, a.request, a.status, a.body, a.unix
+            FROM answered a JOIN customers c ON c.uuid = a.caller""",
+        "DROP TABLE answered", "ALTER TABLE old_answered RENAME TO answered",
+        "CREATE INDEX answered_unix ON answered(unix)",
+        "DELETE FROM settings WHERE name = 'sealed_alarm_keys'"],
     4: ["DROP INDEX alarms_customer", "ALTER TABLE alarms DROP COLUMN customer_id"],
     3: ["DROP TABLE events"],
     2: ["DROP INDEX answered_unix", "DROP INDEX audit_unix", "DROP INDEX domain_metrics_day",
@@ -71,11 +80,20 @@ class Platform:
         assert all(reply.status == 200 for reply in replies), replies
         return [reply.json for reply in replies]
 
+    def keys(self):
+        """Each container's alarm key and secret uuid."""
+        return [(uid, customer.get(f"/alarm_key/{uid}").json["alarm_key"],
+                 customer.get(f"/containers/{uid}").json["secret_uuid"])
+                for customer, uid in [(self.kratos, self.uid), (self.kratos, self.other),
+                                      (self.zeus, self.theirs)]]
+
     def take_back(self, version):
         """The service again, on the store as the one that knew `version` steps left it."""
+        keys = [f"UPDATE containers SET alarm_key = '{alarm_key}', secret_uuid = '{secret}' "
+                f"WHERE id = {uid - 30_000}" for uid, alarm_key, secret in self.keys()]
         self.api.end()
         self.api.sql(*(statement for step, statements in TAKEN_BACK.items() if step > version
-                       for statement in statements),
+                       for statement in statements), *keys,
                      f"UPDATE schema_version SET version = {version}")
         self.api.start()
 
@@ -86,7 +104,7 @@ def platform(scene, request):
     return Platform(scene, request.param, cluster)
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_all_that_an_earlier_store_holds_is_there(platform, version):
     before = platform.seen()
     platform.take_back(version)
@@ -127,6 +145,27 @@ def test_answers_that_were_kept_in_clear_are_no_more(platform):
     assert again.status == 201 and "idempotency-replayed" in again.headers
     p.take_back(1)
     assert refused(p.kratos("POST", "/tags", p.tag, p.key), 409, "Conflict", "name")
+
+
+def test_answers_of_customers_are_kept_over_the_fifth_step(platform):
+    p = platform
+    before = p.kratos("POST", "/tags", p.tag, p.key)
+    p.take_back(4)
+    again = p.kratos("POST", "/tags", p.tag, p.key)
+    assert again.data == before.data and "idempotency-replayed" in again.headers
+
+
+def test_keys_that_lay_in_clear_are_sealed(platform):
+    p = platform
+    keys = p.keys()
+    p.take_back(4)
+    assert p.keys() == keys
+    for uid, alarm_key, _ in keys:
+        raised = p.api.request("POST", f"/alarms/raise/{uid}?key={alarm_key}", "x")
+        assert raised.status == 201
+    stored = p.api.stored("alarm_key, secret_uuid", "containers")
+    for word in [word for _, *words in keys for word in words]:
+        assert word not in stored
 
 
 def test_upgrades_under_load_lose_no_request(platform):

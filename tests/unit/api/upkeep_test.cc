@@ -51,6 +51,30 @@ TEST_F(Upkeep, WhatWasSealedForItsColumnIsSealedForItsRow) {
   EXPECT_EQ(text("rsa_private", "FROM customers"), sealed);
 }
 
+TEST_F(Upkeep, WhatLayInClearIsSealed) {
+  run("INSERT INTO customers (uuid, username, password, email, company, vat, "
+      "rsa_private, rsa_public) VALUES ('u1', 'kratos', '', '', '', '', '', '')");
+  run("INSERT INTO servers (name, address, uuid, subject, hd, memory, storage, "
+      "weight, ssd, etc_resolv_conf, etc_hosts, note, mtime) VALUES "
+      "('one', '10.1.0.1', 's1', '', 'sda', 1, 1, 1, 0, '', '', '', 0)");
+  run("INSERT INTO containers (name, customer_id, server_id, memory, storage, uuid, "
+      "secret_uuid, alarm_key, custom_distros_storage, nofollow, note, "
+      "quota_threshold, alarm_freq, jid, jid_secret, jid_destinations, "
+      "pushover_user, pushover_token, pushover_sound, pushbullet_token, "
+      "slack_webhook, ssh_keys, ssh_keys_mtime, mtime) VALUES ('www', 1, 1, 1, 1, "
+      "'c1', 'a secret', 'a key', 0, 0, '', 90, 60, '', '', '', '', '', '', '', '', "
+      "'[]', 0, 0)");
+  // Twice: once and for all.
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(check_seals(*database_, sealer_));
+    for (const auto& [column, secret] :
+         {std::pair("alarm_key", "a key"), std::pair("secret_uuid", "a secret")}) {
+      EXPECT_EQ(*sealer_.open(text(column, "FROM containers"),
+                              purpose_of("containers", column, "c1")), secret);
+    }
+  }
+}
+
 TEST_F(Upkeep, AnotherKeyIsTold) {
   ASSERT_TRUE(check_seals(*database_, sealer_));
   EXPECT_FALSE(check_seals(*database_, Sealer(Sealer::Key{2})));
@@ -74,11 +98,9 @@ TEST_F(Upkeep, TheAuditLogsOldestLinesGo) {
 TEST_F(Upkeep, AnswersGoAfterADay) {
   FakeClock clock;
   const CurrentOptions current{Options{}};
-  run("INSERT INTO customers (uuid, username, password, email, company, vat, "
-      "rsa_private, rsa_public) VALUES ('u1', 'kratos', '', '', '', '', '', '')");
   for (const std::int64_t age : {0, 23, 25}) {
-    run("INSERT INTO answered (customer_id, token, request, status, body, unix) "
-        "VALUES (1, ?, '', 200, '', ?)",
+    run("INSERT INTO answered (caller, token, request, status, body, unix) "
+        "VALUES ('u1', ?, '', 200, '', ?)",
         {std::to_string(age), clock.unix_s() - age * 3'600});
   }
   Housekeeper(*database_, current, clock).tidy();
