@@ -36,6 +36,10 @@ class Address {
   }
   [[nodiscard]] const sockaddr* data() const { return &storage_.base; }
   [[nodiscard]] socklen_t length() const { return length_; }
+  // None of them is undefined: they tell every address from every other.
+  [[nodiscard]] std::string_view bytes() const {
+    return {reinterpret_cast<const char*>(data()), length_};
+  }
   // 0 for Unix addresses.
   [[nodiscard]] std::uint16_t port() const;
   // The path of a Unix address ("@name" if abstract), "" otherwise.

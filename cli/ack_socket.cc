@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "cli/socket_path.h"
+
 namespace fealty::cli {
 namespace {
 
@@ -21,10 +23,6 @@ UniqueFd datagram_socket(int family) {
 
 bool bind_to(const UniqueFd& fd, const Address& address) {
   return ::bind(fd.get(), address.data(), address.length()) == 0;
-}
-
-bool is_path(const Address& address) {
-  return address.unix_path().starts_with('/');
 }
 
 // The file of a socket whose owner is gone.

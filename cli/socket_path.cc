@@ -13,10 +13,6 @@
 namespace fealty::cli {
 namespace {
 
-bool is_path(const Address& address) {
-  return address.unix_path().starts_with('/');
-}
-
 // 0, or the errno of connecting; EINPROGRESS where it is not known at once,
 // which on this host it is.
 int connect_error(const Address& address) {
@@ -42,6 +38,10 @@ std::string octal(mode_t mode) {
 }
 
 }  // namespace
+
+bool is_path(const Address& address) {
+  return address.unix_path().starts_with('/');
+}
 
 bool answers_now(const Address& address) {
   return connect_error(address) == 0;

@@ -10,6 +10,9 @@
 
 namespace fealty::cli {
 
+// Whether it is a Unix socket's that has a file.
+[[nodiscard]] bool is_path(const Address& address);
+
 // The Unix socket that an application is to listen on. All of these do nothing
 // for other addresses.
 

@@ -6,6 +6,17 @@ function(fealty_program target)
   endif()
 endfunction()
 
+# fealty_unity(TARGET): with FEALTY_UNITY its files are compiled in batches. Names in
+# anonymous namespaces meet then: a group of files that shares some by design sets
+# SKIP_UNITY_BUILD_INCLUSION. The release build proves each file by itself.
+option(FEALTY_UNITY "Compile the rooms and their tests in batches of files" OFF)
+function(fealty_unity target)
+  if(FEALTY_UNITY)
+    set_target_properties(${target} PROPERTIES
+      UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  endif()
+endfunction()
+
 # fealty_room(NAME SOURCES ... DEPENDS ... [PRIVATE_DEPENDS ...])
 #
 # A room is a static library fealty_NAME of the sources in its folder. DEPENDS
@@ -17,5 +28,6 @@ function(fealty_room name)
   target_link_libraries(fealty_${name}
     PUBLIC ${ROOM_DEPENDS}
     PRIVATE fealty_flags ${ROOM_PRIVATE_DEPENDS})
+  fealty_unity(fealty_${name})
   target_include_directories(fealty_${name} PUBLIC ${PROJECT_SOURCE_DIR})
 endfunction()

@@ -45,7 +45,7 @@ std::size_t utf8_length(std::string_view text) {
   return length;
 }
 
-bool is_control(char c) {
+bool is_forbidden(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7f;
 }
@@ -73,7 +73,7 @@ bool is_text(std::string_view text, Problems& problems) {
   Position at{1, 1};
   while (!text.empty()) {
     const std::size_t length = utf8_length(text);
-    if (length == 0 || is_control(text.front())) {
+    if (length == 0 || is_forbidden(text.front())) {
       problems.add(at, length == 0 ? "this is not UTF-8"
                                    : "a control byte does not belong here");
       return false;
@@ -206,7 +206,7 @@ class Builder final : public YAML::EventHandler {
 
 Problems::Problems(std::string_view file_name) : file_name_(file_name) {
   // One problem is one line, whatever the file is called.
-  std::replace_if(file_name_.begin(), file_name_.end(), is_control, '?');
+  std::replace_if(file_name_.begin(), file_name_.end(), is_forbidden, '?');
   std::replace(file_name_.begin(), file_name_.end(), '\n', '?');
 }
 

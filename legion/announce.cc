@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/check.h"
+#include "legion/load.h"
 #include "wire/uwsgi_packet.h"
 
 namespace fealty::legion {
@@ -81,14 +82,6 @@ bool parse_text(std::string_view value, std::size_t most, std::string& out) {
   if (value.size() > most) return false;
   out.assign(value);
   return true;
-}
-
-std::uint64_t load_u64le(const char* at) {
-  std::uint64_t value = 0;
-  for (int i = 7; i >= 0; --i) {
-    value = value << 8 | static_cast<unsigned char>(at[i]);
-  }
-  return value;
 }
 
 void append_u64le(std::string& out, std::uint64_t value) {

@@ -10,20 +10,21 @@
 
 #include "base/check.h"
 #include "base/secret_file.h"
+#include "legion/load.h"
 
 namespace fealty::legion {
 namespace {
 
 using namespace forward;
 
-constexpr std::string_view kPurpose = "forward aes-256-gcm 1 ";
+constexpr std::string_view kForwardPurpose = "forward aes-256-gcm 1 ";
 // Routers' names in `via` are hexadecimal: none is this word.
 constexpr std::string_view kMark = "legion";
 constexpr std::size_t kBootAt = wire::kUwsgiHeaderBytes;
 constexpr std::size_t kNumberAt = kBootAt + kBootBytes;
 
 std::string purpose_of(std::string_view boot) {
-  return std::string(kPurpose) + std::string(boot);
+  return std::string(kForwardPurpose) + std::string(boot);
 }
 
 std::string random_boot() {
@@ -35,14 +36,6 @@ std::string random_boot() {
 
 void store_u64le(char* at, std::uint64_t value) {
   for (int i = 0; i < 8; ++i) at[i] = static_cast<char>(value >> 8 * i & 0xFF);
-}
-
-std::uint64_t load_u64le(const char* at) {
-  std::uint64_t value = 0;
-  for (int i = 7; i >= 0; --i) {
-    value = value << 8 | static_cast<unsigned char>(at[i]);
-  }
-  return value;
 }
 
 using Nonce = std::array<char, Aead::kNonceBytes>;

@@ -23,13 +23,13 @@ namespace fealty::legion {
 namespace {
 
 constexpr std::int64_t kLogInterval_ms = 1000;
-constexpr std::int64_t kRetry_ms = 1;
+constexpr std::int64_t kSendAgain_ms = 1;
 constexpr std::size_t kKeyBytesShown = 255;
 // One byte more than any datagram has, so that one that is cut shows.
 constexpr std::size_t kBufferBytes = 64 * 1024 + 1;
 // For what comes in, and goes out, at once when a server starts.
 constexpr int kSocketBufferBytes = 4 * 1024 * 1024;
-Error failed(std::string_view what, const Address& address) {
+Error forwarder_failed(std::string_view what, const Address& address) {
   return Error{"forwarder: cannot " + std::string(what) + " " +
                address.to_string() + ": " + std::strerror(errno)};
 }
@@ -146,7 +146,7 @@ Result<std::shared_ptr<Forwarder::Socket>> Forwarder::socket_for(
     set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   }
   if (fd < 0 || ::bind(fd, address.data(), address.length()) != 0) {
-    return failed("bind to", address);
+    return forwarder_failed("bind to", address);
   }
   socket->address = address;
   socket->file = SocketFile(address);
@@ -190,10 +190,10 @@ Status Forwarder::open_unbound() {
   };
   if (send_ == nullptr && !options_.to.empty() &&
       !open(options_.to.front(), send_)) {
-    return failed("send to", options_.to.front());
+    return forwarder_failed("send to", options_.to.front());
   }
   if (options_.deliver && !open(*options_.deliver, deliver_)) {
-    return failed("send to", *options_.deliver);
+    return forwarder_failed("send to", *options_.deliver);
   }
   return Ok{};
 }
@@ -213,7 +213,7 @@ Status Forwarder::bind_listen() {
                  set.error().message, options_.listen_users.front());
   }
   if (set_socket_mode(path, options_.listen_mode)) return Ok{};
-  return failed("set the mode of", listen_->address);
+  return forwarder_failed("set the mode of", listen_->address);
 }
 
 // The main group of the first of them.
@@ -330,7 +330,7 @@ void Forwarder::deliver(const Datagram& datagram) {
     waiting_ = *std::move(packet);
     waits_until_ms_ = clock_.monotonic_ms() + kPatience_ms;
     receives_.want(0);
-    retry_.start(kRetry_ms, kRetry_ms);
+    retry_.start(kSendAgain_ms, kSendAgain_ms);
     return;
   }
   wipe(*packet);

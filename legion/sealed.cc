@@ -8,13 +8,13 @@
 namespace fealty::legion {
 namespace {
 
-constexpr std::string_view kPurpose = "announce aes-256-gcm 1 ";
+constexpr std::string_view kAnnouncePurpose = "announce aes-256-gcm 1 ";
 constexpr std::size_t kTextAt = wire::kUwsgiHeaderBytes + SealedWire::kNonceBytes;
 
 }  // namespace
 
 SealedWire::SealedWire(std::string_view secret, std::string_view legion)
-    : aead_(secret, std::string(kPurpose) + std::string(legion)) {}
+    : aead_(secret, std::string(kAnnouncePurpose) + std::string(legion)) {}
 
 bool SealedWire::is_sealed(std::string_view datagram) {
   const auto header = wire::decode_uwsgi_header(datagram);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "router/json_text.h"
 #include "router/route.h"
 #include "router/stats.h"
 #include "subscription/choose.h"
@@ -16,11 +17,6 @@ using subscription::Node;
 using subscription::NodeRecord;
 using subscription::NodeRuntime;
 using subscription::Pool;
-
-// What was announced, or asked for, need not be UTF-8.
-std::string dumped(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
 
 std::string_view meaning_of(Algorithm algorithm) {
   switch (algorithm) {

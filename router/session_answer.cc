@@ -18,7 +18,7 @@ using Body = http::ClientFraming::Body;
 // block.
 constexpr std::size_t kAnswerHeadBytesMax = 64 * 1024;
 
-constexpr char kCrlf[] = "\r\n";
+constexpr char kLineEnd[] = "\r\n";
 constexpr char kLastChunk[] = "0\r\n\r\n";
 
 iovec part_of(const char* bytes, std::size_t count) {
@@ -218,7 +218,7 @@ void Session::relay_body(std::span<const char> head, std::span<char> body) {
           part_of(size_line, static_cast<std::size_t>(end - size_line));
     }
     parts[count++] = part_of(body.data(), data_bytes);
-    if (chunked) parts[count++] = part_of(kCrlf, 2);
+    if (chunked) parts[count++] = part_of(kLineEnd, 2);
   }
   if (last && chunked) parts[count++] = part_of(kLastChunk, 5);
   if (count > 0 && !send_to_client(parts, count)) return;

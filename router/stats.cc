@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "router/json_text.h"
 
 namespace fealty::router {
 namespace {
@@ -19,11 +20,6 @@ using Json = nlohmann::ordered_json;
 using subscription::NodeRecord;
 using subscription::NodeRuntime;
 using subscription::Rejection;
-
-// What a packet brought need not be UTF-8.
-std::string dumped(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
 
 std::uint64_t read(const std::atomic<std::uint64_t>& count) {
   return count.load(std::memory_order_relaxed);

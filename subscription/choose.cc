@@ -6,8 +6,6 @@
 namespace fealty::subscription {
 namespace {
 
-constexpr auto kRelaxed = std::memory_order_relaxed;
-
 // Shares of a node that is ramped up, in parts of kWhole.
 constexpr std::int64_t kWhole = 1024;
 constexpr std::int64_t kRampFirst = kWhole / 10;

@@ -16,8 +16,6 @@ constexpr std::int64_t kRestMost_ms = 30'000;
 constexpr std::uint32_t kDoublingsMost = 6;   // 500 << 6 is over the most
 constexpr std::size_t kPathOffset = offsetof(sockaddr_un, sun_path);
 
-constexpr auto kRelaxed = std::memory_order_relaxed;
-
 std::int64_t rest_ms(std::uint32_t failures_in_a_row) {
   const std::uint32_t doublings =
       std::min(failures_in_a_row - 1, kDoublingsMost);

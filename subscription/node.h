@@ -12,6 +12,8 @@
 
 namespace fealty::subscription {
 
+inline constexpr auto kRelaxed = std::memory_order_relaxed;
+
 struct PoolRecord;
 
 // What of a node changes with every request and is shared by all threads:

@@ -7,14 +7,6 @@
 #include "base/key_hash.h"
 
 namespace fealty::subscription {
-namespace {
-
-// Equal addresses have equal bytes: Address leaves none of them undefined.
-std::string_view bytes_of(const Address& address) {
-  return {reinterpret_cast<const char*>(address.data()), address.length()};
-}
-
-}  // namespace
 
 std::size_t PoolIndex::Hash::operator()(const auto& what) const {
   const Name name = name_of(what);
@@ -113,7 +105,7 @@ void PoolIndex::remove(PoolRecord& pool) {
 
 NodeRecord* PoolIndex::find_node(const PoolRecord& pool,
                                  const Address& address) const {
-  const std::string_view bytes = bytes_of(address);
+  const std::string_view bytes = address.bytes();
   if (bytes.empty()) return nullptr;
   if (pool.indexed) {
     const auto found = by_address_.find(Name{&pool, bytes});

@@ -8,7 +8,6 @@
 namespace fealty::subscription {
 namespace {
 
-constexpr auto kRelaxed = std::memory_order_relaxed;
 // Pools that are moved at a turn: one to some ten milliseconds' work.
 constexpr std::size_t kMovedLeast = 1024;
 constexpr std::size_t kMovedMost = 16'384;

@@ -29,11 +29,6 @@ std::string_view bytes_of(const void* at, std::size_t bytes) {
   return {static_cast<const char*>(at), bytes};
 }
 
-// Its bytes, which tell every address from every other.
-std::string_view bytes_of(const Address& address) {
-  return bytes_of(address.data(), address.length());
-}
-
 // An IPv6 network gives each of its customers a /64 at least.
 std::string network_of(const Address& address) {
   const std::string host = address.host();
@@ -355,7 +350,7 @@ Hash128 Verifier::node_id(std::string_view key, const Address& address,
   std::string name(key);
   name += '\0';
   if (address.length() > 0) {
-    name += bytes_of(address);
+    name += address.bytes();
   } else {
     name.append("vassal").append(vassal);
   }
@@ -365,7 +360,7 @@ Hash128 Verifier::node_id(std::string_view key, const Address& address,
 // However it was written. An application that listens on every address is
 // reached by each of the loopback's: all of them are one address here.
 Hash128 Verifier::address_id(const Address& address) const {
-  if (address.is_unix()) return hash_.of(bytes_of(address));
+  if (address.is_unix()) return hash_.of(address.bytes());
   const std::string host = as_connected(address).host();
   return hash_.of("ip" + (is_loopback(host) ? "loopback" : host) + ' ' +
                   std::to_string(address.port()));

@@ -41,7 +41,7 @@ std::vector<std::string> split(const std::string& text, char separator) {
 }
 
 // A file's lines, or the value itself, without what is empty or a comment.
-Json lines_of(const std::string& text) {
+Json list_of_lines(const std::string& text) {
   Json list = Json::array();
   for (std::string line : split(text, '\n')) {
     if (line.ends_with('\r')) line.pop_back();
@@ -170,7 +170,7 @@ Done put_text(Json& object, const Setting& key, const std::string& text,
   if (key.kind == KeyKind::kLines) {
     if (place.is_null()) place = Json::array();
     if (text == "none") return Ok{};
-    const Json lines = lines_of(text);
+    const Json lines = list_of_lines(text);
     if (lines.empty()) {
       return wrong(key, "", "a line, a file that holds some, or none");
     }

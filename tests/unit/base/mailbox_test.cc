@@ -11,10 +11,10 @@ namespace fealty {
 namespace {
 
 // Takes what comes until `last` came.
-class Receiver {
+class LastReceiver {
  public:
-  Receiver(Loop& loop, int last) : loop_(loop), last_(last) {
-    mailbox.open<&Receiver::on_mail>(loop, this);
+  LastReceiver(Loop& loop, int last) : loop_(loop), last_(last) {
+    mailbox.open<&LastReceiver::on_mail>(loop, this);
   }
   void on_mail() {
     auto mail = mailbox.take();
@@ -36,7 +36,7 @@ class Receiver {
 TEST(Mailbox, LatestPostWinsAndNoneIsLostAtTheEnd) {
   constexpr int kPosts = 20'000;
   Loop loop;
-  Receiver receiver(loop, kPosts - 1);
+  LastReceiver receiver(loop, kPosts - 1);
   std::thread poster([&] {
     for (int i = 0; i < kPosts; ++i) {
       receiver.mailbox.post(std::make_shared<const int>(i));
@@ -50,7 +50,7 @@ TEST(Mailbox, LatestPostWinsAndNoneIsLostAtTheEnd) {
 
 TEST(Mailbox, TakeOfAnEmptyBoxIsEmpty) {
   Loop loop;
-  Receiver receiver(loop, 0);
+  LastReceiver receiver(loop, 0);
   EXPECT_FALSE(receiver.mailbox.take());
   receiver.mailbox.post(std::make_shared<const int>(0));
   EXPECT_TRUE(receiver.mailbox.take());

@@ -13,18 +13,18 @@ namespace {
 
 TEST(SlabTest, ObjectsAreAlignedAndDoNotOverlap) {
   Slab& slab = Slab::shared();
-  struct Object {
+  struct Piece {
     unsigned char* place;
     std::size_t bytes;
   };
-  std::vector<Object> objects;
+  std::vector<Piece> objects;
   for (std::size_t bytes = 1; bytes <= Slab::kBytesMost + 100; ++bytes) {
     auto* const place = static_cast<unsigned char*>(slab.allocate(bytes));
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(place) % Slab::kAlignment, 0U);
     std::memset(place, static_cast<int>(bytes % 251), bytes);
     objects.push_back({place, bytes});
   }
-  for (const Object& object : objects) {
+  for (const Piece& object : objects) {
     for (std::size_t i = 0; i < object.bytes; ++i) {
       ASSERT_EQ(object.place[i], object.bytes % 251);
     }

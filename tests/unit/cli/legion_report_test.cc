@@ -11,7 +11,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr const char* kStats = R"({"version":"1","pid":7,"legions":[
+constexpr const char* kLegionStats = R"({"version":"1","pid":7,"legions":[
  {"legion":"cluster","addr":"10.1.0.1:2000","uuid":"aaaa","valor":98,"quorum":2,
   "lord_uuid":"aaaa","wire":"sealed","role":"lord","votes":2,"has_quorum":true,
   "why_no_quorum":"","tolerance_ms":3000,"scroll":"","suspended":false,
@@ -43,7 +43,7 @@ TEST(LegionReport, ShowsTheForwarder) {
 }
 
 TEST(LegionReport, ShowsLordVotesMembersAndWhyThereIsNone) {
-  const auto report = legion_report(kStats, "", 1060);
+  const auto report = legion_report(kLegionStats, "", 1060);
   ASSERT_TRUE(report);
   EXPECT_TRUE(report->found);
   EXPECT_FALSE(report->has_quorum);
@@ -59,11 +59,11 @@ TEST(LegionReport, ShowsLordVotesMembersAndWhyThereIsNone) {
 }
 
 TEST(LegionReport, OneLegionAlone) {
-  const auto report = legion_report(kStats, "cluster", 1060);
+  const auto report = legion_report(kLegionStats, "cluster", 1060);
   ASSERT_TRUE(report);
   EXPECT_TRUE(report->has_quorum);
   EXPECT_THAT(report->text, Not(HasSubstr("other")));
-  EXPECT_FALSE(legion_report(kStats, "none", 1060)->found);
+  EXPECT_FALSE(legion_report(kLegionStats, "none", 1060)->found);
 }
 
 TEST(LegionReport, WhateverIsMissingIsADash) {

@@ -13,15 +13,15 @@ namespace fealty::http {
 namespace {
 
 using namespace std::string_view_literals;
-using Step = HeadScanner::Step;
+using Scan = HeadScanner::Step;
 
 constexpr std::string_view kHead =
     "GET /some/path?and=query HTTP/1.1\r\nHost: www.example.com\r\n"
     "User-Agent: a browser\twith a tab\r\nX-High: \x80\xff\r\nEmpty:\r\n\r\n"sv;
 
-Step scan_at_once(std::string_view head, std::size_t* head_bytes = nullptr) {
+Scan scan_at_once(std::string_view head, std::size_t* head_bytes = nullptr) {
   HeadScanner scanner;
-  const Step step = scanner.scan(head);
+  const Scan step = scanner.scan(head);
   if (head_bytes != nullptr) *head_bytes = scanner.head_bytes();
   return step;
 }
@@ -34,25 +34,25 @@ std::string after_line(std::size_t bytes, std::string_view tail) {
 
 TEST(HeadScanner, WholeHeadIsComplete) {
   std::size_t bytes = 0;
-  EXPECT_EQ(scan_at_once(kHead, &bytes), Step::kComplete);
+  EXPECT_EQ(scan_at_once(kHead, &bytes), Scan::kComplete);
   EXPECT_EQ(bytes, kHead.size());
 }
 
 TEST(HeadScanner, WhatFollowsTheHeadIsNotLookedAt) {
   std::size_t bytes = 0;
   const std::string with_body = std::string(kHead) + "\n\r body";
-  EXPECT_EQ(scan_at_once(with_body, &bytes), Step::kComplete);
+  EXPECT_EQ(scan_at_once(with_body, &bytes), Scan::kComplete);
   EXPECT_EQ(bytes, kHead.size());
 }
 
 TEST(HeadScanner, SplitAtEveryByteFindsTheSameEnd) {
   for (std::size_t split = 0; split <= kHead.size(); ++split) {
     HeadScanner scanner;
-    const Step first = scanner.scan(kHead.substr(0, split));
-    ASSERT_EQ(first, split == kHead.size() ? Step::kComplete : Step::kNeedMore)
+    const Scan first = scanner.scan(kHead.substr(0, split));
+    ASSERT_EQ(first, split == kHead.size() ? Scan::kComplete : Scan::kNeedMore)
         << split;
-    if (first == Step::kNeedMore) {
-      ASSERT_EQ(scanner.scan(kHead), Step::kComplete) << split;
+    if (first == Scan::kNeedMore) {
+      ASSERT_EQ(scanner.scan(kHead), Scan::kComplete) << split;
     }
     ASSERT_EQ(scanner.head_bytes(), kHead.size()) << split;
   }
@@ -61,31 +61,31 @@ TEST(HeadScanner, SplitAtEveryByteFindsTheSameEnd) {
 TEST(HeadScanner, ByteByByteFindsTheSameEnd) {
   HeadScanner scanner;
   for (std::size_t end = 0; end < kHead.size(); ++end) {
-    ASSERT_EQ(scanner.scan(kHead.substr(0, end)), Step::kNeedMore) << end;
+    ASSERT_EQ(scanner.scan(kHead.substr(0, end)), Scan::kNeedMore) << end;
   }
-  EXPECT_EQ(scanner.scan(kHead), Step::kComplete);
+  EXPECT_EQ(scanner.scan(kHead), Scan::kComplete);
   EXPECT_EQ(scanner.head_bytes(), kHead.size());
 }
 
 TEST(HeadScanner, NothingNewNeedsMore) {
   HeadScanner scanner;
-  EXPECT_EQ(scanner.scan(""), Step::kNeedMore);
-  EXPECT_EQ(scanner.scan("GET"), Step::kNeedMore);
-  EXPECT_EQ(scanner.scan("GET"), Step::kNeedMore);
+  EXPECT_EQ(scanner.scan(""), Scan::kNeedMore);
+  EXPECT_EQ(scanner.scan("GET"), Scan::kNeedMore);
+  EXPECT_EQ(scanner.scan("GET"), Scan::kNeedMore);
 }
 
 TEST(HeadScanner, BareLineFeedIsBadWhereverItStands) {
   for (std::size_t bytes = 0; bytes < 50; ++bytes) {
-    EXPECT_EQ(scan_at_once(after_line(bytes, "\n")), Step::kBad) << bytes;
-    EXPECT_EQ(scan_at_once(after_line(bytes, "\n\r\n")), Step::kBad) << bytes;
+    EXPECT_EQ(scan_at_once(after_line(bytes, "\n")), Scan::kBad) << bytes;
+    EXPECT_EQ(scan_at_once(after_line(bytes, "\n\r\n")), Scan::kBad) << bytes;
   }
 }
 
 TEST(HeadScanner, BareCarriageReturnIsBadWhereverItStands) {
   for (std::size_t bytes = 0; bytes < 50; ++bytes) {
-    EXPECT_EQ(scan_at_once(after_line(bytes, "\rb")), Step::kBad) << bytes;
-    EXPECT_EQ(scan_at_once(after_line(bytes, "\r\r\n")), Step::kBad) << bytes;
-    EXPECT_EQ(scan_at_once(after_line(bytes, "\r")), Step::kNeedMore) << bytes;
+    EXPECT_EQ(scan_at_once(after_line(bytes, "\rb")), Scan::kBad) << bytes;
+    EXPECT_EQ(scan_at_once(after_line(bytes, "\r\r\n")), Scan::kBad) << bytes;
+    EXPECT_EQ(scan_at_once(after_line(bytes, "\r")), Scan::kNeedMore) << bytes;
   }
 }
 
@@ -97,7 +97,7 @@ TEST(HeadScanner, EveryControlCharacterButTabIsBadAtEveryPlaceOfABlock) {
       const char c = static_cast<char>(value);
       const std::string head =
           after_line(bytes, std::string(1, c) + "rest of it\r\n\r\n");
-      ASSERT_EQ(scan_at_once(head), bad ? Step::kBad : Step::kComplete)
+      ASSERT_EQ(scan_at_once(head), bad ? Scan::kBad : Scan::kComplete)
           << value << " after " << bytes;
     }
   }
@@ -108,19 +108,19 @@ TEST(HeadScanner, FoldedLineIsBad) {
     for (std::size_t bytes = 1; bytes < 40; ++bytes) {
       const std::string head =
           after_line(bytes, "\r\n" + std::string(fold) + "more\r\n\r\n");
-      ASSERT_EQ(scan_at_once(head), Step::kBad) << bytes;
+      ASSERT_EQ(scan_at_once(head), Scan::kBad) << bytes;
     }
   }
 }
 
 TEST(HeadScanner, BlankAtTheVeryStartIsBad) {
-  EXPECT_EQ(scan_at_once(" GET / HTTP/1.1\r\n\r\n"), Step::kBad);
-  EXPECT_EQ(scan_at_once("\tGET / HTTP/1.1\r\n\r\n"), Step::kBad);
+  EXPECT_EQ(scan_at_once(" GET / HTTP/1.1\r\n\r\n"), Scan::kBad);
+  EXPECT_EQ(scan_at_once("\tGET / HTTP/1.1\r\n\r\n"), Scan::kBad);
 }
 
 TEST(HeadScanner, EmptyLineAloneIsAHeadOfTwoBytes) {
   std::size_t bytes = 0;
-  EXPECT_EQ(scan_at_once("\r\nGET", &bytes), Step::kComplete);
+  EXPECT_EQ(scan_at_once("\r\nGET", &bytes), Scan::kComplete);
   EXPECT_EQ(bytes, 2U);
 }
 
@@ -129,7 +129,7 @@ TEST(HeadScanner, EndIsFoundAtEveryPlaceOfABlock) {
     const std::string head = after_line(bytes, "\r\n\r\n");
     std::size_t found = 0;
     ASSERT_EQ(scan_at_once(head + std::string(40, 'b'), &found),
-              Step::kComplete);
+              Scan::kComplete);
     ASSERT_EQ(found, head.size());
   }
 }
@@ -137,17 +137,17 @@ TEST(HeadScanner, EndIsFoundAtEveryPlaceOfABlock) {
 TEST(HeadScanner, BadStaysBad) {
   HeadScanner scanner;
   std::string head = "GET\n";
-  EXPECT_EQ(scanner.scan(head), Step::kBad);
+  EXPECT_EQ(scanner.scan(head), Scan::kBad);
   head += " / HTTP/1.1\r\n\r\n";
-  EXPECT_EQ(scanner.scan(head), Step::kBad);
-  EXPECT_EQ(scanner.scan(head), Step::kBad);
+  EXPECT_EQ(scanner.scan(head), Scan::kBad);
+  EXPECT_EQ(scanner.scan(head), Scan::kBad);
 }
 
 TEST(HeadScanner, ResetBeginsAnew) {
   HeadScanner scanner;
-  EXPECT_EQ(scanner.scan("GET\r"), Step::kNeedMore);
+  EXPECT_EQ(scanner.scan("GET\r"), Scan::kNeedMore);
   scanner.reset();
-  EXPECT_EQ(scanner.scan("GET / HTTP/1.1\r\n\r\n"), Step::kComplete);
+  EXPECT_EQ(scanner.scan("GET / HTTP/1.1\r\n\r\n"), Scan::kComplete);
   EXPECT_EQ(scanner.head_bytes(), 18U);
 }
 
@@ -166,13 +166,13 @@ TEST(HeadScanner, RandomInputAgreesWithTheModelHoweverItIsSplit) {
     }
     const test::HeadModel model = test::model_head(head);
     HeadScanner scanner;
-    Step step = Step::kNeedMore;
-    for (std::size_t end = 0; step == Step::kNeedMore && end < head.size();) {
+    Scan step = Scan::kNeedMore;
+    for (std::size_t end = 0; step == Scan::kNeedMore && end < head.size();) {
       end = std::min(head.size(), end + 1 + random.below(20));
       step = scanner.scan(std::string_view(head).substr(0, end));
     }
     ASSERT_EQ(step, model.step) << testing::PrintToString(head);
-    if (step == Step::kComplete) {
+    if (step == Scan::kComplete) {
       ASSERT_EQ(scanner.head_bytes(), model.head_bytes);
     }
   }

@@ -20,7 +20,7 @@
 namespace fealty::legion {
 namespace {
 
-using Kind = HookAction::Kind;
+using HookKind = HookAction::Kind;
 
 class HookRunnerTest : public testing::Test {
  protected:
@@ -36,7 +36,7 @@ class HookRunnerTest : public testing::Test {
     job.event = event;
     job.timeout_ms = timeout_ms;
     for (std::string& each : commands) {
-      job.actions.push_back({Kind::kExec, std::move(each), {}});
+      job.actions.push_back({HookKind::kExec, std::move(each), {}});
     }
     return job;
   }
@@ -180,7 +180,7 @@ TEST_F(HookRunnerTest, AlarmRunsItsCommand) {
   HookJob with;
   with.event = Event::kNodeLeft;
   with.alarm_command = append("$ALARM");
-  with.actions.push_back({Kind::kAlarm, "somebody left", {}});
+  with.actions.push_back({HookKind::kAlarm, "somebody left", {}});
   runner_.post(with);
   wait(1);
   EXPECT_EQ(file("out"), "somebody left\n");
@@ -198,7 +198,7 @@ TEST_F(HookRunnerTest, AddressThatTheKernelRefusesIsAFailedHook) {
   const auto address = *FloatingAddress::parse("10.1.1.1/24 dev eth0");
   HookJob with;
   with.event = Event::kLord;
-  with.actions.push_back({Kind::kIpAdd, "", address});
+  with.actions.push_back({HookKind::kIpAdd, "", address});
   interfaces_.refuses = true;
   addresses_.set_lease(clock_.monotonic_ms() + 3'000, 0);
   addresses_.want({address});

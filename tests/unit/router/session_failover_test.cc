@@ -29,12 +29,6 @@ class SessionFailover : public SessionTest {
   test::FakeNode good_;
 };
 
-std::string with_body(std::string_view method, std::string_view body) {
-  return std::string(method) +
-         " / HTTP/1.1\r\nHost: example.com\r\nContent-Length: " +
-         std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
-}
-
 TEST_F(SessionFailover, NodeThatRefusesIsPassedOver) {
   route();
   bad_.stop_listening();

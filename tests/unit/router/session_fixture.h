@@ -16,6 +16,12 @@
 
 namespace fealty::router {
 
+inline std::string with_body(std::string_view method, std::string_view body) {
+  return std::string(method) +
+         " / HTTP/1.1\r\nHost: example.com\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
 // Sessions on a loop that the test turns itself: client, router and nodes take
 // turns on one thread, time passes when the test says so, and what is in
 // between is looked at. Nothing here waits.

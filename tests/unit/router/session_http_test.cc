@@ -24,11 +24,6 @@ constexpr std::string_view kChunkedHead =
     "POST /form HTTP/1.1\r\nHost: example.com\r\n"
     "Transfer-Encoding: chunked\r\n\r\n";
 
-std::string with_body(std::string_view method, std::string_view body) {
-  return std::string(method) +
-         " / HTTP/1.1\r\nHost: example.com\r\nContent-Length: " +
-         std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
-}
 std::string simple(std::string_view method) {
   return std::string(method) + " / HTTP/1.1\r\nHost: example.com\r\n\r\n";
 }

@@ -12,9 +12,9 @@ namespace {
 
 using SessionTimeout = SessionTest;
 
-constexpr std::string_view kPost =
+constexpr std::string_view kSlowPost =
     "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 10\r\n\r\n";
-constexpr std::string_view kChunked =
+constexpr std::string_view kSlowChunked =
     "POST / HTTP/1.1\r\nHost: example.com\r\n"
     "Transfer-Encoding: chunked\r\n\r\n";
 
@@ -124,7 +124,7 @@ TEST_F(SessionTimeout, EveryPieceOfAnAnswerMovesTheNodesDeadline) {
 TEST_F(SessionTimeout, BodyThatStopsIs408) {
   auto& node = only_node();
   auto peer = client();
-  peer.send(std::string(kPost) + "half");
+  peer.send(std::string(kSlowPost) + "half");
   auto connection = accept(node);
   ASSERT_TRUE(connection);
   expire(context().client_deadline);
@@ -138,7 +138,7 @@ TEST_F(SessionTimeout, BodyThatStopsIs408) {
 TEST_F(SessionTimeout, ChunkedBodyThatStopsIs408) {
   only_node();
   auto peer = client();
-  peer.send(std::string(kChunked) + "5\r\nhel");
+  peer.send(std::string(kSlowChunked) + "5\r\nhel");
   settle();
   expire(context().client_deadline);
   EXPECT_EQ(status_of(peer.take()), "408");

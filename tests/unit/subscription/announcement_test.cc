@@ -19,7 +19,7 @@ using test::Pairs;
 using test::plain_pairs;
 using test::vector_file;
 
-constexpr auto kNode = "127.0.0.1:3031";
+constexpr auto kNodeAt = "127.0.0.1:3031";
 
 // "accepted", or the reason's name.
 std::string outcome(std::string_view packet) {
@@ -32,13 +32,13 @@ std::string outcome(const Pairs& pairs) { return outcome(encode(pairs)); }
 
 // What becomes of a good packet with one more pair.
 std::string with(const std::string& key, const std::string& value) {
-  Pairs pairs = {{"key", "example.com"}, {"address", kNode}};
+  Pairs pairs = {{"key", "example.com"}, {"address", kNodeAt}};
   pairs.emplace_back(key, value);
   return outcome(pairs);
 }
 
 std::string with_key(std::string_view key) {
-  return outcome(plain_pairs(std::string(key), kNode));
+  return outcome(plain_pairs(std::string(key), kNodeAt));
 }
 std::string with_address(std::string_view address) {
   return outcome(plain_pairs("example.com", std::string(address)));
@@ -86,7 +86,7 @@ TEST(Announcement, LegionPacketIsNoSubscription) {
 }
 
 TEST(Announcement, SecondModifierIsTheCommand) {
-  const Pairs pairs = plain_pairs("example.com", kNode);
+  const Pairs pairs = plain_pairs("example.com", kNodeAt);
   EXPECT_TRUE(parse_announcement(encode(pairs, 0))->subscribe);
   EXPECT_FALSE(parse_announcement(encode(pairs, 1))->subscribe);
   EXPECT_EQ(outcome(encode(pairs, 2)), "not-subscription");
@@ -102,7 +102,7 @@ TEST(Announcement, EveryOtherLengthThanTheHeadersIsRefused) {
 }
 
 TEST(Announcement, PairBeyondThePacketIsRefused) {
-  std::string packet = encode(plain_pairs("example.com", kNode));
+  std::string packet = encode(plain_pairs("example.com", kNodeAt));
   packet[4] = 'x';  // the first key's length
   packet[5] = 'x';
   EXPECT_EQ(outcome(packet), "malformed");
@@ -154,7 +154,7 @@ TEST(Announcement, EveryKnownFieldMayComeOnlyOnce) {
 // The first of two keys cannot be the one that is verified while the second is
 // the one that is served.
 TEST(Announcement, SecondKeyIsRefusedAndNotTaken) {
-  Pairs pairs = plain_pairs("mine.example.com", kNode);
+  Pairs pairs = plain_pairs("mine.example.com", kNodeAt);
   pairs.emplace_back("key", "yours.example.com");
   EXPECT_EQ(outcome(pairs), "duplicate-field");
 }
@@ -171,7 +171,7 @@ TEST(Announcement, LargestDatagramOfGarbageIsRefused) {
 
 TEST(Announcement, NothingMayFollowTheSignature) {
   EXPECT_EQ(with("sign", "x"), "accepted");
-  Pairs pairs = plain_pairs("example.com", kNode);
+  Pairs pairs = plain_pairs("example.com", kNodeAt);
   pairs.emplace_back("sign", "x");
   pairs.emplace_back("weight2", "9");
   EXPECT_EQ(outcome(pairs), "after-signature");
@@ -180,7 +180,7 @@ TEST(Announcement, NothingMayFollowTheSignature) {
 }
 
 TEST(Announcement, KeyIsBounded) {
-  EXPECT_EQ(outcome({{"address", kNode}}), "bad-key");
+  EXPECT_EQ(outcome({{"address", kNodeAt}}), "bad-key");
   EXPECT_EQ(with_key(""), "bad-key");
   const std::string labels = std::string(63, 'a') + '.' +
                              std::string(63, 'b') + '.' +
@@ -230,10 +230,10 @@ TEST(Announcement, OnlyAVassalMayComeWithoutAddress) {
 
 TEST(Announcement, VassalMayHaveAnAddressToo) {
   const auto decoded = parse_announcement(
-      encode({{"key", "a"}, {"address", kNode}, {"vassal", "v"}}));
+      encode({{"key", "a"}, {"address", kNodeAt}, {"vassal", "v"}}));
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->vassal, "v");
-  EXPECT_EQ(decoded->address_text, kNode);
+  EXPECT_EQ(decoded->address_text, kNodeAt);
 }
 
 TEST(Announcement, VassalsNameIsBounded) {
@@ -288,7 +288,7 @@ TEST(Announcement, NumbersAreDecimalDigitsWithinBounds) {
 
 TEST(Announcement, WeightOfZeroMeansOne) {
   const auto weight = [](const Pairs& more) {
-    Pairs pairs = {{"key", "a"}, {"address", kNode}};
+    Pairs pairs = {{"key", "a"}, {"address", kNodeAt}};
     pairs.insert(pairs.end(), more.begin(), more.end());
     const auto decoded = parse_announcement(encode(pairs));
     return decoded ? decoded->weight : 0;
@@ -302,7 +302,7 @@ TEST(Announcement, WeightOfZeroMeansOne) {
 TEST(Announcement, FirstLetterOfProtoDecides) {
   const auto protocol = [](const std::string& text) {
     const auto decoded = parse_announcement(
-        encode({{"key", "a"}, {"address", kNode}, {"proto", text}}));
+        encode({{"key", "a"}, {"address", kNodeAt}, {"proto", text}}));
     return decoded ? std::string(to_string(decoded->protocol)) : "refused";
   };
   EXPECT_EQ(protocol("u"), "uwsgi");

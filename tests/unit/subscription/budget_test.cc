@@ -11,7 +11,7 @@ namespace {
 
 using test::FakeClock;
 
-constexpr Hash128 kOwner{9, 9};
+constexpr Hash128 kSpender{9, 9};
 
 class BudgetTest : public testing::Test {
  protected:
@@ -25,7 +25,7 @@ class BudgetTest : public testing::Test {
   }
   void accept_from(const Hash128& source, std::int64_t us = 25) {
     budget_.charge(source, us);
-    budget_.settle(source, kOwner, us);
+    budget_.settle(source, kSpender, us);
   }
   static Hash128 source(std::uint64_t number) { return {1, number}; }
 
@@ -55,20 +55,20 @@ TEST_F(BudgetTest, AcceptedPacketsCostTheirSourceNothing) {
 
 TEST_F(BudgetTest, CustomerMayUseOnlyHisShare) {
   int accepted = 0;
-  while (budget_.owner_may(kOwner) && accepted < 100'000) {
+  while (budget_.owner_may(kSpender) && accepted < 100'000) {
     accept_from(source(1));
     ++accepted;
   }
   EXPECT_EQ(accepted, 4000);
   EXPECT_TRUE(budget_.owner_may({9, 8}));
   clock_.now_ms += 100;
-  EXPECT_TRUE(budget_.owner_may(kOwner));
+  EXPECT_TRUE(budget_.owner_may(kSpender));
 }
 
 TEST_F(BudgetTest, JunkDoesNotTouchTheCustomersShare) {
   fail_all(source(1));
   int accepted = 0;
-  for (; budget_.owner_may(kOwner) && accepted < 100'000; ++accepted) {
+  for (; budget_.owner_may(kSpender) && accepted < 100'000; ++accepted) {
     accept_from(source(2));
   }
   EXPECT_EQ(accepted, 4000);
@@ -120,7 +120,7 @@ TEST_F(BudgetTest, AcceptedRefreshesCostTheirNodeNothing) {
   for (int i = 0; i < 1000; ++i) {
     ASSERT_TRUE(budget_.node_may(node)) << i;
     budget_.charge_node(node, 25);
-    budget_.settle_node(node, source(1), kOwner, 25);
+    budget_.settle_node(node, source(1), kSpender, 25);
   }
 }
 

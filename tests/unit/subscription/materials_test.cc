@@ -15,12 +15,11 @@ namespace fealty::subscription {
 namespace {
 
 using test::FakeClock;
+using test::kPem;
 using test::TempDir;
 using test::write_file;
 using testing::ElementsAre;
 using Outcome = Materials::Outcome;
-
-constexpr auto kPem = "-----BEGIN CERTIFICATE-----\nAAAA\n";
 
 class MaterialsTest : public testing::Test {
  protected:

@@ -16,6 +16,7 @@
 namespace fealty::subscription {
 namespace {
 
+using test::address_of;
 using test::announce;
 using test::FakeClock;
 using test::Pairs;
@@ -23,12 +24,6 @@ using test::TempDir;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
-
-Address address_of(const std::string& text) {
-  const auto address = Address::parse(text);
-  EXPECT_TRUE(address) << text;
-  return address ? *address : Address{};
-}
 
 // A subscription server that only receives.
 class Target {

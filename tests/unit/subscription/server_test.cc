@@ -24,6 +24,7 @@
 namespace fealty::subscription {
 namespace {
 
+using test::address_of;
 using test::encode;
 using test::FakeClock;
 using test::Pairs;
@@ -31,12 +32,6 @@ using test::plain_pairs;
 using test::TempDir;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-Address address_of(const std::string& text) {
-  auto address = Address::parse(text);
-  EXPECT_TRUE(address) << text;
-  return address ? *address : Address{};
-}
 
 // A datagram socket of a vassal's, bound to `path` if that is given.
 class Peer {
@@ -531,9 +526,9 @@ Forgery forge_credentials(const Address& to, std::string packet) {
   head->cmsg_len = CMSG_LEN(sizeof(ucred));
   const pid_t child = ::fork();
   if (child == 0) {
-    constexpr uid_t kNobody = 65534;
-    const bool dropped = ::getuid() != 0 || (::setgid(kNobody) == 0 &&
-                                             ::setuid(kNobody) == 0);
+    constexpr uid_t kNobodyUid = 65534;
+    const bool dropped = ::getuid() != 0 || (::setgid(kNobodyUid) == 0 &&
+                                             ::setuid(kNobodyUid) == 0);
     if (!dropped) ::_exit(static_cast<int>(Forgery::kNotTried));
     const ucred root{::getpid(), 0, 0};
     std::memcpy(CMSG_DATA(head), &root, sizeof root);

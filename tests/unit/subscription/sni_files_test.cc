@@ -14,10 +14,9 @@
 namespace fealty::subscription {
 namespace {
 
+using test::kPem;
 using test::TempDir;
 using test::write_file;
-
-constexpr auto kPem = "-----BEGIN CERTIFICATE-----\nAAAA\n";
 
 class SniFilesTest : public testing::Test {
  protected:

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "subscription/announcement.h"
 #include "subscription/pool.h"
@@ -74,6 +75,15 @@ inline std::string vector_path(const std::string& name) {
 }
 inline std::string vector_file(const std::string& name) {
   return read_file(vector_path(name));
+}
+
+inline constexpr std::int64_t kTolerance_ms = 30'000;
+inline constexpr auto kPem = "-----BEGIN CERTIFICATE-----\nAAAA\n";
+
+inline Address address_of(const std::string& text) {
+  const auto address = Address::parse(text);
+  EXPECT_TRUE(address) << text;
+  return address ? *address : Address{};
 }
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;

@@ -16,9 +16,8 @@ namespace {
 
 using test::announce;
 using test::FakeClock;
+using test::kTolerance_ms;
 using testing::ElementsAre;
-
-constexpr std::int64_t kTolerance_ms = 30'000;
 
 class TableLife : public testing::Test {
  protected:

@@ -23,6 +23,7 @@ namespace fealty::subscription {
 namespace {
 
 using test::FakeClock;
+using test::kTolerance_ms;
 
 #if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)
@@ -30,7 +31,6 @@ constexpr int kSteps = 1'000'000;
 #else
 constexpr int kSteps = 60'000;
 #endif
-constexpr std::int64_t kTolerance_ms = 30'000;
 constexpr std::int64_t kHold_ms = 2'000;
 
 struct Known {

@@ -14,10 +14,9 @@ namespace {
 
 using test::announce;
 using test::FakeClock;
+using test::kTolerance_ms;
 using testing::ElementsAre;
 using testing::UnorderedElementsAre;
-
-constexpr std::int64_t kTolerance_ms = 30'000;
 
 class TableRules : public testing::Test {
  protected:

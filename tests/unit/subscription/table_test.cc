@@ -19,9 +19,8 @@ namespace {
 
 using test::announce;
 using test::FakeClock;
+using test::kTolerance_ms;
 using testing::ElementsAre;
-
-constexpr std::int64_t kTolerance_ms = 30'000;
 
 std::vector<std::string> names(const Snapshot& snapshot,
                                std::string_view key) {

@@ -7,22 +7,17 @@
 #include <openssl/pem.h>
 
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "support.h"
+
 namespace fealty::wire {
 namespace {
 
+using test::vector_file;
 using testing::HasSubstr;
-
-std::string vector_file(const std::string& name) {
-  std::ifstream in(std::string(FEALTY_VECTORS) + "/" + name, std::ios::binary);
-  EXPECT_TRUE(in) << name;
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 struct Free {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }

@@ -3,18 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "support.h"
 #include "wire/uwsgi_packet.h"
 
 namespace fealty::wire {
 namespace {
 
+using test::vector_file;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
@@ -23,19 +23,13 @@ using Pairs = std::vector<std::pair<std::string, std::string>>;
 constexpr auto kSubscribe = SubscriptionCommand::kSubscribe;
 constexpr auto kUnsubscribe = SubscriptionCommand::kUnsubscribe;
 
-std::string vector_file(const std::string& name) {
-  std::ifstream in(std::string(FEALTY_VECTORS) + "/" + name, std::ios::binary);
-  EXPECT_TRUE(in) << name;
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 SigningKey customer() {
   auto key = SigningKey::parse(vector_file("customer.key"), Digest::kSha1);
   EXPECT_TRUE(key);
   return std::move(*key);
 }
 
-Pairs decode(std::string_view packet) {
+Pairs announced(std::string_view packet) {
   const auto header = decode_uwsgi_header(packet);
   EXPECT_TRUE(header);
   EXPECT_EQ(header->modifier1, kModifierSubscription);
@@ -60,7 +54,7 @@ TEST(SubscriptionPacket, HasTheFieldsInUwsgisOrder) {
   const auto bytes = encode_subscription(plain(), kSubscribe, 1000, nullptr);
   ASSERT_TRUE(bytes);
   EXPECT_EQ((*bytes)[3], 0);
-  EXPECT_THAT(decode(*bytes),
+  EXPECT_THAT(announced(*bytes),
               ElementsAre(Pair("key", "example.com"),
                           Pair("address", "127.0.0.1:3000"),
                           Pair("modifier1", "0"), Pair("modifier2", "0"),
@@ -81,7 +75,7 @@ TEST(SubscriptionPacket, HasTheOptionalFieldsBeforeTheSignature) {
   const SigningKey key = customer();
   const auto bytes = encode_subscription(packet, kSubscribe, 1000, &key);
   ASSERT_TRUE(bytes);
-  const Pairs pairs = decode(*bytes);
+  const Pairs pairs = announced(*bytes);
   std::vector<std::string> names;
   for (const auto& [name, value] : pairs) names.push_back(name);
   EXPECT_THAT(names, ElementsAre("key", "address", "modifier1", "modifier2",
@@ -94,7 +88,7 @@ TEST(SubscriptionPacket, AnUnsubscribeSignsTheNextSecond) {
   const SigningKey key = customer();
   const auto stamp = [&](SubscriptionCommand command) {
     const auto bytes = encode_subscription(plain(), command, 1000, &key);
-    const Pairs pairs = decode(*bytes);
+    const Pairs pairs = announced(*bytes);
     EXPECT_EQ(pairs[pairs.size() - 2].first, "unix");
     return std::pair((*bytes)[3], pairs[pairs.size() - 2].second);
   };

@@ -5,28 +5,23 @@
 
 #include <array>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <random>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "support.h"
+
 namespace fealty::wire {
 namespace {
 
 using namespace std::string_view_literals;
+using test::vector_file;
 using testing::ElementsAre;
 using testing::Pair;
 using Step = UwsgiPairReader::Step;
 using Pairs = std::vector<std::pair<std::string, std::string>>;
-
-std::string vector_file(const std::string& name) {
-  std::ifstream in(std::string(FEALTY_VECTORS) + "/" + name, std::ios::binary);
-  EXPECT_TRUE(in) << name;
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 Pairs decode(std::string_view data, Step* last = nullptr) {
   Pairs pairs;

@@ -33,7 +33,7 @@ std::string text(const Words& words) {
   const auto object = read(words);
   return object ? object->dump() : object.error().message;
 }
-int exit_code(const Words& words) {
+int exit_of(const Words& words) {
   const auto object = read(words);
   return object ? 0 : object.error().exit_code;
 }
@@ -70,7 +70,7 @@ TEST(Settings, NoneIsAnEmptyList) {
   EXPECT_EQ(text({"ssh-key=none", "tags=none"}), R"({"ssh_keys":[],"tags":[]})");
   for (const std::string& word : {std::string("ssh-key="),
                                   "ssh-key=@" + (dir / "keys")}) {
-    EXPECT_EQ(exit_code({word}), kExitUsage) << word;
+    EXPECT_EQ(exit_of({word}), kExitUsage) << word;
     EXPECT_THAT(text({word}), HasSubstr("none is expected"));
   }
 }
@@ -79,7 +79,7 @@ TEST(Settings, PrivateKeysAreNotSent) {
   const TempDir dir;
   write_file(dir / "id", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blb\n");
   for (const char* const key : {"ssh-key=@", "note=@"}) {
-    EXPECT_EQ(exit_code({key + (dir / "id")}), kExitUsage);
+    EXPECT_EQ(exit_of({key + (dir / "id")}), kExitUsage);
     EXPECT_THAT(text({key + (dir / "id")}), HasSubstr(".pub"));
   }
 }
@@ -87,9 +87,9 @@ TEST(Settings, PrivateKeysAreNotSent) {
 TEST(Settings, WhatIsNoUtf8IsRefused) {
   const TempDir dir;
   write_file(dir / "note", "caf\xe9\n");
-  EXPECT_EQ(exit_code({"note=caf\xe9"}), kExitUsage);
-  EXPECT_EQ(exit_code({"note=@" + (dir / "note")}), kExitUsage);
-  EXPECT_EQ(exit_code({"note=caf\xc3\xa9"}), 0);
+  EXPECT_EQ(exit_of({"note=caf\xe9"}), kExitUsage);
+  EXPECT_EQ(exit_of({"note=@" + (dir / "note")}), kExitUsage);
+  EXPECT_EQ(exit_of({"note=caf\xc3\xa9"}), 0);
 }
 
 TEST(Settings, OnlyAValueIsAFile) {
@@ -111,7 +111,7 @@ TEST(Settings, SecretsAreOnNoCommandLine) {
   write_file(dir / "secret", "hush\n");
   EXPECT_EQ(text({"jid-secret=@" + (dir / "secret")}), R"({"jid_secret":"hush"})");
   EXPECT_EQ(text({"jid-secret=?"}), R"({"jid_secret":"typed jid-secret"})");
-  EXPECT_EQ(exit_code({"jid-secret=hush"}), kExitUsage);
+  EXPECT_EQ(exit_of({"jid-secret=hush"}), kExitUsage);
   EXPECT_EQ(text({"jid-secret=hush"}).find("hush"), std::string::npos);
   write_file(dir / "open", "hush\n", 0644);
   EXPECT_THAT(text({"jid-secret=@" + (dir / "open")}), HasSubstr("chmod 600"));
@@ -121,9 +121,9 @@ TEST(Settings, WhatMakesNoSenseIsUsage) {
   for (const char* const word :
        {"name", "nothing=1", "memory=1x", "memory=", "memory=99999999999999999999",
         "nofollow=2", "=x", ""}) {
-    EXPECT_EQ(exit_code({word}), kExitUsage) << word;
+    EXPECT_EQ(exit_of({word}), kExitUsage) << word;
   }
-  EXPECT_EQ(exit_code({"name=a", "name=b"}), kExitUsage);
+  EXPECT_EQ(exit_of({"name=a", "name=b"}), kExitUsage);
 }
 
 TEST(Settings, WhatOnlyAParameterSaysIsNoSetting) {
