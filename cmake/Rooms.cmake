@@ -10,6 +10,10 @@ endfunction()
 # anonymous namespaces meet then: a group of files that shares some by design sets
 # SKIP_UNITY_BUILD_INCLUSION. The release build proves each file by itself.
 option(FEALTY_UNITY "Compile the rooms and their tests in batches of files" OFF)
+if(FEALTY_UNITY)
+  # Batches include files by whole paths, which ccache would tell apart elsewhere.
+  add_compile_options(-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
+endif()
 function(fealty_unity target)
   if(FEALTY_UNITY)
     set_target_properties(${target} PROPERTIES
