@@ -57,7 +57,9 @@ std::optional<Credentials> read_credentials(std::string_view authorization,
       ::strncasecmp(authorization.data(), kBasic.data(), kBasic.size()) != 0) {
     return std::nullopt;
   }
-  const auto pair = from_base64(authorization.substr(kBasic.size()));
+  authorization.remove_prefix(kBasic.size());
+  while (authorization.starts_with(' ')) authorization.remove_prefix(1);
+  const auto pair = from_base64(authorization);
   if (!pair) return std::nullopt;
   const std::size_t colon = pair->find(':');
   if (colon == std::string::npos) return std::nullopt;

@@ -132,6 +132,7 @@ Status Daemon::read_key() {
   if (::lstat(path.c_str(), &status) != 0 && errno == ENOENT) {
     Status made = make_key_file(path);
     if (!made) return made;
+    made_key_ = true;
     log::info("made {}: keep a copy of it apart from the database's", path);
   }
   auto sealer = load_sealer(path);
@@ -165,6 +166,11 @@ Status Daemon::open() {
   database_ = *std::move(database);
   Status sealed = check_seals(*database_, *sealer_);
   if (!sealed) {
+    // The database was written with another: that one belongs there.
+    const char* const file = started_.secrets_key_file.c_str();
+    if (made_key_ && ::unlink(file) != 0) {
+      log::warning("{} is of no use: remove it", file);
+    }
     return Error{"secrets_key_file " + started_.secrets_key_file + ": " +
                  sealed.error().message};
   }

@@ -73,6 +73,7 @@ class Daemon {
   CurrentOptions options_;
   const Load load_;
   SystemClock clock_;
+  bool made_key_ = false;           // by this process
   std::optional<Sealer> sealer_;
   CaresResolver resolver_;
   std::optional<Passwords> passwords_;

@@ -12,18 +12,14 @@ namespace {
 constexpr std::string_view kColumns =
     "id, unix, customer_id, server_id, object, object_id, change";
 
-// Those that customers and servers have to do with; the administration's tables
-// have the plural.
+// Those that customers and servers have to do with.
 constexpr std::array<std::string_view, 11> kObjects = {
     "alarm",    "container", "custom_distro", "custom_service",
     "customer", "domain",    "loopbox",       "portmapping",
     "rule",     "server",    "tag"};
 
-std::optional<std::string> object_of(std::string_view name) {
-  if (name.ends_with('s')) name.remove_suffix(1);
-  const bool is_known =
-      std::find(kObjects.begin(), kObjects.end(), name) != kObjects.end();
-  return is_known ? std::optional(std::string(name)) : std::nullopt;
+bool is_told(std::string_view object) {
+  return std::find(kObjects.begin(), kObjects.end(), object) != kObjects.end();
 }
 
 std::int64_t id_by(Transaction& transaction, std::string_view from,
@@ -79,7 +75,7 @@ void insert(Transaction& transaction, const Value& customer, const Value& server
 }
 
 void tell(Transaction& transaction, const Concerned& whom,
-          const std::string& object, const Values& what) {
+          std::string_view object, const Values& what) {
   if (whom.customer != 0) insert(transaction, whom.customer, nullptr, what);
   if (whom.server != 0) insert(transaction, nullptr, whom.server, what);
   if (object != "domain" || whom.customer == 0) return;
@@ -130,19 +126,17 @@ std::vector<Event> select(Transaction& transaction, std::string_view where,
 void note_event(const Call& call, Transaction& transaction,
                 std::string_view object, std::int64_t id, const Json& shown,
                 std::string_view change) {
-  const auto name = object_of(object);
-  if (!name) return;
-  tell(transaction, concerned_by(call, transaction, *name, id, shown), *name,
-       {call.now(), *name, id, std::string(change)});
+  if (!is_told(object)) return;
+  tell(transaction, concerned_by(call, transaction, object, id, shown), object,
+       {call.now(), std::string(object), id, std::string(change)});
 }
 
 void note_departure(const Call& call, Transaction& transaction,
                     std::string_view object, std::int64_t id,
                     const Json& from) {
-  const auto name = object_of(object);
-  if (!name) return;
-  tell(transaction, named_in(transaction, from), *name,
-       {call.now(), *name, id, std::string("deleted")});
+  if (!is_told(object)) return;
+  tell(transaction, named_in(transaction, from), object,
+       {call.now(), std::string(object), id, std::string("deleted")});
 }
 
 std::vector<Event> events_after(Transaction& transaction, std::int64_t id) {

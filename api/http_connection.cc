@@ -35,6 +35,9 @@ bool would_block() {
 
 Answer refusal_of(const http::HeadProblem& problem,
                   const http::RequestHead& head) {
+  if (problem.status == 417) {
+    return refusal(417, "Expectation failed", std::string(problem.reason));
+  }
   // A method that HTTP does not know is none that a path knows.
   const bool is_method = problem.status == 501 &&
                          (head.method.empty() || head.method == "CONNECT");
@@ -116,7 +119,9 @@ void HttpConnection::read_head() {
   exchange_ = std::make_shared<Exchange>(Exchange{id_, *std::move(request)});
   in_.erase(0, scanner_.head_bytes());
   if (!takes_body(exchange_->request.method)) {
+    // It is not read, and refused by its length as one that is.
     whole_ = framing_ == http::BodyFraming::kNone;
+    exchange_->request.body_too_large = body_left_ > kBodyBytesMax;
     return hand_over(State::kAnswering);
   }
   read_body();

@@ -46,6 +46,9 @@ bool holds_nul(const Json& value) {
 }  // namespace
 
 Result<Json> parse_json(std::string_view text) {
+  const Error none{"the body is no JSON in UTF-8"};
+  // The parser takes it for the end.
+  if (text.find('\0') != text.npos) return none;
   bool too_deep = false;
   const auto bounded = [&](int depth, Json::parse_event_t event, Json&) {
     const bool opens = event == Json::parse_event_t::object_start ||
@@ -55,7 +58,7 @@ Result<Json> parse_json(std::string_view text) {
   };
   Json value = Json::parse(text, bounded, false);
   if (too_deep) return Error{"the JSON is nested too deeply"};
-  if (value.is_discarded()) return Error{"the body is no JSON in UTF-8"};
+  if (value.is_discarded()) return none;
   if (holds_nul(value)) return Error{"the JSON holds a NUL character"};
   return value;
 }

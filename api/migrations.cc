@@ -202,7 +202,8 @@ const Step& fourth_step() {
 }
 
 // Whoever may send an Idempotency-Key, not customers alone; they are called by
-// what never changes (idempotency.cc).
+// what never changes (idempotency.cc). What the administrator changed is called as
+// what a customer did.
 const Step& fifth_step() {
   static const Step step = {
       R"(CREATE TABLE answers (caller TEXT NOT NULL, token TEXT NOT NULL,
@@ -213,6 +214,12 @@ const Step& fifth_step() {
       "DROP TABLE answered",
       "ALTER TABLE answers RENAME TO answered",
       "CREATE INDEX answered_unix ON answered(unix)",
+      R"(UPDATE audit SET object = CASE object
+          WHEN 'floating_addresses' THEN 'floating_address'
+          ELSE substr(object, 1, length(object) - 1) END
+          WHERE object IN ('customers', 'servers', 'datacenters', 'distros',
+          'containers', 'domains', 'legions', 'floating_addresses', 'rules',
+          'custom_services', 'privileged_clients'))",
   };
   return step;
 }

@@ -19,9 +19,12 @@ namespace fealty::api {
 namespace {
 
 constexpr std::string_view kBase = "/api";
-// A wrong password: so many at once, then one each so often.
+// A wrong password: so many at once, then one each so often. Of a user from one
+// network, so that nobody elsewhere shuts him out, and from all of them.
 constexpr std::int64_t kUserBurst = 10;
 constexpr std::int64_t kUserRefill_ms = 6'000;
+constexpr std::int64_t kUserWholeBurst = 50;
+constexpr std::int64_t kUserWholeRefill_ms = 1'200;
 constexpr std::int64_t kNetworkBurst = 30;
 constexpr std::int64_t kNetworkRefill_ms = 2'000;
 
@@ -94,12 +97,11 @@ std::string_view method_of(const Request& request) {
   return request.method == "HEAD" ? "GET" : std::string_view(request.method);
 }
 
-bool is_well_formed(const Request& request) {
-  if (!is_text(request.path)) return false;
-  for (const auto& [key, value] : request.query) {
-    if (!is_text(key) || !is_text(value)) return false;
-  }
-  return true;
+bool is_query_text(const Request& request) {
+  return std::all_of(request.query.begin(), request.query.end(),
+                     [](const auto& asked) {
+                       return is_text(asked.first) && is_text(asked.second);
+                     });
 }
 
 // Whether the container is there and this is its key, told without haste.
@@ -144,7 +146,8 @@ Service::Service(Database& database, const Tools& tools)
       routes_(all_routes()),
       pages_{{"/", documentation_page(routes_)},
              {"/openapi.json", openapi_document(routes_)}},
-      failures_by_user_(kUserBurst, kUserRefill_ms),
+      failures_by_user_here_(kUserBurst, kUserRefill_ms),
+      failures_by_user_(kUserWholeBurst, kUserWholeRefill_ms),
       failures_by_network_(kNetworkBurst, kNetworkRefill_ms) {}
 
 std::optional<Answer> Service::admit(Request& request) {
@@ -179,7 +182,8 @@ std::optional<Answer> Service::go(Request& request, Step step) {
 }
 
 std::optional<Answer> Service::dispatch(Request& request, Step step) {
-  if (!is_well_formed(request)) return bad_request("the path is no text");
+  if (!is_text(request.path)) return bad_request("the path is no UTF-8");
+  if (!is_query_text(request)) return bad_request("the query is no UTF-8");
   const auto path = below_base(request);
   if (!path) return not_found();
   if (auto page = find_page(request, *path)) return page;
@@ -271,21 +275,29 @@ std::optional<Answer> Service::check_password(const Call& call,
                                               const std::string& password,
                                               const std::string& stored) {
   const std::string network = network_of(call.request.address);
-  bool paid = false;
+  const std::string user_here = network + '\n' + username;
+  const std::array<std::pair<Throttle&, std::string_view>, 3> counts = {
+      {{failures_by_user_here_, user_here},
+       {failures_by_user_, username},
+       {failures_by_network_, network}}};
+  std::size_t paid = 0;
   const auto give_back = [&] {
-    failures_by_user_.give_back(username);
-    failures_by_network_.give_back(network);
+    for (; paid > 0; --paid) counts[paid - 1].first.give_back(counts[paid - 1].second);
   };
   const auto may_try = [&] {
     const std::int64_t now_ms = tools_.clock.monotonic_ms();
-    if (!failures_by_user_.take(username, now_ms)) return false;
-    paid = failures_by_network_.take(network, now_ms);
-    if (!paid) failures_by_user_.give_back(username);
-    return paid;
+    for (const auto& [throttle, name] : counts) {
+      if (!throttle.take(name, now_ms)) {
+        give_back();
+        return false;
+      }
+      ++paid;
+    }
+    return true;
   };
   switch (tools_.passwords.verify(username, password, stored, may_try)) {
     case Passwords::Verdict::kRight:
-      if (paid) give_back();
+      give_back();
       return std::nullopt;
     case Passwords::Verdict::kWrong: return unauthorized();
     case Passwords::Verdict::kRefused:

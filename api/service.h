@@ -61,6 +61,7 @@ class Service {
   Tools tools_;
   Routes routes_;
   const std::vector<Page> pages_;
+  Throttle failures_by_user_here_;
   Throttle failures_by_user_;
   Throttle failures_by_network_;
 };

@@ -346,6 +346,11 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
                                            "a COMMAND that runs");
     }
   } catch (const CLI::ParseError& error) {
+    const auto words = app.remaining(true);
+    if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
+        !words.empty()) {
+      std::fprintf(stderr, "%s: there is no such command\n", words.front().c_str());
+    }
     const int code = app.exit(error) == 0 ? kExitFine : kExitUsage;
     const std::string meant = code == kExitFine ? "" : meant_command(app);
     if (!meant.empty()) {

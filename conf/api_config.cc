@@ -77,7 +77,11 @@ class Reader {
     read_dns(file);
     read_limits(file);
     read_subscribe(file);
-    file.scalar("domain", out.domain, TextFormat{255, true});
+    const Value* const domain =
+        file.scalar("domain", out.domain, TextFormat{255, true});
+    if (domain != nullptr && !is_host(out.domain)) {
+      file.problem(domain->at, "domain", "the name of a host is expected");
+    }
     if (out.domain.empty()) out.domain = out.subscribe.key;
     file.finish();
     loaded_.dump = dump_.take();
@@ -97,12 +101,23 @@ class Reader {
                    "who can reach it may do everything: a Unix socket or an "
                    "address of the loopback is expected");
     }
+    if (admin != nullptr &&
+        out.listen.to_string() == out.admin_listen.to_string()) {
+      file.problem(admin->at, "admin_listen", "it must be another than `listen`");
+    }
   }
 
   static void read_mode(Section& file, std::string_view key, mode_t& out) {
     std::optional<mode_t> mode = out;
     file.scalar(key, mode, ModeFormat{});
     out = mode.value_or(out);
+  }
+
+  // "" is none.
+  static bool is_host(std::string_view text) {
+    return text.find_first_not_of(
+               "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+               "0123456789-._") == text.npos;
   }
 
   static bool is_local(const Address& address) {

@@ -159,11 +159,11 @@ void audit_secrets(const Call& call, Transaction& transaction,
                    std::int64_t id) {
   const AdminCollection& collection = *call.route.collection;
   if (!call.password_hash.empty()) {
-    audit_secret(call, transaction, collection.table, id, "password");
+    audit_secret(call, transaction, collection.object, id, "password");
   }
   for (const AdminField& field : collection.fields) {
     if (field.kind == Kind::kSecret && call.body.contains(field.name)) {
-      audit_secret(call, transaction, collection.table, id, field.name);
+      audit_secret(call, transaction, collection.object, id, field.name);
     }
   }
 }
@@ -197,8 +197,11 @@ Answer write(Call& call, Transaction& transaction, std::int64_t id) {
     }
   }
   Json object = *find(collection, transaction, id);
-  audit(call, transaction, collection.table, id, before, object);
+  audit(call, transaction, collection.object, id, before, object);
   if (!is_new) audit_secrets(call, transaction, id);
+  if (collection.changed != nullptr) {
+    collection.changed(call, transaction, before, object);
+  }
   return is_new ? created(std::move(object)) : ok(std::move(object));
 }
 
@@ -216,8 +219,22 @@ Answer remove(Call& call, Transaction& transaction) {
   const AdminCollection& collection = *call.route.collection;
   const auto before = find(collection, transaction, call.number());
   if (!before) return not_found();
+  for (const AdminDependent& dependent : collection.dependents) {
+    const std::string table(dependent.table);
+    if (transaction.exists("FROM " + table + " WHERE " +
+                               std::string(dependent.column) + " = ?",
+                           {call.number()})) {
+      return conflict("there are " + table + " that depend on it");
+    }
+  }
+  if (collection.leave != nullptr) {
+    collection.leave(call, transaction, call.number());
+  }
   transaction.remove(collection.table, call.number());
-  audit(call, transaction, collection.table, call.number(), *before, nullptr);
+  audit(call, transaction, collection.object, call.number(), *before, nullptr);
+  if (collection.changed != nullptr) {
+    collection.changed(call, transaction, *before, nullptr);
+  }
   return ok_message();
 }
 

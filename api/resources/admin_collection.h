@@ -42,10 +42,17 @@ struct AdminShown {
   std::string_view sql;
 };
 
+// Rows of another table that keep one of these from being deleted.
+struct AdminDependent {
+  std::string_view table;
+  std::string_view column;          // that holds its id
+};
+
 struct AdminCollection {
   std::string_view path;
   std::string_view item_path;       // of one of them
   std::string_view table;
+  std::string_view object;          // what one of them is called
   Schema create;
   Schema change;
   std::vector<AdminField> fields;
@@ -60,6 +67,12 @@ struct AdminCollection {
                                  Fields&) = nullptr;
   // After it was written: what lies in other tables.
   std::optional<Answer> (*after)(Call&, Transaction&, std::int64_t id) = nullptr;
+  // Before one is deleted: what has to go, or to be told, with it.
+  void (*leave)(Call&, Transaction&, std::int64_t id) = nullptr;
+  // When all is done; null: it was not there, or is not any more.
+  void (*changed)(Call&, Transaction&, const Json& before,
+                  const Json& after) = nullptr;
+  std::vector<AdminDependent> dependents = {};
   // Adds what lies in other tables to the objects of a page, in their order.
   void (*attach)(Transaction&, std::vector<Json>& page) = nullptr;
   Prepare prepare = nullptr;

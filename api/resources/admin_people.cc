@@ -17,6 +17,15 @@ Field username(std::string_view key) {
   return {key, Type::kLine, "a customer's username", true, 1};
 }
 
+std::int64_t field_or(const Fields& fields, std::string_view column,
+                      std::int64_t otherwise) {
+  for (const auto& [name, value] : fields) {
+    const auto* const number = std::get_if<std::int64_t>(&value);
+    if (name == column && number != nullptr) return *number;
+  }
+  return otherwise;
+}
+
 // ------------------------------------------------------------- customers
 
 // Basic authentication has no way to write a colon in a name.
@@ -48,22 +57,50 @@ std::optional<Answer> check_customer(Call& call, Transaction&, std::int64_t,
   return std::nullopt;
 }
 
+// They are nobody else's, and say nothing without him.
+void leave_customer(Call&, Transaction& transaction, std::int64_t id) {
+  transaction.run("DELETE FROM tags WHERE customer_id = ?", {id});
+}
+
+// --------------------------------------------------------------- domains
+
+// Another customer's now: it brings nothing of what the former one had with it.
+std::optional<Answer> check_domain(Call& call, Transaction& transaction,
+                                   std::int64_t id, Fields& fields) {
+  if (id == 0) return std::nullopt;
+  const auto row =
+      transaction.one("customer_id", "FROM domains WHERE id = ?", {id});
+  const std::int64_t owner = row->integer("customer_id");
+  if (field_or(fields, "customer_id", owner) == owner) return std::nullopt;
+  transaction.run("DELETE FROM domain_tags WHERE object_id = ?", {id});
+  transaction.run("DELETE FROM domain_metrics WHERE domain_id = ?", {id});
+  if (!call.body.contains("note")) fields.emplace_back("note", std::string());
+  return std::nullopt;
+}
+
 // ------------------------------------------------------------ containers
+
+void leave_container(Call& call, Transaction& transaction, std::int64_t id) {
+  detach_from_distros_of(call, transaction, id);
+}
+
+// A server applies a container's rules when it boots it.
+void touch_ruled(Call& call, Transaction& transaction, const Json& before,
+                 const Json& after) {
+  std::int64_t last = 0;
+  for (const Json* rule : {&before, &after}) {
+    if (rule->is_null() || before == after) continue;
+    const std::int64_t id = id_of((*rule)["container"].get<std::int64_t>());
+    if (id != last) touch_container(call, transaction, id);
+    last = id;
+  }
+}
 
 void complete_container(Call& call, Fields& fields, const std::string& uuid) {
   fields.emplace_back("uuid", uuid);
   for (auto& field : new_container_fields(call, uuid)) {
     fields.push_back(std::move(field));
   }
-}
-
-std::int64_t field_or(const Fields& fields, std::string_view column,
-                      std::int64_t otherwise) {
-  for (const auto& [name, value] : fields) {
-    const auto* const number = std::get_if<std::int64_t>(&value);
-    if (name == column && number != nullptr) return *number;
-  }
-  return otherwise;
 }
 
 std::optional<Answer> check_container(Call& call, Transaction& transaction,
@@ -84,7 +121,7 @@ std::optional<Answer> check_container(Call& call, Transaction& transaction,
     if (changes("customer_id")) {
       reset_for_customer(call, transaction, id);
     } else if (changes("server_id")) {
-      reset_for_server(transaction, id);
+      reset_for_server(call, transaction, id);
     }
     touch_container(call, transaction, id);
   }
@@ -116,11 +153,22 @@ const AdminCollection& admin_customers() {
        {"company", Type::kLine, "company"},
        {"vat", Type::kLine, "VAT number"}}};
   static const AdminCollection collection = {
-      "/admin/customers", "/admin/customers/{id}", "customers", create,
-      all_optional(create, "AdminCustomer"),
-      {{"username"}, {"email"}, {"company"}, {"vat"}},
-      {}, true, false, complete_customer, check_customer, nullptr, nullptr,
-      make_secrets};
+      .path = "/admin/customers",
+      .item_path = "/admin/customers/{id}",
+      .table = "customers",
+      .object = "customer",
+      .create = create,
+      .change = all_optional(create, "AdminCustomer"),
+      .fields = {{"username"}, {"email"}, {"company"}, {"vat"}},
+      .has_uuid = true,
+      .complete = complete_customer,
+      .check = check_customer,
+      .leave = leave_customer,
+      .dependents = {{"servers", "owner_id"}, {"containers", "customer_id"},
+                     {"domains", "customer_id"}, {"legions", "customer_id"},
+                     {"floating_addresses", "customer_id"},
+                     {"custom_services", "customer_id"}},
+      .prepare = make_secrets};
   return collection;
 }
 
@@ -135,14 +183,20 @@ const AdminCollection& admin_containers() {
        {"distro", Type::kIntegerOrNull, "the id of a distro", false, 1,
         kIntegerMax}}};
   static const AdminCollection collection = {
-      "/admin/containers", "/admin/containers/{id}", "containers", create,
-      all_optional(create, "AdminContainer"),
-      {kCustomer, kServer, {"name"}, {"memory", Kind::kInteger},
-       {"storage", Kind::kInteger},
-       {"distro", Kind::kId, "distro_id", "distros"}},
-      {{"uid", Kind::kUid, "t.id"}, {"uuid", Kind::kText, "t.uuid"},
-       {"ip", Kind::kContainerIp, "t.id"}},
-      false, false, complete_container, check_container};
+      .path = "/admin/containers",
+      .item_path = "/admin/containers/{id}",
+      .table = "containers",
+      .object = "container",
+      .create = create,
+      .change = all_optional(create, "AdminContainer"),
+      .fields = {kCustomer, kServer, {"name"}, {"memory", Kind::kInteger},
+                 {"storage", Kind::kInteger},
+                 {"distro", Kind::kId, "distro_id", "distros"}},
+      .shown = {{"uid", Kind::kUid, "t.id"}, {"uuid", Kind::kText, "t.uuid"},
+                {"ip", Kind::kContainerIp, "t.id"}},
+      .complete = complete_container,
+      .check = check_container,
+      .leave = leave_container};
   return collection;
 }
 
@@ -153,9 +207,16 @@ const AdminCollection& admin_domains() {
        domain_name_field(),
        {"note", Type::kText, "free text", false, 0, 16'384}}};
   static const AdminCollection collection = {
-      "/admin/domains", "/admin/domains/{id}", "domains", create,
-      all_optional(create, "AdminDomain"),
-      {kCustomer, {"name"}, {"note"}}, {}, true, true};
+      .path = "/admin/domains",
+      .item_path = "/admin/domains/{id}",
+      .table = "domains",
+      .object = "domain",
+      .create = create,
+      .change = all_optional(create, "AdminDomain"),
+      .fields = {kCustomer, {"name"}, {"note"}},
+      .has_uuid = true,
+      .has_mtime = true,
+      .check = check_domain};
   return collection;
 }
 
@@ -167,9 +228,14 @@ const AdminCollection& admin_custom_services() {
        {"server", Type::kLine, "a server's name", true, 1},
        {"config", Type::kText, "its configuration", true, 0, 32'768}}};
   static const AdminCollection collection = {
-      "/admin/custom_services", "/admin/custom_services/{id}",
-      "custom_services", create, all_optional(create, "AdminCustomService"),
-      {{"name"}, kCustomer, kServer, {"config"}}, {}, false, true};
+      .path = "/admin/custom_services",
+      .item_path = "/admin/custom_services/{id}",
+      .table = "custom_services",
+      .object = "custom_service",
+      .create = create,
+      .change = all_optional(create, "AdminCustomService"),
+      .fields = {{"name"}, kCustomer, kServer, {"config"}},
+      .has_mtime = true};
   return collection;
 }
 
@@ -179,10 +245,15 @@ const AdminCollection& admin_news() {
       {{"content", Type::kText, "the text", true, 1, 32'768},
        {"public", Type::kFlag, "shown without a login"}}};
   static const AdminCollection collection = {
-      "/admin/news", "/admin/news/{id}", "news", create,
-      all_optional(create, "AdminNews"),
-      {{"content"}, {"public", Kind::kFlag}},
-      {{"date", Kind::kInteger, "t.date"}}, false, false, date_news};
+      .path = "/admin/news",
+      .item_path = "/admin/news/{id}",
+      .table = "news",
+      .object = "news",
+      .create = create,
+      .change = all_optional(create, "AdminNews"),
+      .fields = {{"content"}, {"public", Kind::kFlag}},
+      .shown = {{"date", Kind::kInteger, "t.date"}},
+      .complete = date_news};
   return collection;
 }
 
@@ -195,18 +266,23 @@ const AdminCollection& admin_rules() {
        {"action", Type::kLine, "allow, deny or gateway", true, 4, 7, is_action,
         "^(allow|deny|gateway)$"},
        {"target", Type::kLine, "of a gateway"},
-       {"src", Type::kLine, "an address", true, 1, 45, is_ip_address},
+       {"src", Type::kLine, "a numeric IP address in its shortest form", true, 1, 45, is_ip_address},
        {"src_mask", Type::kInteger, "bits", false, 0, 128},
-       {"dst", Type::kLine, "an address", true, 1, 45, is_ip_address},
+       {"dst", Type::kLine, "a numeric IP address in its shortest form", true, 1, 45, is_ip_address},
        {"dst_mask", Type::kInteger, "bits", false, 0, 128}}};
   static const AdminCollection collection = {
-      "/admin/rules", "/admin/rules/{id}", "rules", create,
-      all_optional(create, "AdminRule"),
-      {{"container", Kind::kUid, "container_id"},
-       {"direction"}, {"action"}, {"target"}, {"src"},
-       {"src_mask", Kind::kInteger, {}, {}, {}, true, 32},
-       {"dst"},
-       {"dst_mask", Kind::kInteger, {}, {}, {}, true, 32}}};
+      .path = "/admin/rules",
+      .item_path = "/admin/rules/{id}",
+      .table = "rules",
+      .object = "rule",
+      .create = create,
+      .change = all_optional(create, "AdminRule"),
+      .fields = {{"container", Kind::kUid, "container_id"},
+                 {"direction"}, {"action"}, {"target"}, {"src"},
+                 {"src_mask", Kind::kInteger, {}, {}, {}, true, 32},
+                 {"dst"},
+                 {"dst_mask", Kind::kInteger, {}, {}, {}, true, 32}},
+      .changed = touch_ruled};
   return collection;
 }
 

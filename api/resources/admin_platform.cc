@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "api/identity.h"
 #include "api/resources/admin_collections.h"
 #include "api/resources/common.h"
@@ -9,11 +11,24 @@ namespace {
 using Kind = AdminField::Kind;
 
 const Field kNote = {"note", Type::kText, "free text", false, 0, 16'384};
-const Field kIpAddress = {"address", Type::kLine, "a numeric IP address", true,
+const Field kIpAddress = {"address", Type::kLine, "a numeric IP address in its shortest form", true,
                           2, 45, is_ip_address};
 
 Field named(std::string_view about) {
   return {"name", Type::kLine, about, true, 1};
+}
+
+// ------------------------------------------------------- servers, Legions
+
+// Servers are told when the lists of them last changed: private_state.cc.
+void note_nodes(Call& call, Transaction& transaction, const Json&, const Json&) {
+  const auto row = transaction.one(
+      "value", "FROM settings WHERE name = 'nodes_changed'");
+  const std::int64_t unix =
+      std::max(call.now(), row ? std::int64_t{std::stoll(row->text("value"))} + 1 : 0);
+  transaction.run("DELETE FROM settings WHERE name = 'nodes_changed'");
+  transaction.run("INSERT INTO settings (name, value) VALUES ('nodes_changed', ?)",
+                  {std::to_string(unix)});
 }
 
 // --------------------------------------------------------------- servers
@@ -108,22 +123,32 @@ const AdminCollection& admin_servers() {
         false, 0, 1024},
        kNote}};
   static const AdminCollection collection = {
-      "/admin/servers", "/admin/servers/{id}", "servers", create,
-      all_optional(create, "AdminServer"),
-      {{"name"}, {"address"}, {"hd"}, {"memory", Kind::kInteger},
-       {"storage", Kind::kInteger},
-       {"owner", Kind::kReference, "owner_id", "customers", "username"},
-       {"weight", Kind::kInteger, {}, {}, {}, true, kWeight},
-       {"datacenter", Kind::kReference, "datacenter_id", "datacenters", "name"},
-       {"etc_resolv_conf"}, {"etc_hosts"}, {"ssd", Kind::kFlag}, {"subject"},
-       {"note"}},
-      {{"free_memory", Kind::kInteger,
+      .path = "/admin/servers",
+      .item_path = "/admin/servers/{id}",
+      .table = "servers",
+      .object = "server",
+      .create = create,
+      .change = all_optional(create, "AdminServer"),
+      .fields = {{"name"}, {"address"}, {"hd"}, {"memory", Kind::kInteger},
+                 {"storage", Kind::kInteger},
+                 {"owner", Kind::kReference, "owner_id", "customers", "username"},
+                 {"weight", Kind::kInteger, {}, {}, {}, true, kWeight},
+                 {"datacenter", Kind::kReference, "datacenter_id", "datacenters", "name"},
+                 {"etc_resolv_conf"}, {"etc_hosts"}, {"ssd", Kind::kFlag}, {"subject"},
+                 {"note"}},
+      .shown =
+          {{"free_memory", Kind::kInteger,
         "t.memory - (SELECT COALESCE(sum(c.memory), 0) FROM containers c "
         "WHERE c.server_id = t.id)"},
        {"free_storage", Kind::kInteger,
         "t.storage - (SELECT COALESCE(sum(c.storage), 0) FROM containers c "
         "WHERE c.server_id = t.id)"}},
-      true, true, nullptr, check_server};
+      .has_uuid = true,
+      .has_mtime = true,
+      .check = check_server,
+      .changed = note_nodes,
+      .dependents = {{"containers", "server_id"},
+                     {"floating_addresses", "mapped_to_server_id"}}};
   return collection;
 }
 
@@ -133,9 +158,14 @@ const AdminCollection& admin_datacenters() {
       {named("its name"),
        {"description", Type::kText, "free text", false, 0, 16'384}, kNote}};
   static const AdminCollection collection = {
-      "/admin/datacenters", "/admin/datacenters/{id}", "datacenters", create,
-      all_optional(create, "AdminDatacenter"),
-      {{"name"}, {"description"}, {"note"}}};
+      .path = "/admin/datacenters",
+      .item_path = "/admin/datacenters/{id}",
+      .table = "datacenters",
+      .object = "datacenter",
+      .create = create,
+      .change = all_optional(create, "AdminDatacenter"),
+      .fields = {{"name"}, {"description"}, {"note"}},
+      .dependents = {{"servers", "datacenter_id"}}};
   return collection;
 }
 
@@ -145,9 +175,15 @@ const AdminCollection& admin_distros() {
       {named("its name"),
        {"path", Type::kLine, "where its tree lies", true, 1, 1024}, kNote}};
   static const AdminCollection collection = {
-      "/admin/distros", "/admin/distros/{id}", "distros", create,
-      all_optional(create, "AdminDistro"),
-      {{"name"}, {"path"}, {"note"}}, {}, true};
+      .path = "/admin/distros",
+      .item_path = "/admin/distros/{id}",
+      .table = "distros",
+      .object = "distro",
+      .create = create,
+      .change = all_optional(create, "AdminDistro"),
+      .fields = {{"name"}, {"path"}, {"note"}},
+      .has_uuid = true,
+      .dependents = {{"containers", "distro_id"}}};
   return collection;
 }
 
@@ -160,12 +196,20 @@ const AdminCollection& admin_legions() {
        {"quorum", Type::kInteger, "votes that make a Lord", false, 0, 1024},
        {"nodes", Type::kObjects, "{server, weight}", false, 0, 64}, kNote}};
   static const AdminCollection collection = {
-      "/admin/legions", "/admin/legions/{id}", "legions", create,
-      all_optional(create, "AdminLegion"),
-      {{"name"}, {"address"}, {"key", Kind::kSecret, "secret"},
-       {"customer", Kind::kReference, "customer_id", "customers", "username"},
-       {"quorum", Kind::kInteger}, {"note"}},
-      {}, true, false, nullptr, nullptr, set_nodes, attach_nodes};
+      .path = "/admin/legions",
+      .item_path = "/admin/legions/{id}",
+      .table = "legions",
+      .object = "legion",
+      .create = create,
+      .change = all_optional(create, "AdminLegion"),
+      .fields = {{"name"}, {"address"}, {"key", Kind::kSecret, "secret"},
+                 {"customer", Kind::kReference, "customer_id", "customers", "username"},
+                 {"quorum", Kind::kInteger}, {"note"}},
+      .has_uuid = true,
+      .after = set_nodes,
+      .changed = note_nodes,
+      .dependents = {{"floating_addresses", "legion_id"}},
+      .attach = attach_nodes};
   return collection;
 }
 
@@ -178,15 +222,18 @@ const AdminCollection& admin_floating_addresses() {
        {"mapped_to_server", Type::kLine, "a server's name; empty: none"},
        kNote}};
   static const AdminCollection collection = {
-      "/admin/floating_addresses", "/admin/floating_addresses/{id}",
-      "floating_addresses", create,
-      all_optional(create, "AdminFloatingAddress"),
-      {{"address"},
-       {"customer", Kind::kReference, "customer_id", "customers", "username"},
-       {"legion", Kind::kReference, "legion_id", "legions", "name"},
-       {"mapped_to_server", Kind::kReference, "mapped_to_server_id", "servers",
+      .path = "/admin/floating_addresses",
+      .item_path = "/admin/floating_addresses/{id}",
+      .table = "floating_addresses",
+      .object = "floating_address",
+      .create = create,
+      .change = all_optional(create, "AdminFloatingAddress"),
+      .fields = {{"address"},
+                 {"customer", Kind::kReference, "customer_id", "customers", "username"},
+                 {"legion", Kind::kReference, "legion_id", "legions", "name"},
+                 {"mapped_to_server", Kind::kReference, "mapped_to_server_id", "servers",
         "name"},
-       {"note"}}};
+                 {"note"}}};
   return collection;
 }
 
@@ -194,10 +241,13 @@ const AdminCollection& admin_privileged_clients() {
   static const Schema create = {"AdminNewPrivilegedClient",
                                 {named("its name"), kIpAddress}};
   static const AdminCollection collection = {
-      "/admin/privileged_clients", "/admin/privileged_clients/{id}",
-      "privileged_clients", create,
-      all_optional(create, "AdminPrivilegedClient"),
-      {{"name"}, {"address"}}};
+      .path = "/admin/privileged_clients",
+      .item_path = "/admin/privileged_clients/{id}",
+      .table = "privileged_clients",
+      .object = "privileged_client",
+      .create = create,
+      .change = all_optional(create, "AdminPrivilegedClient"),
+      .fields = {{"name"}, {"address"}}};
   return collection;
 }
 

@@ -23,7 +23,7 @@ Answer raise(Call& call, Transaction& transaction) {
   alarm.unix = asked_number(call, "unix", valid).value_or(call.now());
   if (!valid || alarm.level > kLevelMax ||
       std::max(alarm.line.value_or(0), alarm.unix) > kUnixMax) {
-    return bad_request("level (0 to 4), line, unix: numbers are expected");
+    return bad_request("level (1 to 4), line, unix: numbers are expected");
   }
   if (alarm.unix > call.now() + kDaySeconds) {
     return bad_request("unix: it is in the future");

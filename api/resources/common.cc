@@ -171,16 +171,37 @@ void write_container(const RowView& row, const Json& tags, ListWriter& out) {
   out.end_object();
 }
 
-void reset_for_server(Transaction& transaction, std::int64_t id) {
-  transaction.run("UPDATE containers SET custom_distro_id = NULL WHERE id = ? OR "
-                  "custom_distro_id IN (SELECT x.id FROM custom_distros x "
-                  "WHERE x.container_id = ?)", {id, id});
+void detach_from_distro(const Call& call, Transaction& transaction,
+                        std::int64_t custom_distro) {
+  for (const Row& row : transaction.select(
+           "id", "FROM containers WHERE custom_distro_id = ?", {custom_distro})) {
+    const std::int64_t id = row.integer("id");
+    transaction.update("containers", id, {{"custom_distro_id", nullptr}});
+    touch_container(call, transaction, id);
+    audit(call, transaction, "container", id, {{"custom_distro", custom_distro}},
+          {{"custom_distro", nullptr}});
+  }
+}
+
+void detach_from_distros_of(const Call& call, Transaction& transaction,
+                            std::int64_t container) {
+  for (const Row& row : transaction.select(
+           "id", "FROM custom_distros WHERE container_id = ? ORDER BY id",
+           {container})) {
+    detach_from_distro(call, transaction, row.integer("id"));
+  }
+}
+
+void reset_for_server(const Call& call, Transaction& transaction,
+                      std::int64_t id) {
+  detach_from_distros_of(call, transaction, id);
+  transaction.update("containers", id, {{"custom_distro_id", nullptr}});
   transaction.run("DELETE FROM portmappings WHERE container_id = ?", {id});
 }
 
 void reset_for_customer(const Call& call, Transaction& transaction,
                         std::int64_t id) {
-  reset_for_server(transaction, id);
+  reset_for_server(call, transaction, id);
   for (const char* table :
        {"alarms", "container_metrics", "custom_distros", "domain_metrics",
         "loopboxes", "rules"}) {

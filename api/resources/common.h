@@ -89,7 +89,14 @@ void touch_container(const Call& call, Transaction& transaction,
 // first one put there, or that ties it to what is no longer beside it.
 void reset_for_customer(const Call& call, Transaction& transaction,
                         std::int64_t id);
-void reset_for_server(Transaction& transaction, std::int64_t id);
+void reset_for_server(const Call& call, Transaction& transaction,
+                      std::int64_t id);
+// Those that use a custom distro, or one of a container's, go back to their distro:
+// they are rebooted, and that is told.
+void detach_from_distro(const Call& call, Transaction& transaction,
+                        std::int64_t custom_distro);
+void detach_from_distros_of(const Call& call, Transaction& transaction,
+                            std::int64_t container);
 
 // Prepares `password_hash` where a password is given.
 [[nodiscard]] std::optional<Answer> hash_password(Call& call);

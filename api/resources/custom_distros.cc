@@ -139,15 +139,11 @@ Answer change(Call& call, Transaction& transaction) {
   return ok(std::move(object));
 }
 
-// Those that use it go back to their distro.
 Answer remove(Call& call, Transaction& transaction) {
   const auto row = own(call, transaction, call.number());
   if (!row) return forbidden();
   const std::int64_t id = row->integer("id");
-  touch_users(call, transaction, id);
-  transaction.run(
-      "UPDATE containers SET custom_distro_id = NULL WHERE custom_distro_id = ?",
-      {id});
+  detach_from_distro(call, transaction, id);
   transaction.remove("custom_distros", id);
   audit(call, transaction, "custom_distro", id, object_of(*row), nullptr);
   return ok_message();

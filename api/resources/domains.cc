@@ -144,15 +144,17 @@ Answer list_containers(Call& call, Transaction& transaction) {
 Answer list_of_container(Call& call, Transaction& transaction) {
   const auto container = own_container(call, transaction, call.number());
   if (!container) return forbidden();
+  Filter filter;
+  filter.add("customer_id = ?", {call.caller.id});
+  filter.add("id IN (SELECT domain_id FROM domain_metrics "
+             "WHERE container_id = ? AND unix >= ?)",
+             {container->integer("id"), start_of_day(call.now())});
+  if (auto refused = filter.add_page(call, "id")) return *std::move(refused);
   auto tags = tags_by_object(call, transaction, "domain_tags");
   Json out = Json::array();
-  for (const Row& row : transaction.select(
-           "id, name, uuid",
-           "FROM domains WHERE customer_id = ? AND id IN (SELECT domain_id "
-           "FROM domain_metrics WHERE container_id = ? AND unix >= ?) "
-           "ORDER BY id",
-           {call.caller.id, container->integer("id"),
-            start_of_day(call.now())})) {
+  for (const Row& row : transaction.select("id, name, uuid",
+                                           "FROM domains" + filter.text(),
+                                           filter.values())) {
     const auto found = tags.find(row.integer("id"));
     out.push_back(object_of(
         row, found == tags.end() ? Json::array() : std::move(found->second)));
@@ -181,9 +183,10 @@ void add_domains(Routes& routes) {
   routes.push_back({"GET", "/domains/{id}/containers", Access::kCustomer,
                     Mode::kRead, list_containers,
                     "The containers that served it today"});
-  routes.push_back({"GET", "/containers/{uid}/domains", Access::kCustomer,
-                    Mode::kRead, list_of_container,
-                    "The domains that this container served today"});
+  routes.push_back(with_query(
+      {"GET", "/containers/{uid}/domains", Access::kCustomer, Mode::kRead,
+       list_of_container, "The domains that this container served today"},
+      "after,limit"));
 }
 
 }  // namespace fealty::api

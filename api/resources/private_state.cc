@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "api/identity.h"
 #include "api/resources/common.h"
 #include "api/resources/resources.h"
@@ -8,26 +6,29 @@ namespace fealty::api {
 namespace {
 
 // The address of every other server, or of those in a Legion with this one; with
-// the time of the last change among them.
-Answer list_nodes(Call& call, Transaction& transaction, std::string_view where,
+// the time of the last change of any server or Legion, deletions included, which
+// grows with each (admin_platform.cc).
+Answer list_nodes(Transaction& transaction, std::string_view where,
                   Values values) {
-  const auto self = transaction.one("mtime", "FROM servers WHERE id = ?",
-                                    {call.caller.id});
-  std::int64_t unix = self->integer("mtime");
   Json nodes = Json::array();
   for (const Row& row : transaction.select(
-           "address, mtime", "FROM servers " + std::string(where), values)) {
-    unix = std::max(unix, row.integer("mtime"));
+           "address", "FROM servers " + std::string(where), values)) {
     nodes.push_back(row.text("address"));
   }
+  // A store that has seen no change since it is kept has the servers' own.
+  const auto noted = transaction.one(
+      "value", "FROM settings WHERE name = 'nodes_changed'");
+  const std::int64_t unix =
+      noted ? std::stoll(noted->text("value"))
+            : transaction.one("max(mtime) AS last", "FROM servers")->integer("last");
   return ok({{"unix", unix}, {"nodes", std::move(nodes)}});
 }
 Answer list_all_nodes(Call& call, Transaction& transaction) {
-  return list_nodes(call, transaction, "WHERE id <> ? ORDER BY id",
+  return list_nodes(transaction, "WHERE id <> ? ORDER BY id",
                     {call.caller.id});
 }
 Answer list_legion_nodes(Call& call, Transaction& transaction) {
-  return list_nodes(call, transaction,
+  return list_nodes(transaction,
                     "WHERE id <> ? AND id IN (SELECT o.server_id FROM "
                     "legion_nodes o JOIN legion_nodes n ON n.legion_id = "
                     "o.legion_id WHERE n.server_id = ?) ORDER BY id",

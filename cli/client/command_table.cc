@@ -300,8 +300,10 @@ int run_client_call(const ClientCall& call) {
   };
   const Done done = run();
   if (done) return kExitFine;
-  std::fprintf(stderr, "fealty %s: %s\n", call.command->path.c_str(),
-               done.error().message.c_str());
+  if (!done.error().message.empty()) {
+    std::fprintf(stderr, "fealty %s: %s\n", call.command->path.c_str(),
+                 done.error().message.c_str());
+  }
   return done.error().exit_code;
 }
 

@@ -8,7 +8,8 @@
 
 namespace fealty::cli {
 
-// Why a command of the API's could not be done, for people, and the exit code.
+// Why a command of the API's could not be done, for people ("": they know), and
+// the exit code.
 // `status` is the API's answer's; 0: it gave none.
 struct Problem {
   std::string message;

@@ -284,9 +284,8 @@ Result<Json, Problem> Session::post(const std::string& path, const Json& body) {
 Result<std::int64_t, Problem> Session::number_of(const Resource& resource,
                                                  const std::string& text) {
   const std::string_view called = resource.called;
-  // Where another number than the id is a name too, both are looked for.
-  if (is_number(text) && !called.starts_with("uid")) return std::stoll(text);
-  const auto unknown = [&](const char* what) {
+  if (is_number(text) && called.empty()) return std::stoll(text);
+  const auto unknown = [&](const char* what) -> Result<std::int64_t, Problem> {
     return Problem("there " + std::string(what) + " " +
                    std::string(resource.name) + " " + visible(text));
   };
@@ -306,8 +305,11 @@ Result<std::int64_t, Problem> Session::number_of(const Resource& resource,
     if (found) return unknown("is more than one");
     found = id->get<std::int64_t>();
   }
-  if (!found) return unknown("is no");
-  return *found;
+  if (found) return *found;
+  // A list has its bounds, and the API knows.
+  const bool may_be_id = is_number(text) && !called.starts_with("uid");
+  if (may_be_id) return std::stoll(text);
+  return unknown("is no");
 }
 
 SettingHelp Session::help() {
@@ -320,7 +322,8 @@ SettingHelp Session::help() {
 Done Session::print(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
       std::fflush(stdout) != 0) {
-    return Problem("stdout takes nothing any more");
+    // Who reads it has seen enough: nothing is wrong.
+    return errno == EPIPE ? Problem("") : Problem("stdout takes nothing any more");
   }
   return Ok{};
 }

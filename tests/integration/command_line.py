@@ -119,10 +119,12 @@ class Terminal:
 
 
 class LossyProxy:
-    """Hands on what comes to `port`, and keeps the first `lost` answers to itself."""
+    """Hands on what comes to `port`, and keeps to itself the first `lost` answers, and those
+    to requests that begin with `loses`."""
 
     def __init__(self, port, lost):
         self.upstream, self.lost, self.requests = port, lost, []
+        self.loses = b"\0"
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -153,7 +155,7 @@ class LossyProxy:
         with socket.create_connection(("127.0.0.1", self.upstream), SECONDS) as api:
             api.sendall(head + b"\r\nConnection: close\r\n\r\n" + body)
             answer = b"".join(iter(lambda: api.recv(65536), b""))
-        if len(self.requests) > self.lost:
+        if len(self.requests) > self.lost and not head.startswith(self.loses):
             client.sendall(answer)
 
     def close(self):

@@ -130,7 +130,15 @@ def test_a_body_that_is_too_large_is_not_waited_for(service):
         assert answer(one)[0] == 401
 
 
+def test_a_body_that_is_not_asked_for_has_its_bounds_too(service):
+    for length, status in [(65_536, 200), (65_537, 413)]:
+        one = connect(service)
+        one.sendall(head("GET", "/me", login(service.kratos), f"Content-Length: {length}"))
+        assert answer(one)[0] == status
+
+
 @pytest.mark.parametrize("sent, status", [
+    (b"GET /api/me HTTP/1.1\r\nHost: x\r\nExpect: foo\r\n\r\n", 417),
     (b"GET\r\n\r\n", 400), (b"GET / HTTP/1.1\r\n\r\n", 400), (b"\x16\x03\x01\r\n\r\n", 400),
     (b"GET /api/me HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40_000, 431),
     (b"GET /api/me HTTP/1.1\r\nHost: x\nX: y\r\n\r\n", 400),
@@ -231,6 +239,25 @@ def test_guesses_side_by_side_are_counted(service):
     # Ten at once, and then one each six seconds.
     assert statuses.count(401) <= 11 + (time.monotonic() - begun) // 6, statuses
     assert set(statuses) <= {401, 429, 503}
+
+
+def test_guesses_from_one_network_shut_nobody_out_elsewhere(api_scene):
+    api = api_stage.Api(api_scene, "sqlite")
+    customer = api_stage.Customer(api)
+
+    def guess(network, number):
+        wrong = api_stage.Customer.__new__(api_stage.Customer)
+        wrong.api, wrong.username, wrong.password = api, customer.username, f"wrong{number}"
+        return wrong("GET", "/me", headers={"X-Forwarded-For": network}).status
+    begun = time.monotonic()
+    assert [guess("198.51.100.9", number) for number in range(12)] == [401] * 10 + [429] * 2
+    # His password is not known to be right yet: nobody has logged in with it.
+    here = {"X-Forwarded-For": "198.51.100.10"}
+    assert customer("GET", "/me", headers=here).status == 200
+    # From everywhere there are fifty, and one more each 1.2 s.
+    tried = [guess(f"203.0.113.{network}", number) for network in range(20)
+             for number in range(10)]
+    assert 10 + tried.count(401) <= 51 + (time.monotonic() - begun) / 1.2
 
 
 def test_guesses_that_are_the_same_let_others_be_answered(api_scene):

@@ -1,4 +1,6 @@
 """The servers' side of the API, its administration, and what it tells whom."""
+import time
+
 import pytest
 
 import api_stage
@@ -370,6 +372,149 @@ def test_a_container_comes_to_another_customer_bare(api, kratos, zeus):
     assert kratos.get(f"/containers/{friend}").json["linked_to"] == []
     assert uid not in [each["container"] for each in
                        kratos.get("/portmappings/" + kratos.server["address"]).json]
+
+
+def test_a_domain_comes_to_another_customer_bare(api, kratos, zeus):
+    domain = api.domain(kratos)
+    uid = api.container(kratos, kratos.server)
+    path = f"/domains/{domain['id']}"
+    tag = kratos.post("/tags", {"name": unique("secret-client")}).json["name"]
+    assert kratos.post(path, {"tags": [tag], "note": "mine"}).status == 200
+    assert api.as_server(kratos.server, "POST", f"/metrics/domain.hits/{uid}", {
+        "unix": int(time.time()), "value": 9, "domain": domain["name"]}).status == 201
+    one = f"/admin/domains/{domain['id']}"
+    assert api.admin("POST", one, {"customer": kratos.username}).status == 200
+    assert kratos.get(path).json["tags"] == [tag], "nothing has changed"
+    assert api.admin("POST", one, {"customer": zeus.username}).status == 200
+    found = zeus.get(path).json
+    assert found["tags"] == [] and found["note"] == ""
+    assert zeus.get(path + "/containers").json == []
+    assert zeus.get(f"/metrics/domain.hits/{domain['id']}").json == []
+    assert kratos.get(path).status == 404
+    moved = api.admin("POST", one, {"customer": kratos.username, "note": "given"})
+    assert moved.json["note"] == "given"
+
+
+def test_a_customer_goes_with_his_tags_and_not_with_what_runs(api):
+    customer = api_stage.Customer(api)
+    server = api.server(customer)
+    domain = api.domain(customer)
+    uid = api.container(customer, server)
+    assert customer.post("/tags", {"name": "t"}).status == 201
+    path = f"/admin/customers/{customer.id}"
+    for kind, one in [("servers", server["id"]), ("containers", uid - 30_000),
+                      ("domains", domain["id"])]:
+        assert refused(api.admin("DELETE", path), 409, "Conflict", "depend on it")
+        if kind == "servers":
+            assert refused(api.admin("DELETE", f"/admin/servers/{one}"), 409, "Conflict",
+                           "there are containers")
+            api.admin("POST", f"/admin/servers/{one}", {"owner": ""})
+        else:
+            assert api.admin("DELETE", f"/admin/{kind}/{one}").status == 200
+    assert api.admin("DELETE", path).status == 200
+    assert customer.get("/me").status == 401
+
+
+@pytest.mark.parametrize("way", ["deleted", "another server", "another customer",
+                                 "its distro deleted"])
+def test_who_uses_a_distro_that_goes_is_rebooted_and_told(api, kratos, zeus, way):
+    server = api.server(kratos)
+    store, user, own = [api.container(kratos, server) for _ in range(3)]
+    distro = api.made("distros", name=unique("distro"), path="/distros/" + unique("d"))
+    kratos.post(f"/containers/{store}", {"custom_distros_storage": True})
+    custom = kratos.post(f"/custom_distros/{store}", {"name": "n", "path": "p"}).json["id"]
+    for uid, more in [(user, {"custom_distro": custom}), (own, {})]:
+        assert kratos.post(f"/containers/{uid}", {
+            "distro": distro["id"], "ssh_keys": ["ssh-rsa x"], **more}).status == 200
+
+    def mtimes():
+        listed = api.as_server(server, "GET", "/containers/").json
+        return {each["uid"]: each["mtime"] for each in listed}
+    before = mtimes()
+    one = f"/admin/containers/{store - 30_000}"
+    if way == "deleted":
+        done = api.admin("DELETE", one)
+    elif way == "its distro deleted":
+        done = kratos.delete(f"/custom_distro/{custom}")
+    else:
+        done = api.admin("POST", one, {"customer": zeus.username} if way == "another customer"
+                         else {"server": api.server(kratos)["name"]})
+    assert done.status == 200, done
+    after = mtimes()
+    assert after[user] > before[user] and after[own] == before[own]
+    assert kratos.get(f"/containers/{user}").json["custom_distro"] is None
+    lines = api.admin("GET", f"/admin/audit?object=container&object_id={user - 30_000}").json
+    assert (lines[-1]["before"], lines[-1]["after"]) == ({"custom_distro": custom},
+                                                         {"custom_distro": None})
+
+
+def test_the_audit_log_calls_an_object_the_same_whoever_changes_it(api, kratos):
+    uid = api.container(kratos, kratos.server)
+    kratos.post(f"/containers/{uid}", {"note": "x"})
+    api.admin("POST", f"/admin/containers/{uid - 30_000}", {"memory": 11})
+    api.admin("DELETE", f"/admin/containers/{uid - 30_000}")
+    lines = api.admin("GET", f"/admin/audit?object=container&object_id={uid - 30_000}").json
+    assert [line["request"].split()[0] for line in lines] == ["POST", "POST", "POST", "DELETE"]
+    assert [line["actor"] for line in lines] == ["admin", kratos.username, "admin", "admin"]
+
+
+def test_the_time_of_the_nodes_grows_with_each_change_of_them(api):
+    one, two = api.server(), api.server()
+    seen = []
+
+    def changed():
+        now = [api.as_server(two, "GET", path).json["unix"]
+               for path in ["/nodes/", "/legion/nodes/"]]
+        seen.append(now)
+        return len(seen) == 1 or all(new > old for new, old in zip(now, seen[-2]))
+    assert changed()
+    legion = api.made("legions", name=unique("legion"), address="10.0.0.1", key="k",
+                      nodes=[{"server": one["name"]}, {"server": two["name"]}])
+    assert changed()
+    api.admin("POST", f"/admin/legions/{legion['id']}", {"nodes": []})
+    assert changed()
+    api.admin("DELETE", f"/admin/legions/{legion['id']}")
+    assert changed()
+    third = api.server()
+    assert changed()
+    api.admin("DELETE", f"/admin/servers/{third['id']}")
+    assert changed()
+    assert api.as_server(two, "GET", "/nodes/").json["unix"] == seen[-1][0]
+
+
+def test_a_rule_reboots_its_container(api, kratos, runnable):
+    other = api.container(kratos, kratos.server)
+
+    def mtime():
+        return [each["mtime"] for each in api.as_server(kratos.server, "GET", "/containers/").json
+                if each["uid"] == runnable][0]
+    times = [mtime()]
+    rule = api.made("rules", container=runnable, direction="out", action="deny",
+                    src="10.0.0.1", dst="10.0.0.2")
+    path = f"/admin/rules/{rule['id']}"
+    for change in [{"action": "allow"}, {"container": other}, {"container": runnable}]:
+        times.append(mtime())
+        assert api.admin("POST", path, change).status == 200
+    times.append(mtime())
+    assert api.admin("POST", path, {}).status == 200
+    assert mtime() == times[-1], "nothing has changed"
+    assert api.admin("DELETE", path).status == 200
+    times.append(mtime())
+    assert times == sorted(set(times))
+
+
+def test_a_key_is_not_left_beside_a_database_that_has_another(api_scene):
+    api = api_stage.Api(api_scene)
+    api.end()
+    key = api.directory / "api.key"
+    kept = key.read_text()
+    key.unlink()
+    with pytest.raises(AssertionError, match="not the key that this database"):
+        api.start()
+    assert not key.exists()
+    key.write_text(kept)
+    key.chmod(0o600)
+    api.start()
 
 
 def test_keys_of_an_unknown_server_are_not_none(api, kratos):

@@ -426,6 +426,31 @@ def test_alarms_cannot_move_the_cursor(fealty, container):
     assert said == "evil \x1b[2J\u202e\u009b1m ünïcödé\tx"
 
 
+def test_a_number_that_is_a_name_too_is_refused(fealty, kratos):
+    first = kratos.post("/tags", {"name": "first-of-two"}).json["id"]
+    second = kratos.post("/tags", {"name": str(first)}).json["id"]
+    assert "more than one" in fealty("tags", "remove", first, code=1).err
+    fealty("tags", "remove", second)
+    fealty("tags", "remove", first)
+    assert "404" in fealty("tags", "remove", first, code=1).err
+
+
+def test_who_reads_no_more_is_told_nothing(fealty, kratos, container):
+    for _ in range(3):
+        assert kratos.post(f"/alarms/raise/{container}", "x" * 60_000).status == 201
+    process = subprocess.Popen(["fealty", "alarms", "--json"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, env=fealty.env)
+    process.stdout.read(1)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 1
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(["fealty", "alarms"], stdout=full, stderr=subprocess.PIPE,
+                              env=fealty.env, check=False, timeout=60)
+    assert done.returncode == 1 and b"stdout takes nothing any more" in done.stderr
+
+
 @contextlib.contextmanager
 def following(fealty, *words):
     process = subprocess.Popen(["fealty", "alarms", "--follow", *map(str, words)],
@@ -773,9 +798,9 @@ def test_an_answer_that_was_lost_is_asked_for_again_and_counts_once(nobody, api)
         assert b"Idempotency-Key: " in proxy.requests[0][0]
         # What is taken away is not taken away twice.
         proxy.requests.clear()
-        proxy.lost = 1
+        proxy.lost, proxy.loses = 0, b"DELETE"
         assert "breaks off" in nobody("tags", "remove", number, code=1).err
-        assert len(proxy.requests) == 1
+        assert [request[0].split()[0] for request in proxy.requests] == [b"GET", b"DELETE"]
     finally:
         proxy.close()
 

@@ -6,7 +6,8 @@ namespace fealty::api {
 namespace {
 
 TEST(ReadCredentials, OfBasic) {
-  for (const char* text : {"Basic a3JhdG9zOmRlaW1vcw==", "basic a3JhdG9zOmRlaW1vcw"}) {
+  for (const char* text : {"Basic a3JhdG9zOmRlaW1vcw==", "basic a3JhdG9zOmRlaW1vcw",
+                           "Basic  a3JhdG9zOmRlaW1vcw=="}) {
     const auto found = read_credentials(text, "", "");
     ASSERT_TRUE(found) << text;
     EXPECT_EQ(found->username, "kratos");

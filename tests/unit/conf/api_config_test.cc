@@ -64,6 +64,8 @@ TEST(ApiConfig, SaysWhatIsWrong) {
       {"dns: {port: 0}", "port"},
       {"subscribe: {key: a}", "server"},
       {"limits: {threads: 1}", "threads"},
+      {"domain: \"http://x\"", "domain"},
+      {"domain: a b", "domain"},
       {"trusted_proxies: [x]", "trusted_proxies"}};
   for (const auto& [text, expected] : wrong) {
     EXPECT_NE(problem(least + text).find(expected), std::string::npos) << text;
@@ -78,6 +80,13 @@ TEST(ApiConfig, AdministrationIsLocal) {
                   .find("loopback"),
               std::string::npos);
   }
+}
+
+TEST(ApiConfig, AdministrationHasAListenerOfItsOwn) {
+  EXPECT_NE(problem("listen: 127.0.0.1:8090\nadmin_listen: 127.0.0.1:8090\n"
+                    "database: sqlite:///a\nsecrets_key_file: k\n")
+                .find("another than `listen`"),
+            std::string::npos);
 }
 
 TEST(ApiConfig, DatabaseIsOneOfTwoAndWithoutAPassword) {
