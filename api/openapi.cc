@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "api/answer_shapes.h"
 #include "base/version.h"
 
 namespace fealty::api {
@@ -21,6 +22,23 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+// Null: none is known.
+const AnswerShape* shape_of(const Route& route) {
+  const auto shapes = answer_shapes();
+  const auto found =
+      std::find_if(shapes.begin(), shapes.end(), [&](const AnswerShape& shape) {
+        return shape.method == route.method && shape.pattern == route.pattern;
+      });
+  return found == shapes.end() ? nullptr : &*found;
+}
+
+Json response_of(const AnswerShape& shape) {
+  const Json schema = shape.json.empty() ? Json{{"type", "string"}}
+                                         : shape_schema(Json::parse(shape.json));
+  return {{"description", "done"},
+          {"content", {{std::string(shape.type), {{"schema", schema}}}}}};
+}
+
 std::vector<std::string> split(std::string_view list) {
   std::vector<std::string> parts;
   while (!list.empty()) {
@@ -29,6 +47,14 @@ std::vector<std::string> split(std::string_view list) {
     list.remove_prefix(std::min(end + 1, list.size()));
   }
   return parts;
+}
+
+Json header_parameter(std::string_view name, std::string_view about) {
+  return {{"name", name},
+          {"in", "header"},
+          {"required", false},
+          {"description", about},
+          {"schema", {{"type", "string"}, {"minLength", 1}}}};
 }
 
 Json parameters_of(const Route& route) {
@@ -50,6 +76,16 @@ Json parameters_of(const Route& route) {
                    {"in", "query"},
                    {"required", false},
                    {"schema", {{"type", is_number ? "integer" : "string"}}}});
+  }
+  const AnswerShape* const shape = shape_of(route);
+  if (route.method == "POST") {
+    out.push_back(header_parameter(
+        "Idempotency-Key", "what makes it count once, however often it is sent"));
+    out.back()["schema"]["maxLength"] = 255;
+  } else if (shape != nullptr && shape->json.empty() && shape->type != "text/plain") {
+    out.push_back(header_parameter("Last-Event-ID", "what was heard last"));
+  } else if (route.method == "GET") {
+    out.push_back(header_parameter("If-None-Match", "the ETag that is had: 304"));
   }
   return out;
 }
@@ -96,7 +132,9 @@ Json operation_of(const Route& route) {
                       {"content",
                        {{"application/json",
                          {{"schema", {{"$ref", "#/components/schemas/Error"}}}}}}}}}};
-  responses[route.method == "POST" ? "2XX" : "200"] = {{"description", "done"}};
+  if (const AnswerShape* const shape = shape_of(route)) {
+    responses[std::to_string(shape->status)] = response_of(*shape);
+  }
   out["responses"] = std::move(responses);
   return out;
 }
@@ -160,12 +198,9 @@ void add_section(std::string& page, const Route& route) {
 
 Answer openapi_document(const Routes& routes) {
   Json paths = Json::object();
-  Json schemas = {
-      {"Error",
-       {{"type", "object"},
-        {"properties",
-         {{"error", {{"type", "string"}}}, {"reason", {{"type", "string"}}}}},
-        {"required", {"error"}}}}};
+  Json schemas = named_shapes();
+  schemas["Error"] =
+      shape_schema({{"error", "string"}, {"reason?", "string"}});
   for (const Route& route : routes) {
     if (route.access == Access::kAdmin) continue;
     paths[std::string(route.pattern)][lower(route.method)] = operation_of(route);

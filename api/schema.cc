@@ -15,6 +15,13 @@ bool is_line(std::string_view text) {
   });
 }
 
+// Code points, as JSON Schema counts. The parser has let UTF-8 alone pass.
+std::int64_t characters_of(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U;
+  });
+}
+
 std::string range(const Field& field) {
   return std::to_string(field.least) + " to " + std::to_string(field.most);
 }
@@ -22,9 +29,9 @@ std::string range(const Field& field) {
 Status check_text(const Field& field, const Json& value) {
   if (!value.is_string()) return wrong(field, "a string is expected");
   const std::string& text = value.get_ref<const std::string&>();
-  const auto bytes = static_cast<std::int64_t>(text.size());
-  if (bytes < field.least || bytes > field.most) {
-    return wrong(field, "it must have " + range(field) + " bytes");
+  const std::int64_t length = characters_of(text);
+  if (length < field.least || length > field.most) {
+    return wrong(field, "it must have " + range(field) + " characters");
   }
   if (field.type == Type::kLine && !is_line(text)) {
     return wrong(field, "it holds control characters");
@@ -73,9 +80,10 @@ Status check_list(const Field& field, const Json& value) {
     }
     if (!of_lines) continue;
     if (!item.is_string() || item.get_ref<const std::string&>().empty() ||
-        item.get_ref<const std::string&>().size() > kLineBytesMax ||
+        characters_of(item.get_ref<const std::string&>()) > kItemMax ||
         !is_line(item.get_ref<const std::string&>())) {
-      return wrong(field, "its items must be strings of one line, not empty");
+      return wrong(field, "its items must be strings of one line, with 1 to " +
+                              std::to_string(kItemMax) + " characters");
     }
     if (field.fits != nullptr &&
         !field.fits(item.get_ref<const std::string&>())) {
@@ -120,7 +128,8 @@ Json field_document(const Field& field) {
       break;
     case Type::kLines:
       out = {{"type", "array"}, {"maxItems", field.most},
-             {"items", {{"type", "string"}, {"minLength", 1}}}};
+             {"items",
+              {{"type", "string"}, {"minLength", 1}, {"maxLength", kItemMax}}}};
       break;
     case Type::kObjects:
       out = {{"type", "array"}, {"maxItems", field.most},

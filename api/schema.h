@@ -15,7 +15,7 @@ namespace fealty::api {
 
 // What a key of a request's object may hold.
 enum class Type : std::uint8_t {
-  kText,           // bytes within [least, most]
+  kText,           // characters within [least, most]
   kLine,           // the same without control characters
   kInteger,        // within [least, most]
   kIntegerOrNull,
@@ -43,7 +43,7 @@ struct Schema {
   std::vector<Field> fields;
 };
 
-inline constexpr std::size_t kLineBytesMax = 16'384;   // of one in a list
+inline constexpr std::int64_t kItemMax = 16'384;   // characters of one in a list
 inline constexpr std::int64_t kIntegerMax =
     std::numeric_limits<std::int32_t>::max();
 

@@ -29,7 +29,10 @@ std::int64_t field_or(const Fields& fields, std::string_view column,
 // ------------------------------------------------------------- customers
 
 // Basic authentication has no way to write a colon in a name.
-bool is_username(std::string_view text) { return text.find(':') == text.npos; }
+bool is_username(std::string_view text) {
+  return text.find(':') == text.npos &&
+         static_cast<std::int64_t>(text.size()) <= kUsernameBytesMax;
+}
 
 std::optional<Answer> make_secrets(Call& call) {
   if (auto refused = hash_password(call)) return refused;
@@ -145,10 +148,9 @@ bool is_action(std::string_view text) {
 const AdminCollection& admin_customers() {
   static const Schema create = {
       "AdminNewCustomer",
-      {{"username", Type::kLine, "a name without a colon", true, 1, 255,
+      {{"username", Type::kLine, "a name without a colon, 255 bytes at most", true, 1, 255,
         is_username, "^[^:]+$"},
-       {"password", Type::kText, "its password", true, 1,
-        kPasswordBytesMax},
+       password_field(true),
        {"email", Type::kLine, "mail address"},
        {"company", Type::kLine, "company"},
        {"vat", Type::kLine, "VAT number"}}};

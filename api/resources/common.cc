@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/credentials.h"
 #include "api/domain_check.h"
 #include "api/identity.h"
 
@@ -225,6 +226,13 @@ std::optional<Answer> hash_password(Call& call) {
   if (!hash) return busy();
   call.password_hash = *std::move(hash);
   return std::nullopt;
+}
+
+Field password_field(bool required) {
+  return {"password", Type::kText, "a password of 768 bytes at most", required, 1,
+          kPasswordBytesMax, [](std::string_view text) {
+            return static_cast<std::int64_t>(text.size()) <= kPasswordBytesMax;
+          }};
 }
 
 void add_for_servers(Routes& routes, std::string_view path, Handler handler,

@@ -101,6 +101,8 @@ void detach_from_distros_of(const Call& call, Transaction& transaction,
 // Prepares `password_hash` where a password is given.
 [[nodiscard]] std::optional<Answer> hash_password(Call& call);
 
+[[nodiscard]] Field password_field(bool required);
+
 // What servers may read, and its query.
 void add_for_servers(Routes& routes, std::string_view path, Handler handler,
                      std::string_view summary, std::string_view query = {});

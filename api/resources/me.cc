@@ -10,8 +10,7 @@ const Schema kSchema = {
     {{"vat", Type::kLine, "VAT number"},
      {"company", Type::kLine, "company"},
      {"email", Type::kLine, "mail address"},
-     {"password", Type::kText, "the new password", false, 1,
-      kPasswordBytesMax}}};
+     password_field(false)}};
 
 Json me_object(const Call& call, Transaction& transaction) {
   const auto row = transaction.one("email, vat, company, uuid",

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,8 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
+
+import jsonschema
 
 import harness
 
@@ -112,6 +115,78 @@ class Customer:
         return self("DELETE", path, body)
 
 
+class Document:
+    """The OpenAPI document of the API: what every answer is held against."""
+
+    LONG = 20
+    _known = None
+
+    @classmethod
+    def of(cls, port):
+        if cls._known is None:
+            cls._known = cls(request(port, "GET", "/api/openapi.json").json)
+        return cls._known
+
+    def __init__(self, document):
+        self.document = document
+        self.paths = []
+        for pattern, operations in document["paths"].items():
+            pieces = re.split(r"(\{\w+\})", pattern)
+            expression = "".join("[^/]+" if piece.startswith("{") else re.escape(piece)
+                                 for piece in pieces)
+            self.paths.append((re.compile(expression + "/?"), operations))
+        # What has no parameters comes first: /private/containers/{uid}.ini, /me/containers.
+        self.paths.sort(key=lambda path: path[0].pattern.count("[^/]+"))
+
+    def schema(self, part):
+        return {**part, "components": self.document["components"]}
+
+    def operation(self, method, path):
+        path = path.partition("?")[0]
+        for expression, operations in self.paths:
+            if expression.fullmatch(path) and method.lower() in operations:
+                return operations[method.lower()]
+        return None
+
+    def check(self, method, path, reply):
+        if not 200 <= reply.status < 300 or method not in ("GET", "POST", "DELETE"):
+            return
+        if path.partition("?")[0].rstrip("/") in ("", "/openapi.json"):
+            return
+        operation = self.operation(method, path)
+        assert operation, f"{method} {path} is not in the document"
+        described = operation["responses"].get(str(reply.status))
+        assert described, (method, path, reply.status)
+        content = described["content"].get(reply.headers["content-type"].partition(";")[0])
+        assert content, (method, path, reply.headers["content-type"])
+        if "json" not in reply.headers["content-type"]:
+            return
+        value = reply.json
+        # Of long lists the beginning.
+        if isinstance(value, list):
+            value = value[:self.LONG]
+        jsonschema.validate(value, self.schema(content["schema"]),
+                            jsonschema.Draft202012Validator)
+        # And it shows nothing that the document does not tell of.
+        unknown = self.unknown(value, content["schema"])
+        assert not unknown, (method, path, unknown)
+
+    def unknown(self, value, schema):
+        if "$ref" in schema:
+            schema = self.document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        if "allOf" in schema:
+            return set.intersection(*(self.unknown(value, one) for one in schema["allOf"]))
+        if "anyOf" in schema:
+            return min((self.unknown(value, one) for one in schema["anyOf"]), key=len)
+        if isinstance(value, list):
+            return {key for item in value for key in self.unknown(item, schema.get("items", {}))}
+        if not isinstance(value, dict):
+            return set()
+        properties = schema.get("properties", {})
+        return (set(value) - set(properties)).union(
+            *(self.unknown(value[key], properties[key]) for key in set(value) & set(properties)))
+
+
 class Api:
     """A fealty-api, ready once the constructor returns."""
 
@@ -183,7 +258,9 @@ class Api:
             return repr(connection.execute(query).fetchall())
 
     def request(self, method, path, body=None, headers=None):
-        return request(self.port, method, "/api" + path, body, headers)
+        reply = request(self.port, method, "/api" + path, body, headers)
+        Document.of(self.port).check(method, path, reply)
+        return reply
 
     def admin(self, method, path, body=None):
         return request(self.admin_socket, method, path, body)

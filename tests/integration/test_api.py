@@ -3,6 +3,7 @@ import json
 import re
 import time
 
+import jsonschema
 import pytest
 
 import api_stage
@@ -776,6 +777,29 @@ def test_answers_that_are_kept_are_sealed(api, kratos, container):
     assert "plain-to-see" not in api.stored("*", "answered") + api.stored("*", "containers")
 
 
+def test_lengths_are_counted_in_characters(api, kratos):
+    schemas = api.request("GET", "/openapi.json").json["components"]["schemas"]
+    most = schemas["NewTag"]["properties"]["name"]["maxLength"]
+    assert kratos.post("/tags", {"name": "é" * most}).status == 201
+    assert refused(kratos.post("/tags", {"name": "é" * (most + 1)}), 400, "Bad request",
+                   f"name: it must have 1 to {most} characters")
+    uid = api.container(kratos, kratos.server)
+    most = schemas["Container"]["properties"]["ssh_keys"]["items"]["maxLength"]
+    assert kratos.post(f"/containers/{uid}", {"ssh_keys": ["x" * most]}).status == 200
+    assert refused(kratos.post(f"/containers/{uid}", {"ssh_keys": ["x" * (most + 1)]}), 400,
+                   "Bad request", f"1 to {most} characters")
+
+
+def test_a_name_and_a_password_of_the_longest_can_log_in(api):
+    name = unique("n")
+    customer = api_stage.Customer(api, name + "é" * ((255 - len(name)) // 2), "é" * 384)
+    assert customer.get("/me").status == 200
+    for change in [{"password": "é" * 385}, {"username": "é" * 128}]:
+        new = {"username": unique("n"), "password": "p", **change}
+        assert refused(api.admin("POST", "/admin/customers", new), 400, "Bad request", "768 bytes"
+                       if "password" in change else "255 bytes")
+
+
 def test_too_many_names_of_tags_are_told(kratos):
     names = ",".join(f"t{number}" for number in range(65))
     for path in ["/containers", "/domains", "/loopboxes"]:
@@ -794,6 +818,15 @@ def test_the_openapi_document_and_the_page(api):
         assert head.status == 200 and head.data == b"" and int(head.headers["content-length"])
         assert api.request("OPTIONS", path).status == 204
         assert api.request("GET", path).status == 200
+    assert jsonschema.Draft202012Validator.check_schema(document["components"]["schemas"][
+        "ShownContainer"]) is None
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            done = [status for status in operation["responses"] if status != "default"]
+            assert len(done) == 1 and operation["responses"][done[0]]["content"], (method, path)
+            named = [each["name"] for each in operation["parameters"]]
+            assert ("Idempotency-Key" in named) == (method == "post"), (method, path)
+            assert method != "get" or {"If-None-Match", "Last-Event-ID"} & set(named), path
     page = api.request("GET", "/")
     assert page.status == 200 and "text/html" in page.headers["content-type"]
     assert "/api/containers/{uid}" in page.text
