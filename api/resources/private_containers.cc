@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "api/identity.h"
 #include "api/resources/common.h"
@@ -134,8 +136,23 @@ Answer show_json(Call& call, Transaction& transaction) {
   return object ? ok(*std::move(object)) : object.error();
 }
 
+// Where a line ends for whoever reads lines, Unicode's own ends included (as Python's
+// splitlines() has them): the place, and how many bytes the end has.
+std::pair<std::size_t, std::size_t> end_of_line(std::string_view text) {
+  constexpr std::string_view kEnds = "\n\r\v\f\x1c\x1d\x1e";
+  constexpr std::array<std::string_view, 3> kLongEnds = {
+      "\u0085", "\u2028", "\u2029"};
+  std::pair<std::size_t, std::size_t> found{
+      std::min(text.find_first_of(kEnds), text.size()), 1};
+  for (const std::string_view end : kLongEnds) {
+    const std::size_t at = text.find(end);
+    if (at < found.first) found = {at, end.size()};
+  }
+  return found;
+}
+
 // "key = value" lines: what has several values, or several lines, has a line for
-// each; null and empty ones are left out.
+// each; null and empty ones are left out. No value can begin a line of its own.
 void add_line(std::string& text, const std::string& key, const Json& value) {
   if (value.is_null()) return;
   if (value.is_array()) {
@@ -146,13 +163,10 @@ void add_line(std::string& text, const std::string& key, const Json& value) {
                             : value.is_boolean()
                                 ? std::string(value.get<bool>() ? "1" : "0")
                                 : value.dump();
-  for (std::size_t at = 0; at < plain.size();) {
-    const std::size_t end = std::min(plain.find_first_of("\r\n", at),
-                                     plain.size());
-    if (end > at) {
-      text.append(key).append(" = ").append(plain, at, end - at).append("\n");
-    }
-    at = end + 1;
+  for (std::string_view rest = plain; !rest.empty();) {
+    const auto [end, bytes] = end_of_line(rest);
+    if (end > 0) text.append(key).append(" = ").append(rest, 0, end).append("\n");
+    rest.remove_prefix(std::min(end + bytes, rest.size()));
   }
 }
 

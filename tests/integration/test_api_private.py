@@ -120,6 +120,18 @@ def test_a_containers_configuration(api, kratos, zeus, runnable):
     assert keys.text == "ssh-rsa one\nssh-rsa two\n"
 
 
+def test_no_value_of_a_customers_begins_a_line_of_its_own(api, kratos, runnable):
+    lines = ["a"] + [f"memory = 9999{number}" for number in range(9)] + ["b"]
+    ends = ["\n", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+    note = "".join(line + end for line, end in zip(lines, ends)) + lines[-1]
+    assert kratos.post(f"/containers/{runnable}", {"note": note}).status == 200
+    ini = api.as_server(kratos.server, "GET", f"/containers/{runnable}.ini").text
+    found = [line.partition(" = ") for line in ini.splitlines()]
+    assert [value for key, _, value in found if key == "note"] == lines
+    assert [value for key, _, value in found if key == "memory"] == ["10"]
+    assert kratos.post(f"/containers/{runnable}", {"note": ""}).status == 200
+
+
 def test_public_keys_go_with_their_domains(api, kratos, zeus, runnable):
     domain = api.domain(kratos)
     listed = api.as_server(kratos.server, "GET", "/domains/rsa/").json
