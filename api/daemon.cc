@@ -164,12 +164,13 @@ Status Daemon::open() {
   auto database = Database::open(started_.database, started_.limits.threads + 2);
   if (!database) return database.error();
   database_ = *std::move(database);
-  Status sealed = check_seals(*database_, *sealer_);
+  const auto sealed = check_seals(*database_, *sealer_);
   if (!sealed) {
-    // The database was written with another: that one belongs there.
-    const char* const file = started_.secrets_key_file.c_str();
-    if (made_key_ && ::unlink(file) != 0) {
-      log::warning("{} is of no use: remove it", file);
+    // That one belongs there.
+    const std::string& file = started_.secrets_key_file;
+    if (made_key_ && sealed.error().is_foreign) {
+      const bool is_gone = ::unlink(file.c_str()) == 0;
+      log::warning("{} is of no use: {}", file, is_gone ? "removed" : "remove it");
     }
     return Error{"secrets_key_file " + started_.secrets_key_file + ": " +
                  sealed.error().message};

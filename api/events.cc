@@ -36,6 +36,20 @@ struct Concerned {
   std::int64_t server = 0;
 };
 
+std::optional<Concerned> owners_of(Transaction& transaction,
+                                   std::int64_t container) {
+  const auto row = transaction.one("customer_id, server_id",
+                                   "FROM containers WHERE id = ?", {container});
+  if (!row) return std::nullopt;
+  return Concerned{row->integer("customer_id"), row->integer("server_id")};
+}
+
+// Of the container that an object shows; 0: of none.
+std::int64_t container_in(const Json& shown) {
+  if (!shown.is_object() || !shown.contains("container")) return 0;
+  return shown["container"].get<std::int64_t>() - kUidBase;
+}
+
 Concerned named_in(Transaction& transaction, const Json& shown) {
   return {id_by(transaction, "FROM customers WHERE username = ?", shown, "customer"),
           id_by(transaction, "FROM servers WHERE name = ?", shown, "server")};
@@ -48,16 +62,10 @@ Concerned concerned_by(const Call& call, Transaction& transaction,
   if (object == "server") return {0, id};
   if (call.caller.kind == Caller::Kind::kCustomer) out.customer = call.caller.id;
   if (object == "customer") out.customer = id;
-  std::int64_t container = object == "container" ? id : 0;
-  if (shown.is_object() && shown.contains("container")) {
-    container = shown["container"].get<std::int64_t>() - kUidBase;
-  }
+  const std::int64_t container =
+      object == "container" ? id : container_in(shown);
   if (container != 0) {
-    if (const auto row = transaction.one("customer_id, server_id",
-                                         "FROM containers WHERE id = ?",
-                                         {container})) {
-      return {row->integer("customer_id"), row->integer("server_id")};
-    }
+    if (const auto owners = owners_of(transaction, container)) return *owners;
   }
   const Concerned named = named_in(transaction, shown);
   if (out.customer == 0) out.customer = named.customer;
@@ -132,10 +140,17 @@ void note_event(const Call& call, Transaction& transaction,
 }
 
 void note_departure(const Call& call, Transaction& transaction,
-                    std::string_view object, std::int64_t id,
-                    const Json& from) {
+                    std::string_view object, std::int64_t id, const Json& from,
+                    const Json& to) {
   if (!is_told(object)) return;
-  tell(transaction, named_in(transaction, from), object,
+  Concerned former = named_in(transaction, from);
+  if (const std::int64_t container = container_in(from); container != 0) {
+    former = owners_of(transaction, container).value_or(former);
+  }
+  const Concerned now = concerned_by(call, transaction, object, id, to);
+  if (former.customer == now.customer) former.customer = 0;
+  if (former.server == now.server) former.server = 0;
+  tell(transaction, former, object,
        {call.now(), std::string(object), id, std::string("deleted")});
 }
 

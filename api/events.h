@@ -42,10 +42,12 @@ void note_event(const Call& call, Transaction& transaction,
                 std::string_view object, std::int64_t id, const Json& shown,
                 std::string_view change);
 
-// Where it has got another customer or server: it is deleted for the former ones,
-// who are in `from`, what the API showed of it that is so no more.
+// Where it has got another customer or server, by itself or with another container:
+// it is deleted for the former ones, who are in `from`, what the API showed of it
+// that is so no more; `to` is what it shows now.
 void note_departure(const Call& call, Transaction& transaction,
-                    std::string_view object, std::int64_t id, const Json& from);
+                    std::string_view object, std::int64_t id, const Json& from,
+                    const Json& to);
 
 // Those after `id`, kEventsAtOnce at most; for everybody, or for one.
 inline constexpr std::size_t kEventsAtOnce = 1'000;

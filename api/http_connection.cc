@@ -208,7 +208,7 @@ void HttpConnection::send() {
       return io_.want(listens ? EV_READ | EV_WRITE : EV_WRITE);
     }
     sent_ += static_cast<std::size_t>(sent);
-    if (state_ == State::kFollowing) expect(State::kFollowing, kHeartbeatMs);
+    if (follows() && !is_ending()) expect(State::kFollowing, kHeartbeatMs);
   }
   if (state_ != State::kFollowing) return whole_ ? close() : linger();
   out_.clear();
@@ -233,17 +233,15 @@ void HttpConnection::begin_following(const Answer& answer) {
 void HttpConnection::feed(const std::vector<Event>& events,
                           std::int64_t now_ms) {
   now_ms_ = now_ms;
-  if (now_ms >= follows_until_ms_) return;
   out_.erase(0, std::exchange(sent_, 0));
   const bool was_waiting = !out_.empty();
   for (const Event& event : events) {
     if (event.id <= follow_.last_id) continue;
+    // Also of one that is ending: what the others wait for is asked after the least.
     follow_.last_id = event.id;
-    if (event.audience != follow_.audience) continue;
+    if (is_ending() || event.audience != follow_.audience) continue;
     out_ += event.text;
-    if (!event.ends) continue;
-    follows_until_ms_ = now_ms;
-    break;
+    if (event.ends) follows_until_ms_ = now_ms;
   }
   if (out_.size() > kFeedBytesMax) return close();
   if (out_.empty()) return;
@@ -297,8 +295,7 @@ void HttpConnection::look_at_deadline(std::int64_t now_ms) {
   now_ms_ = now_ms;
   const bool is_waited_for =
       state_ != State::kAdmitting && state_ != State::kAnswering;
-  const bool follows_long = follows() && now_ms >= follows_until_ms_;
-  if (follows_long && out_.empty()) return close();
+  if (follows() && is_ending() && out_.empty()) return close();
   if (!is_waited_for || now_ms < deadline_ms_) return;
   if (state_ == State::kFollowing) {
     // What it has not taken for so long it does not take.

@@ -72,6 +72,8 @@ class HttpConnection {
   void feed(const std::vector<Event>& events, std::int64_t now_ms);
   [[nodiscard]] bool follows() const { return state_ == State::kFollowing; }
   // Whom for, and what it has.
+  // It gets nothing new, and is closed once it has what waits.
+  [[nodiscard]] bool is_ending() const { return now_ms_ >= follows_until_ms_; }
   [[nodiscard]] const Follow& following() const { return follow_; }
   // Bytes that are kept until they are taken.
   [[nodiscard]] std::size_t waiting() const { return out_.size(); }

@@ -28,7 +28,10 @@ std::string owner_of(const Caller& caller) {
 // may hold secrets that could be guessed by a plain one.
 std::string fingerprint(const Call& call) {
   std::string text = call.request.path + "\n";
+  const bool by_key = call.caller.kind == Caller::Kind::kContainer;
   for (const auto& [key, value] : call.request.query) {
+    // Another one since then lets the same in.
+    if (by_key && key == "key") continue;
     text += Json(key).dump() + "=" + Json(value).dump() + "\n";
   }
   return call.tools.sealer.mark(text + call.request.body, "answered.request");

@@ -82,7 +82,7 @@ Json parameters_of(const Route& route) {
     out.push_back(header_parameter(
         "Idempotency-Key", "what makes it count once, however often it is sent"));
     out.back()["schema"]["maxLength"] = 255;
-  } else if (shape != nullptr && shape->json.empty() && shape->type != "text/plain") {
+  } else if (shape != nullptr && shape->type == "text/event-stream") {
     out.push_back(header_parameter("Last-Event-ID", "what was heard last"));
   } else if (route.method == "GET") {
     out.push_back(header_parameter("If-None-Match", "the ETag that is had: 304"));

@@ -25,6 +25,9 @@ struct Caller {
   std::int64_t id = 0;              // of the customer, the container, the server
   std::string uuid;                 // of the customer
   std::string name;
+  // What he was known by: who has another one meanwhile has to ask again.
+  std::string password_hash = {};   // of the customer
+  std::string subject = {};         // the server's own, "": any
 };
 
 // A request as the listener hands it over: decoded, its body whole once it is to

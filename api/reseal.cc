@@ -62,28 +62,26 @@ bool seal_for_rows(Transaction& transaction, const Sealer& sealer,
 
 }  // namespace
 
-Status check_seals(Database& database, const Sealer& sealer) {
-  std::string problem = "the database cannot be used";
+Result<Ok, SealProblem> check_seals(Database& database, const Sealer& sealer) {
+  SealProblem problem{"the database cannot be used"};
   const Answer answer = database.write([&](Transaction& transaction) {
-    const auto refuse = [&](const char* why) {
-      problem = why;
-      return conflict("");
-    };
     if (!proves(transaction, sealer)) {
-      return refuse("is not the key that this database was written with");
+      problem = {"is not the key that this database was written with", true};
+      return conflict("");
     }
     for (const Round& round : kRounds) {
       if (is_set(transaction, round.setting)) continue;
       for (const Column& column : round.columns) {
         if (!seal_for_rows(transaction, sealer, column, round.was_clear)) {
-          return refuse("does not open what the database holds");
+          problem = {"does not open what the database holds"};
+          return conflict("");
         }
       }
       set(transaction, round.setting, "1");
     }
     return ok_message();
   });
-  if (answer.refuses()) return Error{problem};
+  if (answer.refuses()) return problem;
   return Ok{};
 }
 

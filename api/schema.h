@@ -47,6 +47,11 @@ inline constexpr std::int64_t kItemMax = 16'384;   // characters of one in a lis
 inline constexpr std::int64_t kIntegerMax =
     std::numeric_limits<std::int32_t>::max();
 
+// For texts that stand in an index, which bounds bytes.
+[[nodiscard]] inline bool has_1024_bytes_at_most(std::string_view text) {
+  return text.size() <= 1024;
+}
+
 // The schema of changes to what another one makes: nothing is needed.
 [[nodiscard]] Schema all_optional(Schema schema, std::string_view name);
 

@@ -115,25 +115,28 @@ bool has_alarm_key(const Call& call, Transaction& transaction, std::int64_t id) 
   return key && equals_in_constant_time(*call.request.asked("key"), *key);
 }
 
-// Who asked was found out in a transaction of its own: who has gone since then has
-// nothing to say here.
+// Who asked was found out in a transaction of its own: who has gone since then, or
+// has another password or certificate, has nothing to say here.
 std::optional<Answer> caller_left(const Call& call, Transaction& transaction) {
   const Caller& caller = call.caller;
-  const auto is_in = [&](const char* table) {
-    return transaction.exists("FROM " + std::string(table) + " WHERE id = ?",
-                              {caller.id});
-  };
   bool there = true;
   switch (caller.kind) {
     case Caller::Kind::kNobody:
     case Caller::Kind::kAdmin: break;
     case Caller::Kind::kCustomer:
-      if (!is_in("customers")) return unauthorized();
+      if (!transaction.exists("FROM customers WHERE id = ? AND password = ?",
+                              {caller.id, caller.password_hash})) {
+        return unauthorized();
+      }
       break;
     case Caller::Kind::kContainer:
       there = has_alarm_key(call, transaction, caller.id);
       break;
-    case Caller::Kind::kServer: there = is_in("servers"); break;
+    case Caller::Kind::kServer:
+      there = transaction.exists(
+          "FROM servers WHERE id = ? AND address = ? AND subject = ?",
+          {caller.id, call.request.address, caller.subject});
+      break;
   }
   return there ? std::nullopt : std::optional(forbidden());
 }
@@ -266,7 +269,7 @@ std::optional<Answer> Service::log_in(Call& call) {
     return refused;
   }
   call.caller = {Caller::Kind::kCustomer, row->integer("id"), row->text("uuid"),
-                 row->text("username")};
+                 row->text("username"), stored};
   return std::nullopt;
 }
 
@@ -351,7 +354,7 @@ std::optional<Answer> Service::find_server(Call& call) {
     return forbidden();
   }
   call.caller = {Caller::Kind::kServer, row->integer("id"), "",
-                 row->text("name")};
+                 row->text("name"), "", subject};
   return std::nullopt;
 }
 

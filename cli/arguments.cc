@@ -9,6 +9,7 @@
 
 #include "base/version.h"
 #include "cli/client/command_line.h"
+#include "cli/client/visible.h"
 
 namespace fealty::cli {
 namespace {
@@ -348,8 +349,9 @@ std::variant<Arguments, EarlyEnd> parse_arguments(int argc,
   } catch (const CLI::ParseError& error) {
     const auto words = app.remaining(true);
     if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
-        !words.empty()) {
-      std::fprintf(stderr, "%s: there is no such command\n", words.front().c_str());
+        !words.empty() && !words.front().starts_with('-')) {
+      std::fprintf(stderr, "%s: there is no such command\n",
+                   visible(words.front()).c_str());
     }
     const int code = app.exit(error) == 0 ? kExitFine : kExitUsage;
     const std::string meant = code == kExitFine ? "" : meant_command(app);

@@ -113,11 +113,11 @@ class Reader {
     out = mode.value_or(out);
   }
 
-  // "" is none.
+  // With a port or not; "" is none.
   static bool is_host(std::string_view text) {
     return text.find_first_not_of(
                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-               "0123456789-._") == text.npos;
+               "0123456789-._:[]") == text.npos;
   }
 
   static bool is_local(const Address& address) {

@@ -20,6 +20,8 @@ namespace fealty::api {
 [[nodiscard]] const AdminCollection& admin_privileged_clients();
 
 // A numeric IPv4 or IPv6 address in the one form that addresses are compared in.
+inline constexpr std::string_view kAddressAbout =
+    "a numeric IP address in its shortest form";
 [[nodiscard]] bool is_ip_address(std::string_view text);
 
 }  // namespace fealty::api

@@ -148,8 +148,8 @@ bool is_action(std::string_view text) {
 const AdminCollection& admin_customers() {
   static const Schema create = {
       "AdminNewCustomer",
-      {{"username", Type::kLine, "a name without a colon, 255 bytes at most", true, 1, 255,
-        is_username, "^[^:]+$"},
+      {{"username", Type::kLine, "a name without a colon, 255 bytes at most",
+        true, 1, kUsernameBytesMax, is_username, "^[^:]+$"},
        password_field(true),
        {"email", Type::kLine, "mail address"},
        {"company", Type::kLine, "company"},
@@ -268,9 +268,9 @@ const AdminCollection& admin_rules() {
        {"action", Type::kLine, "allow, deny or gateway", true, 4, 7, is_action,
         "^(allow|deny|gateway)$"},
        {"target", Type::kLine, "of a gateway"},
-       {"src", Type::kLine, "a numeric IP address in its shortest form", true, 1, 45, is_ip_address},
+       {"src", Type::kLine, kAddressAbout, true, 1, 45, is_ip_address},
        {"src_mask", Type::kInteger, "bits", false, 0, 128},
-       {"dst", Type::kLine, "a numeric IP address in its shortest form", true, 1, 45, is_ip_address},
+       {"dst", Type::kLine, kAddressAbout, true, 1, 45, is_ip_address},
        {"dst_mask", Type::kInteger, "bits", false, 0, 128}}};
   static const AdminCollection collection = {
       .path = "/admin/rules",

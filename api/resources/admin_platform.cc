@@ -11,8 +11,8 @@ namespace {
 using Kind = AdminField::Kind;
 
 const Field kNote = {"note", Type::kText, "free text", false, 0, 16'384};
-const Field kIpAddress = {"address", Type::kLine, "a numeric IP address in its shortest form", true,
-                          2, 45, is_ip_address};
+const Field kIpAddress = {"address", Type::kLine, kAddressAbout, true, 2, 45,
+                          is_ip_address};
 
 Field named(std::string_view about) {
   return {"name", Type::kLine, about, true, 1};
@@ -136,18 +136,18 @@ const AdminCollection& admin_servers() {
                  {"datacenter", Kind::kReference, "datacenter_id", "datacenters", "name"},
                  {"etc_resolv_conf"}, {"etc_hosts"}, {"ssd", Kind::kFlag}, {"subject"},
                  {"note"}},
-      .shown =
-          {{"free_memory", Kind::kInteger,
-        "t.memory - (SELECT COALESCE(sum(c.memory), 0) FROM containers c "
-        "WHERE c.server_id = t.id)"},
-       {"free_storage", Kind::kInteger,
-        "t.storage - (SELECT COALESCE(sum(c.storage), 0) FROM containers c "
-        "WHERE c.server_id = t.id)"}},
+      .shown = {{"free_memory", Kind::kInteger,
+                 "t.memory - (SELECT COALESCE(sum(c.memory), 0) FROM "
+                 "containers c WHERE c.server_id = t.id)"},
+                {"free_storage", Kind::kInteger,
+                 "t.storage - (SELECT COALESCE(sum(c.storage), 0) FROM "
+                 "containers c WHERE c.server_id = t.id)"}},
       .has_uuid = true,
       .has_mtime = true,
       .check = check_server,
       .changed = note_nodes,
       .dependents = {{"containers", "server_id"},
+                     {"custom_services", "server_id"},
                      {"floating_addresses", "mapped_to_server_id"}}};
   return collection;
 }
@@ -173,7 +173,9 @@ const AdminCollection& admin_distros() {
   static const Schema create = {
       "AdminNewDistro",
       {named("its name"),
-       {"path", Type::kLine, "where its tree lies", true, 1, 1024}, kNote}};
+       {"path", Type::kLine, "where its tree lies, 1024 bytes at most", true, 1,
+        1024, has_1024_bytes_at_most},
+       kNote}};
   static const AdminCollection collection = {
       .path = "/admin/distros",
       .item_path = "/admin/distros/{id}",
@@ -231,8 +233,8 @@ const AdminCollection& admin_floating_addresses() {
       .fields = {{"address"},
                  {"customer", Kind::kReference, "customer_id", "customers", "username"},
                  {"legion", Kind::kReference, "legion_id", "legions", "name"},
-                 {"mapped_to_server", Kind::kReference, "mapped_to_server_id", "servers",
-        "name"},
+                 {"mapped_to_server", Kind::kReference, "mapped_to_server_id",
+                  "servers", "name"},
                  {"note"}}};
   return collection;
 }

@@ -63,7 +63,7 @@ void audit(const Call& call, Transaction& transaction, std::string_view object,
              : after.is_null() ? "deleted"
                                : "changed");
   if (!before.is_null() && !after.is_null()) {
-    note_departure(call, transaction, object, id, from);
+    note_departure(call, transaction, object, id, from, after);
   }
 }
 

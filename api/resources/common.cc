@@ -193,9 +193,38 @@ void detach_from_distros_of(const Call& call, Transaction& transaction,
   }
 }
 
+namespace {
+
+std::vector<std::int64_t> linkers_of(Transaction& transaction, std::int64_t id) {
+  std::vector<std::int64_t> out;
+  for (const Row& row : transaction.select(
+           "container_id", "FROM container_links WHERE linked_id = ? "
+           "ORDER BY container_id", {id})) {
+    out.push_back(row.integer("container_id"));
+  }
+  return out;
+}
+
+}  // namespace
+
 void reset_for_server(const Call& call, Transaction& transaction,
                       std::int64_t id) {
   detach_from_distros_of(call, transaction, id);
+  for (const Row& row : transaction.select(
+           "id, proto, public_port, private_port",
+           "FROM portmappings WHERE container_id = ? ORDER BY id", {id})) {
+    audit(call, transaction, "portmapping", row.integer("id"),
+          {{"proto", row.text("proto")},
+           {"public_port", row.integer("public_port")},
+           {"container", uid_of(id)},
+           {"private_port", row.integer("private_port")}},
+          nullptr);
+  }
+  // They reach it by its server.
+  for (const std::int64_t linker : linkers_of(transaction, id)) {
+    touch_container(call, transaction, linker);
+    note_event(call, transaction, "container", linker, nullptr, "changed");
+  }
   transaction.update("containers", id, {{"custom_distro_id", nullptr}});
   transaction.run("DELETE FROM portmappings WHERE container_id = ?", {id});
 }
@@ -210,6 +239,10 @@ void reset_for_customer(const Call& call, Transaction& transaction,
                     " WHERE container_id = ?", {id});
   }
   transaction.run("DELETE FROM container_tags WHERE object_id = ?", {id});
+  for (const std::int64_t linker : linkers_of(transaction, id)) {
+    audit(call, transaction, "container", linker, {{"linked_to", uid_of(id)}},
+          {{"linked_to", nullptr}});
+  }
   transaction.run(
       "DELETE FROM container_links WHERE container_id = ? OR linked_id = ?",
       {id, id});

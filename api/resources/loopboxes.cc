@@ -32,6 +32,14 @@ bool is_path(std::string_view path) {
   return true;
 }
 
+// Of what the kernel keeps of a loop device's file, and of a name on disk.
+bool is_filename(std::string_view path) {
+  return path.size() <= 64 && is_path(path);
+}
+bool is_mountpoint(std::string_view path) {
+  return path.size() <= 255 && is_path(path);
+}
+
 constexpr std::string_view kPattern =
     "^(?!(etc|logs|run|tmp|vassals)(/|$))(?!/)(?!.*(\\.\\.|\\./|//))(?!(.*/)?[.]$)(?!.*/$).+$";
 
@@ -40,10 +48,11 @@ const Schema kCreate = {
     {{"container", Type::kInteger, "the container's uid", true, 1, kIntegerMax},
      {"filename", Type::kLine,
       "a path below the home, without .., ./ or //, outside of etc, logs, run, "
-      "tmp and vassals",
-      true, 1, 64, is_path, kPattern},
-     {"mountpoint", Type::kLine, "a folder, by the same rules", true, 1, 255,
-      is_path, kPattern},
+      "tmp and vassals, 64 bytes at most",
+      true, 1, 64, is_filename, kPattern},
+     {"mountpoint", Type::kLine,
+      "a folder, by the rules of filename, 255 bytes at most", true, 1, 255,
+      is_mountpoint, kPattern},
      {"ro", Type::kFlag, "read-only"}}};
 const Schema kChange = {
     "Loopbox", {{"tags", Type::kLines, "names of tags", false, 0, 64}}};

@@ -16,7 +16,8 @@ const Schema kSample = {
      {"domain", Type::kLine, "of domain metrics"}}};
 const Schema kMetadata = {
     "FileMetadata",
-    {{"filename", Type::kLine, "a file of the server's", true, 1, 1024},
+    {{"filename", Type::kLine, "a file of the server's, 1024 bytes at most",
+      true, 1, 1024, has_1024_bytes_at_most},
      {"metadata", Type::kText, "what is to be known of it", true, 0, 32'768}}};
 
 std::optional<Row> own_container_of_server(const Call& call,

@@ -284,7 +284,9 @@ Result<Json, Problem> Session::post(const std::string& path, const Json& body) {
 Result<std::int64_t, Problem> Session::number_of(const Resource& resource,
                                                  const std::string& text) {
   const std::string_view called = resource.called;
-  if (is_number(text) && called.empty()) return std::stoll(text);
+  // A number is an id, unless another one is called by it: both cannot be meant.
+  const bool is_id = is_number(text) && !called.starts_with("uid");
+  if (is_id && called.empty()) return std::stoll(text);
   const auto unknown = [&](const char* what) -> Result<std::int64_t, Problem> {
     return Problem("there " + std::string(what) + " " +
                    std::string(resource.name) + " " + visible(text));
@@ -305,11 +307,9 @@ Result<std::int64_t, Problem> Session::number_of(const Resource& resource,
     if (found) return unknown("is more than one");
     found = id->get<std::int64_t>();
   }
-  if (found) return *found;
-  // A list has its bounds, and the API knows.
-  const bool may_be_id = is_number(text) && !called.starts_with("uid");
-  if (may_be_id) return std::stoll(text);
-  return unknown("is no");
+  if (is_id) return std::stoll(text);
+  if (!found) return unknown("is no");
+  return *found;
 }
 
 SettingHelp Session::help() {

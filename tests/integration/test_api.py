@@ -746,7 +746,14 @@ def test_keys_of_alarms_servers_and_the_administrator_count_once_too(api, kratos
         assert "idempotency-replayed" in again.headers
         assert "idempotency-replayed" not in first.headers, "each has keys of its own"
         assert refused(send(word + "."), 409, "Conflict", "Idempotency-Key")
-    assert len(kratos.get("/alarms", container=container).json) == before + 3
+    # Another key of the container's lets the same in.
+    headers, replies = {"Idempotency-Key": unique("key")}, []
+    for _ in range(2):
+        alarm_key = kratos.post(f"/alarm_key/{container}").json["alarm_key"]
+        replies.append(api.request("POST", f"/alarms/raise/{container}?key={alarm_key}", "x",
+                                   headers))
+    assert replies[0].status == 201 and replies[0].data == replies[1].data
+    assert len(kratos.get("/alarms", container=container).json) == before + 4
 
 
 def test_secrets_are_sealed_at_rest(api, kratos):
@@ -798,6 +805,21 @@ def test_a_name_and_a_password_of_the_longest_can_log_in(api):
         new = {"username": unique("n"), "password": "p", **change}
         assert refused(api.admin("POST", "/admin/customers", new), 400, "Bad request", "768 bytes"
                        if "password" in change else "255 bytes")
+
+
+def test_texts_on_disk_and_in_indexes_are_bounded_in_bytes(api, kratos, container):
+    for key, most in [("filename", 64), ("mountpoint", 255)]:
+        new = {"container": container, "filename": unique("f"), "mountpoint": unique("m")}
+        bad = {**new, key: "é" * (most // 2 + 1)}
+        assert refused(kratos.post("/loopboxes", bad), 400, "Bad request", f"{most} bytes")
+        assert kratos.post("/loopboxes", {**new, key: "é" * (most // 2)}).status == 201
+    long = "".join(chr(0x20000 + number) for number in range(257))
+    reply = api.admin("POST", "/admin/distros", {"name": unique("d"), "path": long})
+    assert refused(reply, 400, "Bad request", "1024 bytes")
+    server = kratos.server
+    for name, status in [(long, 400), (long[1:], 201)]:
+        assert api.as_server(server, "POST", "/serverfilemetadata", {
+            "filename": name, "metadata": ""}).status == status
 
 
 def test_too_many_names_of_tags_are_told(kratos):

@@ -137,6 +137,33 @@ def test_a_body_that_is_not_asked_for_has_its_bounds_too(service):
         assert answer(one)[0] == status
 
 
+def admitted(api, path, *fields):
+    """A POST whose head was read and whose caller was found out; its body is awaited."""
+    one = connect(api)
+    one.sendall(head("POST", path, *fields, "Content-Length: 21", "Expect: 100-continue"))
+    assert one.recv(65_536).startswith(b"HTTP/1.1 100")
+    return one
+
+
+def test_who_has_changed_since_he_was_known_is_asked_again(service):
+    customer = api_stage.Customer(service)
+    late = admitted(service, "/me", login(customer))
+    assert service.admin("POST", f"/admin/customers/{customer.id}",
+                         {"password": "another"}).status == 200
+    late.sendall(b'{"password":"stolen"}')
+    assert answer(late)[0] == 401
+    customer.password = "another"
+    assert customer.get("/me").status == 200
+    server = service.server()
+    uid = service.container(customer, server)
+    late = admitted(service, f"/private/alarms/{uid}", "X-Client-DN: /CN=x",
+                    "X-Forwarded-For: " + server["address"],
+                    "X-Forwarded-Host: " + api_stage.DOMAIN)
+    service.admin("POST", f"/admin/servers/{server['id']}", {"subject": "/CN=y"})
+    late.sendall(b"x" * 21)
+    assert answer(late)[0] == 403
+
+
 @pytest.mark.parametrize("sent, status", [
     (b"GET /api/me HTTP/1.1\r\nHost: x\r\nExpect: foo\r\n\r\n", 417),
     (b"GET\r\n\r\n", 400), (b"GET / HTTP/1.1\r\n\r\n", 400), (b"\x16\x03\x01\r\n\r\n", 400),

@@ -134,6 +134,55 @@ def test_a_stream_ends_where_its_reader_has_changed(api, follow):
     assert not other.ended(), "others' go on"
 
 
+def test_a_stream_that_ends_slowly_keeps_nothing_from_others(api, follow):
+    slow, other = api_stage.Customer(api), api_stage.Customer(api)
+    follow(api, "/events", slow.basic, narrow=True)
+    theirs = follow(api, "/events", other.basic)
+    write_events(api, slow, 950)
+    assert slow.post("/me", {"company": "another"}).status == 200
+    tag = make_tag(other)
+    theirs.wait(1)
+    # More than are read at a time.
+    for _ in range(2):
+        write_events(api, slow, 600)
+    tags = [tag, make_tag(other)]
+    harness.wait_until(lambda: what(theirs.events) == tags, "nobody waits for it", 8)
+
+
+def test_who_loses_a_rule_a_link_or_a_port_is_told(api, kratos, zeus, follow):
+    one, two = api.server(kratos), api.server(zeus)
+    first, linker = [api.container(kratos, one) for _ in range(2)]
+    second = api.container(kratos, two)
+    rule = api.made("rules", container=first, direction="out", action="deny", src="10.0.0.1",
+                    dst="10.0.0.2")["id"]
+    port = kratos.post("/portmappings/" + one["address"], {
+        "proto": "tcp", "public_port": 7777, "private_port": 7777, "container": first}).json["id"]
+    distro = api.made("distros", name=unique("distro"), path="/distros/" + unique("d"))
+    assert kratos.post(f"/containers/{linker}", {
+        "link": first, "distro": distro["id"], "ssh_keys": ["ssh-rsa x"]}).status == 200
+
+    def mtime():
+        return [each["mtime"] for each in api.as_server(one, "GET", "/containers/").json]
+    before = mtime()
+    former = follow(api, "/private/events", as_server(one))
+    mine = follow(api, "/events", kratos.basic)
+    api.admin("POST", f"/admin/rules/{rule}", {"container": second})
+    assert what(former.wait(1)) == [("rule", rule, "deleted")]
+    assert what(mine.wait(1)) == [("rule", rule, "changed")], "it is his still"
+    # To another server, and to another customer.
+    for change in [{"server": two["name"]}, {"customer": zeus.username}]:
+        assert api.admin("POST", f"/admin/containers/{first - 30_000}", change).status == 200
+        assert mtime() > before
+        before = mtime()
+    told = what(former.wait(4))
+    assert told[1:] == [("portmapping", port, "deleted"), ("container", linker, "changed"),
+                        ("container", first, "deleted"), ("container", linker, "changed"),
+                        ("container", linker, "changed")]
+    assert kratos.get(f"/containers/{linker}").json["linked_to"] == []
+    lines = api.admin("GET", f"/admin/audit?object=container&object_id={linker - 30_000}").json
+    assert lines[-1]["before"] == {"linked_to": first}
+
+
 def test_a_customer_hears_of_what_is_his(api, kratos, zeus, follow):
     uid = api.container(kratos, kratos.server)
     theirs = api.container(zeus, zeus.server)

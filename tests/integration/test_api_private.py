@@ -221,6 +221,7 @@ def test_lists_of_servers_are_whole_where_no_page_is_asked_for(api, kratos):
     whole = api.as_server(server, "GET", "/custom_services").json
     page = api.as_server(server, "GET", "/custom_services", limit=10_000).json
     # They would be all that the administration sees on its first page.
+    api.sql(f"DELETE FROM custom_services WHERE server_id = {server['id']}")
     assert api.admin("DELETE", f"/admin/servers/{server['id']}").status == 200
     assert len(whole) == 10_002 and page == whole[:10_000]
 
@@ -405,6 +406,16 @@ def test_a_domain_comes_to_another_customer_bare(api, kratos, zeus):
     assert kratos.get(path).status == 404
     moved = api.admin("POST", one, {"customer": kratos.username, "note": "given"})
     assert moved.json["note"] == "given"
+
+
+def test_a_server_does_not_go_with_the_services_of_customers(api, kratos):
+    server = api.server()
+    service = api.made("custom_services", name=unique("c"), customer=kratos.username,
+                       server=server["name"], config="")
+    path = f"/admin/servers/{server['id']}"
+    assert refused(api.admin("DELETE", path), 409, "Conflict", "custom_services")
+    assert api.admin("DELETE", f"/admin/custom_services/{service['id']}").status == 200
+    assert api.admin("DELETE", path).status == 200
 
 
 def test_a_customer_goes_with_his_tags_and_not_with_what_runs(api):

@@ -433,6 +433,10 @@ def test_a_number_that_is_a_name_too_is_refused(fealty, kratos):
     fealty("tags", "remove", second)
     fealty("tags", "remove", first)
     assert "404" in fealty("tags", "remove", first, code=1).err
+    # A number is no name, whatever is called by it.
+    number = kratos.post("/tags", {"name": "777777"}).json["id"]
+    assert "404" in fealty("tags", "remove", "777777", code=1).err
+    fealty("tags", "remove", number)
 
 
 def test_who_reads_no_more_is_told_nothing(fealty, kratos, container):
